@@ -1,0 +1,2 @@
+//! Runs the Pulsewire conformance suite.
+fn main() {}

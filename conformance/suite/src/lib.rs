@@ -1,0 +1,1 @@
+//! The Pulsewire conformance suite as a library.

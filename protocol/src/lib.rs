@@ -1,0 +1,1 @@
+//! Pulsewire without I/O: framing, handshake, heartbeat and closing of long-lived connections.

@@ -1,0 +1,1 @@
+//! The Pulsewire specification, its numbered requirements and its test vectors, as data.

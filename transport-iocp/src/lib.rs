@@ -1,0 +1,1 @@
+//! Pulsewire over TCP on raw Windows I/O completion ports.

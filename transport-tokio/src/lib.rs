@@ -1,0 +1,1 @@
+//! Pulsewire over TCP on tokio.
