@@ -33,7 +33,7 @@ pub struct Config {
     /// What to do when the stream is damaged.
     pub damage: Damage,
     /// What a client's application tells the server's in HELLO; at most 2,048 bytes. Replayable without TLS.
-    pub token: Bytes,
+    pub token: Option<Bytes>,
 }
 
 /// The heartbeat (section 8): silence for `idle`, then `probes` PINGs `interval` apart, then `PEER_TIMEOUT`.
@@ -160,7 +160,7 @@ impl Config {
         within("timeouts.write_stall", timeouts.write_stall, ms(10), s(24 * h), "10 ms to 24 h")?;
         within("timeouts.assembly_base", timeouts.assembly_base, ms(10), s(h), "10 ms to 1 h")?;
         within("timeouts.assembly_rate", timeouts.assembly_rate, 1, u32::MAX, "at least 1")?;
-        within("token.len()", self.token.len(), 0, 2_048, "at most 2,048 bytes")?;
+        within("token.len()", self.token.as_ref().map_or(0, Bytes::len), 0, 2_048, "at most 2,048 bytes")?;
         Ok(ValidConfig(Arc::new(self)))
     }
 }
@@ -238,7 +238,7 @@ mod tests {
             |c| c.limits.frame = 511,
             |c| c.limits.message = c.limits.frame - 1,
             |c| c.timeouts.assembly_rate = 0,
-            |c| c.token = Bytes::from_static(&[0; 2_049]),
+            |c| c.token = Some(Bytes::from_static(&[0; 2_049])),
             |c| c.timeouts.close = Duration::MAX,
         ];
         for (index, change) in changes.iter().enumerate() {

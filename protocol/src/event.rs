@@ -115,8 +115,8 @@ pub struct Established {
     pub idle: Duration,
     /// `interval` of this side, raised to the peer's ping floor.
     pub interval: Duration,
-    /// What the client's application put into HELLO; empty on the client. Replayable without TLS.
-    pub token: Bytes,
+    /// What the client's application put into HELLO; `None` on the client. Replayable without TLS.
+    pub token: Option<Bytes>,
 }
 
 /// A hole in the received stream (section 5 of the specification). Only where resynchronising is on.

@@ -1,6 +1,7 @@
 //! The ways a connection ends (section 9 of the specification).
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::{String, ToString};
 
 use super::Connection;
@@ -68,7 +69,10 @@ impl Connection {
 
     /// CLOSE came. Gives the event where the application has to know now.
     pub(super) fn peer_asks_to_close<'b>(&mut self, now: Instant, close: CloseFrame) -> Option<Event<'b>> {
-        let CloseFrame { reason, received, retry, text, limit: _ } = close;
+        let CloseFrame { reason, received, retry, mut text, limit } = close;
+        if let Some((limit, size)) = limit {
+            text = format!("{text} (limit {limit}, size {size})");
+        }
         if reason.is_fault() {
             self.end(reason, Origin::Peer, retry, text, Some(received));
             return None;

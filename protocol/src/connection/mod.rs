@@ -203,7 +203,7 @@ impl Connection {
         self.heartbeat.as_ref()?.rtt()
     }
 
-    fn hello(&self, version_lowest: u8, version_highest: u8, token: bytes::Bytes) -> Hello {
+    fn hello(&self, version_lowest: u8, version_highest: u8, token: Option<bytes::Bytes>) -> Hello {
         Hello {
             version_lowest,
             version_highest,

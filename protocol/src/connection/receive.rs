@@ -210,7 +210,7 @@ impl Connection {
             });
         }
         if self.role == Role::Server {
-            let answer = self.hello(VERSION, VERSION, bytes::Bytes::new());
+            let answer = self.hello(VERSION, VERSION, None);
             self.outgoing.greet(now, Kind::HELLO_ACK, answer);
             self.outgoing.key = hello.sync_key.get();
         }
@@ -224,7 +224,8 @@ impl Connection {
             message_limit: hello.message_limit,
             idle: heartbeat.idle(),
             interval: heartbeat.interval(),
-            token: hello.token,
+            // TOKEN in HELLO_ACK means nothing.
+            token: hello.token.filter(|_| self.role == Role::Server),
         };
         self.heartbeat = Some(heartbeat);
         self.state = State::Open;

@@ -16,15 +16,6 @@ pub enum Role {
     Server,
 }
 
-impl Role {
-    pub(super) const fn first_packet(self) -> Kind {
-        match self {
-            Self::Client => Kind::HELLO_ACK,
-            Self::Server => Kind::HELLO,
-        }
-    }
-}
-
 /// Where the connection stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {

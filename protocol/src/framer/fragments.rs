@@ -49,13 +49,15 @@ impl Fragments {
         let first = header.flags.contains(Flags::FIRST);
         let more = header.flags.contains(Flags::MORE);
         let bad = |what| Err(ProtocolError::BadFragment { what });
+        if !first && self.after_gap && self.open.is_none() {
+            return Ok(Fate::Ignore);
+        }
         if more && header.length == 0 {
             return bad("a frame that is not the last is empty");
         }
         let (fate, before) = match (&self.open, first, more) {
             (None, true, false) => (Fate::Whole, 0),
             (None, true, true) => (Fate::Begin, 0),
-            (None, false, _) if self.after_gap => return Ok(Fate::Ignore),
             (None, false, _) => return bad("a frame continues a message that was not begun"),
             (Some(_), true, true) => return bad("a message begins while another is open"),
             (Some(open), true, false) if open.class == header.class => {

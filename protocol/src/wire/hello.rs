@@ -28,8 +28,8 @@ pub struct Hello {
     pub ping_floor: Duration,
     /// This side resynchronises: every DATA packet to it carries a checksum.
     pub resync: bool,
-    /// For the server's application. Empty: absent.
-    pub token: Bytes,
+    /// For the server's application.
+    pub token: Option<Bytes>,
 }
 
 const RESYNC: u32 = 1;
@@ -47,8 +47,8 @@ impl Hello {
         // The floor is at most 60 s, so its milliseconds fit.
         items::push(payload, items::PING_FLOOR, &(millis(self.ping_floor) as u32).to_be_bytes());
         items::push(payload, items::FEATURES, &(if self.resync { RESYNC } else { 0 }).to_be_bytes());
-        if !self.token.is_empty() {
-            items::push(payload, items::TOKEN, &self.token);
+        if let Some(token) = &self.token {
+            items::push(payload, items::TOKEN, token);
         }
     }
 
@@ -117,7 +117,7 @@ impl Fields {
             ping_floor: Duration::from_millis(self.ping_floor.unwrap_or(1_000).into()),
             // Bits that this version doesn't know are ignored (PW-HS-014).
             resync: self.features.unwrap_or(0) & RESYNC != 0,
-            token: self.token.unwrap_or_default(),
+            token: self.token,
         })
     }
 }
