@@ -1,0 +1,51 @@
+//! Buffers that connections share: one is held only while bytes are being handled.
+//!
+//! So an idle connection costs no buffer, and a busy thread reads into memory that is warm.
+
+use std::cell::RefCell;
+
+use bytes::BytesMut;
+use pulsewire_protocol::Transmit;
+
+/// What one read takes at most.
+pub(crate) const READ: usize = 64 << 10;
+
+/// How many of each a thread keeps. One is in use at a time, unless a handler waits while it holds a message.
+const KEPT: usize = 8;
+
+#[derive(Default)]
+struct Pool {
+    reads: Vec<BytesMut>,
+    batches: Vec<Transmit>,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = RefCell::default();
+}
+
+pub(crate) fn take_read() -> BytesMut {
+    POOL.with_borrow_mut(|pool| pool.reads.pop()).unwrap_or_else(|| BytesMut::with_capacity(READ))
+}
+
+/// Gives a buffer back. One that grew or was split is let go.
+pub(crate) fn give_read(mut buffer: BytesMut) {
+    buffer.clear();
+    POOL.with_borrow_mut(|pool| {
+        if pool.reads.len() < KEPT && buffer.capacity() == READ {
+            pool.reads.push(buffer);
+        }
+    });
+}
+
+pub(crate) fn take_batch() -> Transmit {
+    POOL.with_borrow_mut(|pool| pool.batches.pop()).unwrap_or_default()
+}
+
+/// Gives a batch back that is written.
+pub(crate) fn give_batch(batch: Transmit) {
+    POOL.with_borrow_mut(|pool| {
+        if pool.batches.len() < KEPT {
+            pool.batches.push(batch);
+        }
+    });
+}

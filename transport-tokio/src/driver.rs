@@ -1,0 +1,194 @@
+//! One connection's machine and its stream, under one lock, and the steps that move bytes between them.
+//!
+//! Every step is short and never waits. The task in [`Connection::recv`](crate::Connection::recv) takes the steps in turn;
+//! senders take the writing one too, so that a message needs no second task to leave.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use pulsewire_protocol::{Connection, ConnectionId, Disconnect, Instant, Message, SendError, Transmit};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::buffers;
+use crate::clock::Clock;
+
+/// How much is written at once. PING and PONG overtake what is not in the batch.
+const BATCH: usize = 128 << 10;
+
+/// Pieces of one vectored write.
+const SLICES: usize = 64;
+
+/// The byte stream below: a TCP socket, or whatever reads and writes like one.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// What the receiving task and the senders of a connection share.
+pub(crate) struct Shared {
+    pub(crate) id: ConnectionId,
+    pub(crate) clock: Clock,
+    driver: Mutex<Driver>,
+}
+
+impl Shared {
+    pub(crate) fn new(id: ConnectionId, clock: Clock, connection: Connection, stream: Box<dyn Stream>) -> Self {
+        let driver = Driver {
+            connection,
+            stream: Some(stream),
+            batch: None,
+            blocked: false,
+            more_input: false,
+            receiver: None,
+            waiting_for_space: Vec::new(),
+        };
+        Self { id, clock, driver: Mutex::new(driver) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Driver> {
+        // Nothing panics while it is held, and the machine is consistent after each call.
+        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) struct Driver {
+    pub(crate) connection: Connection,
+    /// `None` once the connection is over and the farewell has it.
+    pub(crate) stream: Option<Box<dyn Stream>>,
+    /// What the stream did not take yet.
+    batch: Option<Transmit>,
+    /// The stream took no more at the last attempt.
+    blocked: bool,
+    /// The receiver holds bytes that it has not handled: it will write when it has.
+    pub(crate) more_input: bool,
+    /// The task that waits in `recv`.
+    receiver: Option<Waker>,
+    waiting_for_space: Vec<Waker>,
+}
+
+impl Driver {
+    /// Queues a message; writes it unless the receiver is about to.
+    pub(crate) fn send<'p>(&mut self, clock: &Clock, message: Message<'p>) -> Result<(), SendError<'p>> {
+        self.connection.send(clock.now(), message)?;
+        if !self.more_input {
+            self.flush_aside(clock);
+        }
+        Ok(())
+    }
+
+    /// Writes what the stream takes, for a task that will not wait for it. The receiver goes on where it stops.
+    pub(crate) fn flush_aside(&mut self, clock: &Clock) {
+        if !self.blocked {
+            let _ = self.flush(clock, &mut Context::from_waker(Waker::noop()));
+        }
+        // It has to wait for the stream, for the answer to a CLOSE, or to report the end.
+        if self.blocked || !self.connection.is_open() {
+            self.wake_receiver();
+        }
+    }
+
+    /// Writes until nothing waits (`Ready`) or the stream takes no more. A broken stream ends the connection.
+    pub(crate) fn flush(&mut self, clock: &Clock, context: &mut Context<'_>) -> Poll<()> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
+        let mut batch = self.batch.take().unwrap_or_else(buffers::take_batch);
+        self.blocked = false;
+        let queued = self.connection.queued();
+        loop {
+            if batch.is_empty() && !self.connection.poll_transmit(clock.now(), BATCH, &mut batch) {
+                buffers::give_batch(batch);
+                break;
+            }
+            match write(&mut **stream, &batch, context) {
+                Poll::Ready(Ok(written)) => {
+                    batch.advance(written);
+                    self.connection.transmitted(clock.now(), written);
+                }
+                Poll::Ready(Err(error)) => {
+                    self.connection.disconnected(cause(&error));
+                    break;
+                }
+                Poll::Pending => {
+                    self.batch = Some(batch);
+                    self.blocked = true;
+                    break;
+                }
+            }
+        }
+        if self.connection.queued() < queued || self.connection.is_over() {
+            self.wake_senders();
+        }
+        if self.blocked { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    pub(crate) fn set_receiver(&mut self, context: &Context<'_>) {
+        match &mut self.receiver {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => self.receiver = Some(context.waker().clone()),
+        }
+    }
+
+    /// The receiver runs: nobody has to wake it.
+    pub(crate) fn clear_receiver(&mut self) {
+        self.receiver = None;
+    }
+
+    pub(crate) fn wake_receiver(&mut self) {
+        if let Some(waker) = self.receiver.take() {
+            waker.wake();
+        }
+    }
+
+    /// For a sender that was refused because the queue is full. It writes on its own where the receiver doesn't wait:
+    /// that may be the same task.
+    pub(crate) fn poll_space(&mut self, clock: &Clock, context: &mut Context<'_>) -> Poll<()> {
+        let before = self.connection.queued();
+        if self.receiver.is_some() && self.blocked {
+            self.wake_receiver();
+        } else {
+            let _ = self.flush(clock, context);
+        }
+        if self.connection.queued() < before || !self.connection.is_open() || before == 0 {
+            return Poll::Ready(());
+        }
+        self.waiting_for_space.push(context.waker().clone());
+        Poll::Pending
+    }
+
+    pub(crate) fn wake_senders(&mut self) {
+        self.waiting_for_space.drain(..).for_each(Waker::wake);
+    }
+
+    /// Hands over what is left to be written, and the stream, when the connection is over.
+    pub(crate) fn take_remains(&mut self, now: Instant) -> Option<(Box<dyn Stream>, Vec<Transmit>)> {
+        let stream = self.stream.take()?;
+        let mut batches: Vec<Transmit> = self.batch.take().into_iter().collect();
+        let mut last = Transmit::new();
+        if self.connection.poll_transmit(now, BATCH, &mut last) {
+            batches.push(last);
+        }
+        self.wake_senders();
+        Some((stream, batches))
+    }
+}
+
+fn write(stream: &mut dyn Stream, batch: &Transmit, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let count = batch.fill(&mut slices);
+    match Pin::new(stream).poll_write_vectored(context, &slices[..count]) {
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(ErrorKind::WriteZero.into())),
+        other => other,
+    }
+}
+
+/// Which of the four ways of ending an error of the stream is.
+pub(crate) fn cause(error: &io::Error) -> Disconnect {
+    match error.kind() {
+        ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+            Disconnect::NetworkLost
+        }
+        ErrorKind::ConnectionAborted => Disconnect::Aborted,
+        ErrorKind::UnexpectedEof => Disconnect::EndOfStream,
+        _ => Disconnect::Reset,
+    }
+}

@@ -1,0 +1,101 @@
+//! Sending, from any task.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use pulsewire_protocol::{CloseReason, ConnectionId, Message, SendError, SendRefused};
+
+use crate::driver::Shared;
+
+/// A handle to one connection, to be cloned and kept by anybody.
+///
+/// It belongs to the connection, not to the place where that lives: when the connection is over, every send is refused
+/// and the message comes back, however often slots and sockets are used again.
+#[derive(Clone)]
+pub struct Sender {
+    shared: Arc<Shared>,
+}
+
+impl Sender {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Sends a message; waits while the send queue is full.
+    ///
+    /// It is written at once, except while the receiving task has more bytes at hand that it read together with the message
+    /// it handles now: then what is sent is joined, and written when those are handled. [`flush`](Self::flush) doesn't wait
+    /// for that.
+    ///
+    /// Cancel safe: a dropped future has sent nothing.
+    ///
+    /// # Errors
+    /// The reason and the message itself. Never [`SendRefused::Full`].
+    pub async fn send<'p>(&self, message: Message<'p>) -> Result<(), SendError<'p>> {
+        let mut message = message;
+        loop {
+            match self.try_send(message) {
+                Err(SendError { reason: SendRefused::Full, message: refused }) => message = refused,
+                result => return result,
+            }
+            let _waiting = Waiting(&self.shared);
+            poll_fn(|context| self.shared.lock().poll_space(&self.shared.clock, context)).await;
+        }
+    }
+
+    /// Sends a message if there is room in the send queue now.
+    ///
+    /// # Errors
+    /// The reason and the message itself.
+    pub fn try_send<'p>(&self, message: Message<'p>) -> Result<(), SendError<'p>> {
+        self.shared.lock().send(&self.shared.clock, message)
+    }
+
+    /// Writes what waits, as far as the socket takes it now. The rest follows by itself.
+    pub fn flush(&self) {
+        self.shared.lock().flush_aside(&self.shared.clock);
+    }
+
+    /// Asks the peer to close, when all that was sent before has gone out.
+    pub fn close(&self, reason: CloseReason) {
+        let mut driver = self.shared.lock();
+        driver.connection.close(self.shared.clock.now(), reason);
+        driver.flush_aside(&self.shared.clock);
+        driver.wake_receiver();
+    }
+
+    /// Cuts the connection at once, without a word to the peer.
+    pub fn abort(&self) {
+        let mut driver = self.shared.lock();
+        driver.connection.abort();
+        driver.wake_receiver();
+    }
+
+    /// Names the connection in its endpoint, for ever.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.shared.id
+    }
+
+    /// Whether messages are accepted: after the handshake, before closing.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.shared.lock().connection.is_open()
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sender").field(&self.shared.id).finish()
+    }
+}
+
+/// A sender that waits for space may be the one whom the stream will wake. When it leaves, the others must look again.
+struct Waiting<'s>(&'s Shared);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().wake_senders();
+    }
+}
