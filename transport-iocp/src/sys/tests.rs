@@ -1,0 +1,1 @@
+//! The real port, on the loopback interface.
