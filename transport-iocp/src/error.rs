@@ -20,6 +20,8 @@ impl SystemError {
     pub(crate) const CONNECTION_REFUSED: Self = Self(1225);
     /// `WSAEINVAL`, which also stands for a failure that came without a code.
     pub(crate) const INVALID: Self = Self(10022);
+    /// `WSAEADDRINUSE`: somebody else has the address.
+    pub(crate) const ADDRESS_IN_USE: Self = Self(10048);
     /// `WSAESHUTDOWN`: a send after the sending side was shut down.
     pub(crate) const SHUT_DOWN: Self = Self(10058);
 

@@ -30,7 +30,10 @@ mod timeout;
 #[cfg(test)]
 mod fake_port;
 #[cfg(windows)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the seam is complete before the driver that uses it"))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "the seam is complete before the driver that uses it")
+)]
 #[expect(unsafe_code, reason = "calls the system; every block says why it is sound")]
 mod sys;
 
