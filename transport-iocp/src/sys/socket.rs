@@ -14,8 +14,8 @@ use windows_sys::Win32::Networking::WinSock::{
 };
 use windows_sys::Win32::System::IO::CancelIoEx;
 
-/// The queue of connections that wait to be accepted; the system lowers it to what it can do.
-const BACKLOG: i32 = 1024;
+/// The queue of connections that wait to be accepted, `SOMAXCONN`: as many as the system sees fit.
+const BACKLOG: i32 = i32::MAX;
 
 /// The system's number of a socket, valid while the socket lives.
 pub(super) fn raw(socket: &Socket) -> SOCKET {
@@ -86,17 +86,13 @@ impl SystemSocket {
         Ok(socket)
     }
 
-    pub(super) fn raw(&self) -> SOCKET {
-        self.0.raw()
+    pub(super) fn open(&self) -> &OpenSocket {
+        &self.0
     }
 
     /// A share for an operation to hold while it is pending.
     pub(super) fn share(&self) -> Arc<OpenSocket> {
         Arc::clone(&self.0)
-    }
-
-    pub(super) fn socket(&self) -> &Socket {
-        &self.0.socket
     }
 }
 
@@ -120,16 +116,16 @@ impl SystemListener {
     pub(super) fn bind(address: SocketAddr, port: &Arc<PortHandle>) -> Result<(Self, SocketAddr), SystemError> {
         let domain = Domain::for_address(address);
         let listener = Self { socket: SystemSocket::unbound(domain, port)?, domain };
-        let socket = listener.socket.socket();
+        let open = listener.socket.open();
         // Without it another program could bind the address too, and take the connections.
-        listener.socket.0.set_option(SO_EXCLUSIVEADDRUSE, &1_u32.to_ne_bytes())?;
+        open.set_option(SO_EXCLUSIVEADDRUSE, &1_u32.to_ne_bytes())?;
         if address.is_ipv6() {
             // Set by default, but that can be changed for the whole system.
-            socket.set_only_v6(true)?;
+            open.socket.set_only_v6(true)?;
         }
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        let bound = internet(&socket.local_addr()?)?;
+        open.socket.bind(&address.into())?;
+        open.socket.listen(BACKLOG)?;
+        let bound = internet(&open.socket.local_addr()?)?;
         Ok((listener, bound))
     }
 

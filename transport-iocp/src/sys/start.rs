@@ -29,7 +29,7 @@ pub(super) unsafe fn start<Batch: GatherBuffer>(
     let started = match resources {
         Resources::Accept { accepted, addresses } => {
             let (buffer, room) = (addresses.as_mut_ptr().cast(), ADDRESS_ROOM as u32);
-            let (accepted, mut received) = (accepted.raw(), 0);
+            let (accepted, mut received) = (accepted.open().raw(), 0);
             // Receiving nothing, lest a client that says nothing keep the accept busy.
             // SAFETY: both sockets are open; the buffer has twice the room stated; by the contract it lives long enough.
             unsafe { (functions.accept)(socket.raw(), accepted, buffer, 0, room, room, &mut received, overlapped) != 0 }

@@ -47,7 +47,6 @@ impl<Batch: GatherBuffer> SystemPort<Batch> {
         Ok(Self {
             waker: Arc::new(PortWaker::new(Arc::clone(&handle))),
             handle,
-            // Last, for it makes the first socket, which also starts Winsock.
             functions: ExtensionFunctions::fetch()?,
             made: Instant::now(),
             outstanding: 0,
@@ -106,7 +105,7 @@ impl<Batch: GatherBuffer> SystemPort<Batch> {
         match resources {
             Resources::Accept { accepted, addresses } => {
                 let outcome = outcome.and_then(|_| {
-                    accepted.share().finish_accept(&socket)?;
+                    accepted.open().finish_accept(&socket)?;
                     Ok((accepted, addresses.read(&self.functions)?))
                 });
                 Completion::Accepted { token, outcome }
@@ -166,15 +165,15 @@ impl<Batch: GatherBuffer> CompletionPort for SystemPort<Batch> {
     }
 
     fn shut_down_send(&mut self, socket: &SystemSocket) -> Result<(), SystemError> {
-        Ok(socket.socket().shutdown(Shutdown::Write)?)
+        Ok(socket.open().socket.shutdown(Shutdown::Write)?)
     }
 
     fn set_no_delay(&mut self, socket: &SystemSocket, no_delay: bool) -> Result<(), SystemError> {
-        Ok(socket.socket().set_tcp_nodelay(no_delay)?)
+        Ok(socket.open().socket.set_tcp_nodelay(no_delay)?)
     }
 
     fn set_keepalive(&mut self, socket: &SystemSocket, keepalive: Keepalive) -> Result<(), SystemError> {
-        Ok(keepalive::set_keepalive(socket.socket(), keepalive)?)
+        Ok(keepalive::set_keepalive(&socket.open().socket, keepalive)?)
     }
 
     fn wait(

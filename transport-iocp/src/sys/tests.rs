@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
+/// More bytes than the system takes while nobody reads them.
+const PENDS: usize = 16 << 20;
+
 /// A batch of which the first slice lies inside the value itself, as the hardest case for stable addresses.
 #[derive(Debug)]
 struct Batch {
@@ -169,7 +172,7 @@ fn a_send_takes_a_bounded_number_of_slices() {
 fn dropping_a_socket_cancels_and_closes_when_the_buffers_are_back() {
     let mut port = Port::new().unwrap();
     let (socket, mut peer) = pair_with_std(&mut port);
-    port.send(&socket, Batch::large(64 << 20), token(4));
+    port.send(&socket, Batch::large(PENDS), token(4));
     let buffer = BytesMut::with_capacity(4096);
     let address = buffer.as_ptr();
     port.receive(&socket, buffer, 4096, token(5));
@@ -179,7 +182,7 @@ fn dropping_a_socket_cancels_and_closes_when_the_buffers_are_back() {
     for completion in collect(&mut port, 2) {
         match completion {
             Completion::Sent { token: got, batch, outcome } => {
-                assert_eq!((got, batch.rest[0].len()), (token(4), 64 << 20));
+                assert_eq!((got, batch.rest[0].len()), (token(4), PENDS));
                 assert_eq!(outcome.unwrap_err().end(), ConnectionEnd::ClosedHere);
             }
             Completion::Received { token: got, buffer, outcome } => {
@@ -259,9 +262,9 @@ fn options_can_be_set_on_both_ends() {
     let keepalive = Keepalive { idle: Duration::from_secs(5), interval: Duration::from_millis(1500), probes: Some(3) };
     for socket in [&client, &server] {
         port.set_keepalive(socket, keepalive).unwrap();
-        assert!(socket.socket().keepalive().unwrap());
+        assert!(socket.open().socket.keepalive().unwrap());
         port.set_no_delay(socket, true).unwrap();
-        assert!(socket.socket().tcp_nodelay().unwrap());
+        assert!(socket.open().socket.tcp_nodelay().unwrap());
     }
 }
 
@@ -340,7 +343,7 @@ fn a_port_takes_back_what_is_pending_before_it_goes() {
     let (listener, client, server) = pair(&mut port, LOOPBACK);
     port.accept(&listener, token(4));
     port.receive(&client, BytesMut::with_capacity(64), 64, token(5));
-    port.send(&server, Batch::large(64 << 20), token(6));
+    port.send(&server, Batch::large(PENDS), token(6));
     let shares = [listener.share(), client.share(), server.share()];
     drop((listener, client, server));
     drop(port);
@@ -355,4 +358,11 @@ fn a_socket_of_another_port_is_refused() {
     let (mut port, mut other) = (Port::new().unwrap(), Port::new().unwrap());
     let (socket, _peer) = pair_with_std(&mut other);
     port.receive(&socket, BytesMut::with_capacity(8), 8, token(1));
+}
+
+#[test]
+fn a_port_can_be_made_here_and_used_by_another_thread() {
+    let mut port = Port::new().unwrap();
+    let thread = thread::spawn(move || pair(&mut port, LOOPBACK).1);
+    drop(thread.join().unwrap());
 }
