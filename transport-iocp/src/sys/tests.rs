@@ -147,6 +147,11 @@ fn echo(address: SocketAddr) {
     port.receive(&client, BytesMut::with_capacity(64), 64, token(8));
     let Completion::Received { buffer, .. } = collect_one(&mut port) else { panic!("not a receive") };
     assert_eq!(buffer, b"back"[..], "half-closed, not closed");
+    // Only a socket whose context was updated knows its peer and can be shut down.
+    for socket in [&client, &server] {
+        socket.open().socket.peer_addr().unwrap();
+    }
+    port.shut_down_send(&server).unwrap();
 }
 
 #[test]
