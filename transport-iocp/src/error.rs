@@ -37,8 +37,8 @@ impl SystemError {
 
     /// What a completion that failed with this code says about the end of its connection.
     ///
-    /// 1236 and 10053 say that this system aborted the connection. It does so when we close, and also when TCP gives up.
-    /// So a driver that did not close takes [`ConnectionEnd::ClosedHere`] for [`ConnectionEnd::NetworkLost`].
+    /// 1236 and 10053 say that this system aborted the connection. It does so when we close, and also when TCP gives
+    /// up. So a driver that did not close takes [`ConnectionEnd::ClosedHere`] for [`ConnectionEnd::NetworkLost`].
     pub(crate) const fn end(self) -> ConnectionEnd {
         match self.0 {
             // 59 is what an accept reports whose client was gone before it was accepted; 1225 and 10061 are refusals.

@@ -14,8 +14,8 @@ use {
 /// protocol notices more, and sooner. The traps:
 ///
 /// - Units differ between systems: Windows counts milliseconds, others seconds. Here they are in the types.
-/// - It belongs on the connection: set it on each accepted socket, and on a connecting one once it is connected. What is
-///   set on the listening socket, or before connecting, may be lost.
+/// - It belongs on the connection: set it on each accepted socket, and on a connecting one once it is connected. What
+///   is set on the listening socket, or before connecting, may be lost.
 /// - It only runs while the connection is idle. With unacknowledged data under way the system retransmits instead, and
 ///   gives up much later.
 /// - It finds a peer that vanished: power, cable, network. A peer process that exits ends the connection anyway.

@@ -2,8 +2,8 @@
 //!
 //! # Layers
 //!
-//! The driver knows connections and the protocol, and nothing of Windows. Below it lies one seam, the completion port: a
-//! trait whose real implementation is the only part of this crate that is Windows-only and the only one with unsafe
+//! The driver knows connections and the protocol, and nothing of Windows. Below it lies one seam, the completion port:
+//! a trait whose real implementation is the only part of this crate that is Windows-only and the only one with unsafe
 //! code. In the unit tests a fake port stands in its place, which delivers completions in any legal order, in virtual
 //! time, on every system.
 //!

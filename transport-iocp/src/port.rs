@@ -16,8 +16,8 @@ pub(crate) const MAX_SLICES_PER_SEND: usize = 64;
 
 /// Who an operation belongs to, chosen by the driver and given back unchanged.
 ///
-/// The cookie is never used again (PW-CK-001), so a completion that arrives after its connection ended cannot be taken for
-/// one of the connection that has the slot now.
+/// The cookie is never used again (PW-CK-001), so a completion that arrives after its connection ended cannot be taken
+/// for one of the connection that has the slot now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Token {
     /// Where the driver keeps the state that the operation belongs to.
@@ -98,8 +98,8 @@ pub(crate) trait CompletionPort {
     /// If the buffer has no spare capacity or the limit is 0: the empty result would look like the end of the stream.
     fn receive(&mut self, socket: &Self::Socket, buffer: BytesMut, limit: usize, token: Token);
 
-    /// Sends the first [`MAX_SLICES_PER_SEND`] slices of `batch`; comes back as [`Completion::Sent`], perhaps with fewer
-    /// bytes than they hold.
+    /// Sends the first [`MAX_SLICES_PER_SEND`] slices of `batch`; comes back as [`Completion::Sent`], perhaps with
+    /// fewer bytes than they hold.
     fn send(&mut self, socket: &Self::Socket, batch: Self::Batch, token: Token);
 
     /// Ends this side's stream behind what was sent. Receiving goes on.
@@ -135,7 +135,7 @@ pub(crate) trait CompletionPort {
         completions: &mut Vec<Completion<Self::Socket, Self::Batch>>,
     ) -> Result<(), SystemError>;
 
-    /// A handle with which any thread makes [`wait`](Self::wait) return [`Completion::Woken`]. Wakes that come before the
-    /// first of them was seen are joined into one. It outlives the port, and then does nothing.
+    /// A handle with which any thread makes [`wait`](Self::wait) return [`Completion::Woken`]. Wakes that come before
+    /// the first of them was seen are joined into one. It outlives the port, and then does nothing.
     fn waker(&self) -> Waker;
 }

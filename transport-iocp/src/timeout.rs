@@ -7,8 +7,8 @@ const INFINITE: u32 = u32::MAX;
 
 /// The milliseconds to wait for `timeout`, `None` being for ever.
 ///
-/// Rounded up, since a wait that ends before the deadline finds nothing to do and turns into a busy loop; and kept below
-/// the value that means "for ever", since a long wait must still end.
+/// Rounded up, since a wait that ends before the deadline finds nothing to do and turns into a busy loop; and kept
+/// below the value that means "for ever", since a long wait must still end.
 pub(crate) fn milliseconds(timeout: Option<Duration>) -> u32 {
     let Some(timeout) = timeout else { return INFINITE };
     let rounded_up = timeout.as_nanos().div_ceil(1_000_000);

@@ -1,8 +1,8 @@
-//! A completion port in memory, for tests on every system: all outcomes that the real one may have, in any order that it
-//! may have them in, chosen by a seed.
+//! A completion port in memory, for tests on every system: all outcomes that the real one may have, in any order that
+//! it may have them in, chosen by a seed.
 //!
-//! - Of the operations that can finish, each wait finishes some, in an order of its own. The bytes of one direction stay
-//!   in order, as there is one operation on them at a time.
+//! - Of the operations that can finish, each wait finishes some, in an order of its own. The bytes of one direction
+//!   stay in order, as there is one operation on them at a time.
 //! - Receives are short, sends are partial, and an operation that was cancelled may have succeeded before.
 //! - Time is virtual. A wait that finds nothing to finish moves it on by the whole timeout, at once.
 //! - Faults are injected through [`FakeNetwork`].

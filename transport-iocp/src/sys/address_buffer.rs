@@ -54,7 +54,8 @@ impl AddressBuffer {
         let bytes = self.0.get(start..).and_then(|rest| rest.get(..length)).ok_or(SystemError::INVALID)?;
         let mut storage = SockAddrStorage::zeroed();
         let destination = (&raw mut storage).cast::<u8>();
-        // SAFETY: both buffers have at least that many bytes: the slice has, and the storage is larger than this buffer.
+        // SAFETY: both buffers have at least that many bytes: the slice has, and the storage is larger than this
+        // buffer.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), destination, length) };
         // SAFETY: the storage was zeroed, and then got an address of that length.
         internet(&unsafe { SockAddr::new(storage, length as i32) })

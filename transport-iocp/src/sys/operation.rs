@@ -53,8 +53,8 @@ impl<Batch> Operation<Batch> {
     ///
     /// # Safety
     ///
-    /// The pointer is what [`overlapped`](Self::overlapped) made of an operation of this very type that was leaked and not
-    /// yet reclaimed, and the system has finished with it.
+    /// The pointer is what [`overlapped`](Self::overlapped) made of an operation of this very type that was leaked and
+    /// not yet reclaimed, and the system has finished with it.
     pub(super) unsafe fn reclaim(overlapped: *mut OVERLAPPED) -> Self {
         // SAFETY: the OVERLAPPED is the first field of the operation, so the pointer is that of the leaked box, which
         // nobody else uses any more.

@@ -31,7 +31,8 @@ pub(super) unsafe fn start<Batch: GatherBuffer>(
             let (buffer, room) = (addresses.as_mut_ptr().cast(), ADDRESS_ROOM as u32);
             let (accepted, mut received) = (accepted.open().raw(), 0);
             // Receiving nothing, lest a client that says nothing keep the accept busy.
-            // SAFETY: both sockets are open; the buffer has twice the room stated; by the contract it lives long enough.
+            // SAFETY: both sockets are open; the buffer has twice the room stated; by the contract it lives long
+            // enough.
             unsafe { (functions.accept)(socket.raw(), accepted, buffer, 0, room, room, &mut received, overlapped) != 0 }
         }
         Resources::Connect { remote } => {
@@ -45,7 +46,8 @@ pub(super) unsafe fn start<Batch: GatherBuffer>(
             let room = spare.len().min(*limit).min(MAX_SLICE_BYTES);
             let slice = WSABUF { len: room as u32, buf: spare.as_mut_ptr().cast() };
             let mut flags = 0;
-            // SAFETY: the socket is open; the slice is spare capacity of a buffer that by the contract lives long enough.
+            // SAFETY: the socket is open; the slice is spare capacity of a buffer that by the contract lives long
+            // enough.
             unsafe { WSARecv(socket.raw(), &slice, 1, ptr::null_mut(), &mut flags, overlapped, None) == 0 }
         }
         Resources::Send { batch } => {
@@ -59,8 +61,8 @@ pub(super) unsafe fn start<Batch: GatherBuffer>(
                     break;
                 }
             }
-            // SAFETY: the socket is open; the slices, which are only read, are of a batch that by the contract stays as it
-            // is and lives long enough.
+            // SAFETY: the socket is open; the slices, which are only read, are of a batch that by the contract stays as
+            // it is and lives long enough.
             unsafe { WSASend(socket.raw(), slices.as_ptr(), count, ptr::null_mut(), 0, overlapped, None) == 0 }
         }
     };

@@ -63,7 +63,8 @@ impl<Batch: GatherBuffer> SystemPort<Batch> {
         let overlapped = Operation::overlapped(operation);
         // SAFETY: the operation was just leaked, so it is valid and nobody else has a reference to it.
         let resources = unsafe { &mut (*operation).resources };
-        // SAFETY: pointer and resources belong to one leaked operation, and only a completion or the failure below ends it.
+        // SAFETY: pointer and resources belong to one leaked operation, and only a completion or the failure below ends
+        // it.
         match unsafe { start(&self.functions, &share, resources, overlapped) } {
             Ok(()) => self.outstanding += 1,
             Err(error) => {
@@ -82,8 +83,8 @@ impl<Batch: GatherBuffer> SystemPort<Batch> {
             return Completion::Woken;
         }
         self.outstanding -= 1;
-        // SAFETY: only `submit` starts operations on sockets of this port, and the port is private to this value. So the
-        // pointer comes from there, is of this type, and is reported once, when the system has finished with it.
+        // SAFETY: only `submit` starts operations on sockets of this port, and the port is private to this value. So
+        // the pointer comes from there, is of this type, and is reported once, when the system has finished with it.
         let operation: Operation<Batch> = unsafe { Operation::reclaim(entry.lpOverlapped) };
         // For a socket the field is the NTSTATUS of the operation, in the low 32 bits.
         let status = (entry.Internal as u32).cast_signed();
@@ -116,7 +117,8 @@ impl<Batch: GatherBuffer> SystemPort<Batch> {
             Resources::Receive { mut buffer, .. } => {
                 if let Ok(received) = outcome {
                     let filled = buffer.len() + received;
-                    // SAFETY: the system wrote that many bytes behind the old length, into the spare capacity it was given.
+                    // SAFETY: the system wrote that many bytes behind the old length, into the spare capacity it was
+                    // given.
                     unsafe { buffer.set_len(filled) };
                 }
                 Completion::Received { token, buffer, outcome }
