@@ -1,0 +1,141 @@
+//! The seam between the portable driver and the system: a completion port.
+//!
+//! Submitting never fails on the spot. Every operation that was submitted comes back from [`CompletionPort::wait`]
+//! exactly once, as a [`Completion`] that carries what it owned; one that could not be started comes back as a failed
+//! one. So the driver has a single path for every outcome and counts one in, one out.
+
+use crate::error::SystemError;
+use crate::keepalive::Keepalive;
+use bytes::BytesMut;
+use std::net::SocketAddr;
+use std::task::Waker;
+use std::time::Duration;
+
+/// How many slices of a batch one send takes. What lies behind them is left for the next send.
+pub(crate) const MAX_SLICES_PER_SEND: usize = 64;
+
+/// Who an operation belongs to, chosen by the driver and given back unchanged.
+///
+/// The cookie is never used again (PW-CK-001), so a completion that arrives after its connection ended cannot be taken
+/// for one of the connection that has the slot now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Token {
+    /// Where the driver keeps the state that the operation belongs to.
+    pub(crate) slot: u32,
+    /// Which of all that ever lived in the slot it belongs to.
+    pub(crate) cookie: u64,
+}
+
+/// The two addresses of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    /// This side's.
+    pub(crate) local: SocketAddr,
+    /// The peer's.
+    pub(crate) remote: SocketAddr,
+}
+
+/// Bytes to send, in pieces that stay where they are while nobody mutates or moves the batch.
+pub(crate) trait GatherBuffer: 'static {
+    /// The pieces, in the order in which they go out, without the empty ones.
+    fn slices(&self) -> impl Iterator<Item = &[u8]>;
+}
+
+/// An operation that came back, with everything that it owned.
+#[derive(Debug)]
+pub(crate) enum Completion<Socket, Batch> {
+    /// From [`CompletionPort::accept`]: a connection, or why there is none. The listener is as good as before.
+    Accepted { token: Token, outcome: Result<(Socket, Addresses), SystemError> },
+    /// From [`CompletionPort::connect`].
+    Connected { token: Token, outcome: Result<Addresses, SystemError> },
+    /// From [`CompletionPort::receive`]: how many bytes were appended to the buffer; 0 is the end of the peer's stream.
+    Received { token: Token, buffer: BytesMut, outcome: Result<usize, SystemError> },
+    /// From [`CompletionPort::send`]: how many bytes of the batch the system took, from its front.
+    Sent { token: Token, batch: Batch, outcome: Result<usize, SystemError> },
+    /// A [`Waker`] was used since the last of these.
+    Woken,
+}
+
+/// A queue of finished operations, and the verbs that start them.
+///
+/// One thread owns it. At most one receive and one send may be pending on a socket: the order of more is not defined.
+pub(crate) trait CompletionPort {
+    /// What a send owns while it is pending.
+    type Batch: GatherBuffer;
+    /// A listening socket. Dropping it stops listening, and its pending accepts come back cancelled.
+    type Listener;
+    /// A stream socket. Dropping it closes it: what is pending on it comes back, mostly cancelled, and the system's
+    /// socket is closed once the last of that did. Drop all of them before the port.
+    type Socket;
+
+    /// The monotonic time since the port was made. The driver has no other clock, so that a port can make time virtual.
+    fn now(&self) -> Duration;
+
+    /// Listens on `address`, whose port may be 0, and tells the address that it became. Nobody else can then bind it.
+    /// An IPv6 listener takes IPv6 connections only.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports, for instance that the address is in use.
+    fn listen(&mut self, address: SocketAddr) -> Result<(Self::Listener, SocketAddr), SystemError>;
+
+    /// Accepts one connection; comes back as [`Completion::Accepted`]. Several may be pending on a listener.
+    fn accept(&mut self, listener: &Self::Listener, token: Token);
+
+    /// Connects a new socket to `remote`; comes back as [`Completion::Connected`]. Until that succeeded the only thing
+    /// to do with the socket is to drop it, which gives up.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports when it has no socket to give. Then nothing was submitted and nothing comes back.
+    fn connect(&mut self, remote: SocketAddr, token: Token) -> Result<Self::Socket, SystemError>;
+
+    /// Receives at most `limit` bytes into the spare capacity of `buffer`, behind what it holds; comes back as
+    /// [`Completion::Received`].
+    ///
+    /// # Panics
+    ///
+    /// If the buffer has no spare capacity or the limit is 0: the empty result would look like the end of the stream.
+    fn receive(&mut self, socket: &Self::Socket, buffer: BytesMut, limit: usize, token: Token);
+
+    /// Sends the first [`MAX_SLICES_PER_SEND`] slices of `batch`; comes back as [`Completion::Sent`], perhaps with
+    /// fewer bytes than they hold.
+    fn send(&mut self, socket: &Self::Socket, batch: Self::Batch, token: Token);
+
+    /// Ends this side's stream behind what was sent. Receiving goes on.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports, for instance that the connection is gone already.
+    fn shut_down_send(&mut self, socket: &Self::Socket) -> Result<(), SystemError>;
+
+    /// Whether small segments go out at once instead of waiting for acknowledgements (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    fn set_no_delay(&mut self, socket: &Self::Socket, no_delay: bool) -> Result<(), SystemError>;
+
+    /// Turns on the system's keepalive, on a connection that was accepted or is connected.
+    ///
+    /// # Errors
+    ///
+    /// As for the public function of the same name.
+    fn set_keepalive(&mut self, socket: &Self::Socket, keepalive: Keepalive) -> Result<(), SystemError>;
+
+    /// Waits until operations have come back, a waker was used or `timeout` has passed (`None`: however long it takes),
+    /// and appends what came back to `completions`. It may append nothing before the time is over.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports when the port itself is unusable.
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        completions: &mut Vec<Completion<Self::Socket, Self::Batch>>,
+    ) -> Result<(), SystemError>;
+
+    /// A handle with which any thread makes [`wait`](Self::wait) return [`Completion::Woken`]. Wakes that come before
+    /// the first of them was seen are joined into one. It outlives the port, and then does nothing.
+    fn waker(&self) -> Waker;
+}

@@ -1,0 +1,212 @@
+//! The real completion port: starts operations, and turns what the system dequeues into completions.
+
+use super::address_buffer::AddressBuffer;
+use super::extension::ExtensionFunctions;
+use super::operation::{Operation, Resources};
+use super::port_handle::{BATCH, PortHandle};
+use super::socket::{OpenSocket, SystemListener, SystemSocket};
+use super::start::start;
+use super::waker::PortWaker;
+use crate::error::SystemError;
+use crate::keepalive::{self, Keepalive};
+use crate::port::{Completion, CompletionPort, GatherBuffer, Token};
+use crate::timeout::milliseconds;
+use bytes::BytesMut;
+use std::collections::VecDeque;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+use windows_sys::Win32::Foundation::{ERROR_SUCCESS, RtlNtStatusToDosError};
+use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
+
+/// How long dropping a port waits for operations that are still pending. What is not back then stays leaked, since the
+/// system may still write to it; that takes a socket that outlives its port.
+const DROP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A completion port of the system, for operations that send `Batch`.
+pub(crate) struct SystemPort<Batch: GatherBuffer> {
+    handle: Arc<PortHandle>,
+    waker: Arc<PortWaker>,
+    functions: ExtensionFunctions,
+    made: Instant,
+    /// How many operations the system has.
+    outstanding: usize,
+    /// What could not be started, and comes back with the next wait.
+    failed_at_once: VecDeque<Completion<SystemSocket, Batch>>,
+}
+
+impl<Batch: GatherBuffer> SystemPort<Batch> {
+    /// Makes a port.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub(crate) fn new() -> Result<Self, SystemError> {
+        let handle = Arc::new(PortHandle::new()?);
+        Ok(Self {
+            waker: Arc::new(PortWaker::new(Arc::clone(&handle))),
+            handle,
+            functions: ExtensionFunctions::fetch()?,
+            made: Instant::now(),
+            outstanding: 0,
+            failed_at_once: VecDeque::new(),
+        })
+    }
+
+    /// Leaks an operation and starts it; if that fails, reclaims it and keeps the failure for the next wait.
+    fn submit(&mut self, token: Token, socket: Arc<OpenSocket>, resources: Resources<Batch>) {
+        // A completion at another port would be reclaimed there, perhaps as an operation of another type.
+        assert!(Arc::ptr_eq(&socket.port, &self.handle), "the socket belongs to another port");
+        let share = Arc::clone(&socket);
+        let operation = Operation::new(token, socket, resources).leak();
+        let overlapped = Operation::overlapped(operation);
+        // SAFETY: the operation was just leaked, so it is valid and nobody else has a reference to it.
+        let resources = unsafe { &mut (*operation).resources };
+        // SAFETY: pointer and resources belong to one leaked operation, and only a completion or the failure below ends
+        // it.
+        match unsafe { start(&self.functions, &share, resources, overlapped) } {
+            Ok(()) => self.outstanding += 1,
+            Err(error) => {
+                // SAFETY: it was leaked above as this type, and the system, which refused it, will never report it.
+                let operation = unsafe { Operation::reclaim(overlapped) };
+                let completion = self.complete(operation, Err(error));
+                self.failed_at_once.push_back(completion);
+            }
+        }
+    }
+
+    /// Turns a dequeued entry into what the driver sees.
+    fn dequeued(&mut self, entry: &OVERLAPPED_ENTRY) -> Completion<SystemSocket, Batch> {
+        if entry.lpOverlapped.is_null() {
+            self.waker.message_taken();
+            return Completion::Woken;
+        }
+        self.outstanding -= 1;
+        // SAFETY: only `submit` starts operations on sockets of this port, and the port is private to this value. So
+        // the pointer comes from there, is of this type, and is reported once, when the system has finished with it.
+        let operation: Operation<Batch> = unsafe { Operation::reclaim(entry.lpOverlapped) };
+        // For a socket the field is the NTSTATUS of the operation, in the low 32 bits.
+        let status = (entry.Internal as u32).cast_signed();
+        // SAFETY: the function takes any number.
+        let outcome = match unsafe { RtlNtStatusToDosError(status) } {
+            ERROR_SUCCESS => Ok(entry.dwNumberOfBytesTransferred as usize),
+            code => Err(SystemError::from_code(code)),
+        };
+        self.complete(operation, outcome)
+    }
+
+    /// Finishes an operation that the system has finished with, or never started.
+    fn complete(
+        &self,
+        operation: Operation<Batch>,
+        outcome: Result<usize, SystemError>,
+    ) -> Completion<SystemSocket, Batch> {
+        let Operation { token, socket, resources, .. } = operation;
+        match resources {
+            Resources::Accept { accepted, addresses } => {
+                let outcome = outcome.and_then(|_| {
+                    accepted.open().finish_accept(&socket)?;
+                    Ok((accepted, addresses.read(&self.functions)?))
+                });
+                Completion::Accepted { token, outcome }
+            }
+            Resources::Connect { .. } => {
+                Completion::Connected { token, outcome: outcome.and_then(|_| socket.finish_connect()) }
+            }
+            Resources::Receive { mut buffer, .. } => {
+                if let Ok(received) = outcome {
+                    let filled = buffer.len() + received;
+                    // SAFETY: the system wrote that many bytes behind the old length, into the spare capacity it was
+                    // given.
+                    unsafe { buffer.set_len(filled) };
+                }
+                Completion::Received { token, buffer, outcome }
+            }
+            Resources::Send { batch } => Completion::Sent { token, batch, outcome },
+        }
+    }
+}
+
+impl<Batch: GatherBuffer> CompletionPort for SystemPort<Batch> {
+    type Batch = Batch;
+    type Listener = SystemListener;
+    type Socket = SystemSocket;
+
+    fn now(&self) -> Duration {
+        self.made.elapsed()
+    }
+
+    fn listen(&mut self, address: SocketAddr) -> Result<(SystemListener, SocketAddr), SystemError> {
+        SystemListener::bind(address, &self.handle)
+    }
+
+    fn accept(&mut self, listener: &SystemListener, token: Token) {
+        match SystemSocket::unbound(listener.domain, &self.handle) {
+            Ok(accepted) => {
+                let resources = Resources::Accept { accepted, addresses: AddressBuffer::default() };
+                self.submit(token, listener.share(), resources);
+            }
+            Err(error) => self.failed_at_once.push_back(Completion::Accepted { token, outcome: Err(error) }),
+        }
+    }
+
+    fn connect(&mut self, remote: SocketAddr, token: Token) -> Result<SystemSocket, SystemError> {
+        let socket = SystemSocket::bound_towards(remote, &self.handle)?;
+        self.submit(token, socket.share(), Resources::Connect { remote });
+        Ok(socket)
+    }
+
+    fn receive(&mut self, socket: &SystemSocket, buffer: BytesMut, limit: usize, token: Token) {
+        assert!(limit > 0 && buffer.len() < buffer.capacity(), "a receive needs room");
+        self.submit(token, socket.share(), Resources::Receive { buffer, limit });
+    }
+
+    fn send(&mut self, socket: &SystemSocket, batch: Batch, token: Token) {
+        self.submit(token, socket.share(), Resources::Send { batch });
+    }
+
+    fn shut_down_send(&mut self, socket: &SystemSocket) -> Result<(), SystemError> {
+        Ok(socket.open().socket.shutdown(Shutdown::Write)?)
+    }
+
+    fn set_no_delay(&mut self, socket: &SystemSocket, no_delay: bool) -> Result<(), SystemError> {
+        Ok(socket.open().socket.set_tcp_nodelay(no_delay)?)
+    }
+
+    fn set_keepalive(&mut self, socket: &SystemSocket, keepalive: Keepalive) -> Result<(), SystemError> {
+        Ok(keepalive::set_keepalive(&socket.open().socket, keepalive)?)
+    }
+
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        completions: &mut Vec<Completion<SystemSocket, Batch>>,
+    ) -> Result<(), SystemError> {
+        let timeout = if self.failed_at_once.is_empty() { timeout } else { Some(Duration::ZERO) };
+        completions.extend(self.failed_at_once.drain(..));
+        let mut entries = [OVERLAPPED_ENTRY::default(); BATCH];
+        for entry in self.handle.dequeue(&mut entries, milliseconds(timeout))? {
+            completions.push(self.dequeued(entry));
+        }
+        Ok(())
+    }
+
+    fn waker(&self) -> Waker {
+        Arc::clone(&self.waker).into()
+    }
+}
+
+impl<Batch: GatherBuffer> Drop for SystemPort<Batch> {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + DROP_PATIENCE;
+        let mut completions = Vec::new();
+        while self.outstanding > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.wait(Some(left), &mut completions).is_err() {
+                return;
+            }
+            completions.clear();
+        }
+    }
+}
