@@ -116,6 +116,10 @@ impl Connection {
         driver.clear_receiver();
         loop {
             if let Some(found) = self.next_found(&mut driver) {
+                // Answers of the protocol itself (HELLO_ACK, PONG) don't wait for the application to come back.
+                if !driver.more_input {
+                    let _ = driver.flush(&shared.clock, context);
+                }
                 return Poll::Ready(Some(found));
             }
             if let Some(closed) = self.poll_closed(&mut driver) {

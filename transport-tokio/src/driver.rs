@@ -91,6 +91,9 @@ impl Driver {
     /// Writes until nothing waits (`Ready`) or the stream takes no more. A broken stream ends the connection.
     pub(crate) fn flush(&mut self, clock: &Clock, context: &mut Context<'_>) -> Poll<()> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
+        if self.batch.is_none() && !self.connection.has_transmit() {
+            return Poll::Ready(());
+        }
         let mut batch = self.batch.take().unwrap_or_else(buffers::take_batch);
         self.blocked = false;
         let queued = self.connection.queued();

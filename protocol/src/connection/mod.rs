@@ -140,6 +140,12 @@ impl Connection {
         handed.any
     }
 
+    /// Whether [`poll_transmit`](Self::poll_transmit) would give anything.
+    #[must_use]
+    pub fn has_transmit(&self) -> bool {
+        self.outgoing.has_more()
+    }
+
     /// The transport took this many bytes of what [`poll_transmit`](Self::poll_transmit) gave. Probes and stalls are timed
     /// from here (PW-HB-010), so report each write when it happens.
     pub fn transmitted(&mut self, now: Instant, bytes: usize) {

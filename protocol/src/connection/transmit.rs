@@ -226,7 +226,8 @@ impl Outgoing {
         self.handed > self.taken || self.has_more()
     }
 
-    fn has_more(&self) -> bool {
+    /// Whether anything waits for the driver.
+    pub(super) fn has_more(&self) -> bool {
         !self.queue.is_empty()
             || self.pong.is_some()
             || self.ping.is_some()

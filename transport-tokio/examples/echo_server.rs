@@ -1,0 +1,94 @@
+//! Sends every message back, until a line comes on the standard input or it ends.
+//!
+//! ```text
+//! cargo run --release -p pulsewire-transport-tokio --example echo_server -- --listen 127.0.0.1:7700
+//! ```
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use pulsewire_transport_tokio::protocol::{Config, Damage, Event};
+use pulsewire_transport_tokio::{Connection, Endpoint, Listener};
+
+/// A Pulsewire server that sends every message back.
+#[derive(Parser)]
+struct Arguments {
+    /// Where to listen; port 0 lets the system choose.
+    #[arg(long, default_value = "127.0.0.1:7700")]
+    listen: SocketAddr,
+    /// Silence before the first PING, in milliseconds.
+    #[arg(long, default_value_t = 5_000)]
+    idle: u64,
+    /// Between PINGs, in milliseconds.
+    #[arg(long, default_value_t = 2_000)]
+    interval: u64,
+    /// Unanswered PINGs until the peer is given up.
+    #[arg(long, default_value_t = 3)]
+    probes: u32,
+    /// The shortest time between PINGs that is tolerated, in milliseconds.
+    #[arg(long, default_value_t = 1_000)]
+    ping_floor: u64,
+    /// Close at the first damaged byte instead of resynchronising.
+    #[arg(long)]
+    no_resync: bool,
+}
+
+impl Arguments {
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.heartbeat.idle = Duration::from_millis(self.idle);
+        config.heartbeat.interval = Duration::from_millis(self.interval);
+        config.heartbeat.probes = self.probes;
+        config.heartbeat.ping_floor = Duration::from_millis(self.ping_floor);
+        config.damage = if self.no_resync { Damage::Close } else { Damage::Resynchronise };
+        config
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    let endpoint = Endpoint::new(arguments.config().validate()?);
+    let listener = endpoint.listen(arguments.listen).await?;
+    println!("listening on {}; press Enter to stop", listener.address()?);
+    let accepting = tokio::spawn(accept(listener));
+
+    tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
+    accepting.abort();
+    let in_order = endpoint.shutdown(Duration::from_secs(5)).await;
+    println!("{}", if in_order { "all connections closed in order" } else { "some connections had to be cut" });
+    Ok(())
+}
+
+async fn accept(listener: Listener) {
+    loop {
+        match listener.accept().await {
+            Ok(connection) => {
+                tokio::spawn(echo(connection));
+            }
+            // Too many open files, or a peer that left early: others go on.
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn echo(mut connection: Connection) {
+    let (sender, peer) = (connection.sender(), connection.peer_address());
+    while let Some(event) = connection.recv().await {
+        match event {
+            Event::Message(message) => {
+                if let Err(refused) = sender.send(message).await {
+                    eprintln!("{peer:?}: {refused}");
+                }
+            }
+            Event::Closed(closed) => println!("{peer:?}: {closed}"),
+            Event::Gap(gap) => println!("{peer:?}: {gap:?}"),
+            Event::Established(_) | Event::Closing(_) => {}
+        }
+    }
+}

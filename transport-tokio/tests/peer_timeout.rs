@@ -1,0 +1,77 @@
+//! Peers that vanish without a word, and healthy ones that must not be taken for such.
+
+mod support;
+
+use std::time::Instant;
+
+use pulsewire_transport_tokio::Endpoint;
+use pulsewire_transport_tokio::protocol::{CloseReason, Config, Origin};
+use support::{Proxy, Server, bounded, brisk, message, ms, next_message, until_closed, valid};
+
+/// The bound of the heartbeat, and what a busy machine may add.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_behind_a_silent_proxy_is_found_within_the_bound() {
+    bounded(async {
+        let config = brisk().heartbeat;
+        let earliest = config.idle.mul_f64(0.8) + config.interval * config.probes;
+        let latest = config.bound() + ms(150);
+        let mut server = Server::start(brisk()).await;
+        let proxy = Proxy::start(server.address, None).await;
+        let endpoint = Endpoint::new(valid(brisk()));
+        let mut connection = endpoint.connect(proxy.address).await.unwrap();
+        connection.sender().send(message(1, 100)).await.unwrap();
+        next_message(&mut connection).await;
+        // The last evidence of both sides lies before the cut, by a round trip at the most.
+        proxy.fall_silent();
+        let cut = Instant::now();
+        let (client, server) = tokio::join!(until_closed(&mut connection), server.endings.recv());
+        let took = cut.elapsed();
+        for closed in [client.1, server.unwrap()] {
+            assert_eq!((closed.reason, closed.origin), (CloseReason::PEER_TIMEOUT, Origin::Local), "{closed}");
+        }
+        assert!(took + ms(10) >= earliest && took <= latest, "{took:?}, not within {earliest:?} to {latest:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_idle_healthy_peer_survives_ten_bounds() {
+    bounded(async {
+        let server = Server::start(brisk()).await;
+        let endpoint = Endpoint::new(valid(brisk()));
+        let mut connection = endpoint.connect(server.address).await.unwrap();
+        let quiet = tokio::time::timeout(brisk().heartbeat.bound() * 10, connection.recv()).await;
+        assert!(quiet.is_err(), "nothing to report: {quiet:?}");
+        assert!(connection.rtt().is_some(), "it was probed");
+        connection.sender().send(message(1, 100)).await.unwrap();
+        assert_eq!(next_message(&mut connection).await, message(1, 100));
+    })
+    .await;
+}
+
+/// 64 MiB at 2 MiB/s take 32 s, three times the bound of the default heartbeat.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_upload_through_a_slow_link_survives_the_default_heartbeat() {
+    bounded(async {
+        let mut server = Server::start(Config::default()).await;
+        let proxy = Proxy::start(server.address, Some(2 << 20)).await;
+        let endpoint = Endpoint::new(valid(Config::default()));
+        let mut connection = endpoint.connect(proxy.address).await.unwrap();
+        let sender = connection.sender();
+        let sending = tokio::spawn(async move {
+            for number in 0..64 {
+                sender.send(message(number, 1 << 20)).await.unwrap();
+            }
+            sender.close(CloseReason::NORMAL);
+        });
+        let (messages, closed) = until_closed(&mut connection).await;
+        sending.await.unwrap();
+        assert!(closed.orderly, "{closed}");
+        assert_eq!((messages.len(), closed.acknowledged), (64, Some(64)));
+        for (number, received) in messages.iter().enumerate() {
+            assert!(*received == message(number as u64, 1 << 20), "message {number}");
+        }
+        assert!(server.endings.recv().await.unwrap().orderly);
+    })
+    .await;
+}
