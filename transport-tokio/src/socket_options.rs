@@ -90,7 +90,11 @@ fn round_up(duration: Duration) -> Duration {
 }
 
 impl SocketOptions {
-    pub(crate) fn apply(&self, socket: &tokio::net::TcpStream) -> io::Result<()> {
+    /// Sets all of them on a connected or accepted socket. Endpoints do it themselves.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn apply(&self, socket: &tokio::net::TcpStream) -> io::Result<()> {
         let socket = SockRef::from(socket);
         socket.set_tcp_nodelay(self.no_delay)?;
         if let Some(keepalive) = self.keepalive {
