@@ -1,5 +1,6 @@
 //! What comes out of a connection.
 
+use alloc::boxed::Box;
 use core::ops::Deref;
 use core::time::Duration;
 
@@ -130,11 +131,12 @@ pub struct Gap {
 
 /// What a connection tells the application.
 ///
-/// The borrow is that of the driver's buffer, never of the connection: sending while an event is held works.
+/// The borrow is that of the driver's buffer, never of the connection: sending while an event is held works. What is rare
+/// is boxed, so that a message is cheap to pass on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'b> {
     /// The handshake is complete; messages may be sent.
-    Established(Established),
+    Established(Box<Established>),
     /// A message arrived.
     Message(Message<'b>),
     /// Bytes of the stream were skipped.
@@ -142,5 +144,5 @@ pub enum Event<'b> {
     /// The peer asks to close. What was accepted for sending still goes out; nothing more is accepted.
     Closing(CloseReason),
     /// The connection is over. Always the last event.
-    Closed(Closed),
+    Closed(Box<Closed>),
 }

@@ -169,7 +169,7 @@ impl Connection {
         }
     }
 
-    fn poll_closed(&mut self, driver: &mut Driver) -> Option<Closed> {
+    fn poll_closed(&mut self, driver: &mut Driver) -> Option<Box<Closed>> {
         let Some(Event::Closed(closed)) = driver.connection.poll_event() else { return None };
         // The id dies before the socket is closed (PW-CK-005).
         self.registry.remove(self.shared.id);

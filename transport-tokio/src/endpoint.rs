@@ -71,7 +71,7 @@ impl Endpoint {
         self.inner.options.apply(&stream).map_err(tcp)?;
         let mut connection = self.run(stream, Role::Client, Some(address)).map_err(tcp)?;
         match connection.recv().await {
-            Some(Event::Closed(closed)) => Err(ConnectError::Handshake { address, closed: Box::new(closed) }),
+            Some(Event::Closed(closed)) => Err(ConnectError::Handshake { address, closed }),
             // The first event is one of the two.
             _ => Ok(connection),
         }

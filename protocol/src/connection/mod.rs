@@ -164,7 +164,7 @@ impl Connection {
 
     /// An event that came from time or a command, not from bytes. Poll until `None`.
     pub fn poll_event(&mut self) -> Option<Event<'static>> {
-        self.closed.take().map(|closed| Event::Closed(*closed))
+        self.closed.take().map(Event::Closed)
     }
 
     /// Which side this is.

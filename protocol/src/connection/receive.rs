@@ -1,5 +1,7 @@
 //! In: bytes from the peer.
 
+use alloc::boxed::Box;
+
 use bytes::BytesMut;
 
 use super::Connection;
@@ -7,11 +9,11 @@ use super::state::{Input, Role, State};
 use crate::close::Origin;
 use crate::config::Damage;
 use crate::error::ProtocolError;
-use crate::event::{Established, Event, Gap};
+use crate::event::{Established, Event, Gap, Message, Payload};
 use crate::framer::{Arrival, Body, Fate, Step};
 use crate::heartbeat::Heartbeat;
 use crate::time::Instant;
-use crate::wire::{CloseFrame, Flags, Header, Hello, Kind, count};
+use crate::wire::{CloseFrame, Flags, HEADER_SIZE, Header, Hello, Kind, count};
 
 impl Connection {
     /// Takes one event off the front of `input`, the driver's buffer, and moves `input` past what it consumed.
@@ -24,6 +26,42 @@ impl Connection {
     /// transmitted, and [`poll_event`](Self::poll_event) gives `Closed`.
     #[inline]
     pub fn receive<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
+        if let Some(message) = self.whole_message(now, input) {
+            return Ok(Some(Event::Message(message)));
+        }
+        self.receive_any(now, input)
+    }
+
+    /// The way of nearly every packet: a message in one frame that lies whole in the input. Whatever is unusual is left,
+    /// unconsumed, to [`receive_any`](Self::receive_any), which judges everything.
+    ///
+    /// Without it a packet of 64 bytes takes five times as long: the steps below pass larger values around.
+    #[inline]
+    fn whole_message<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Option<Message<'b>> {
+        if !matches!(self.state, State::Open) || self.fragments.is_open() {
+            return None;
+        }
+        let (header, payload) = self.framer.whole_packet(input)?;
+        let sealed = header.flags.contains(Flags::ENCRYPTED);
+        let expected = if sealed { Flags::FIRST | Flags::ENCRYPTED } else { Flags::FIRST };
+        if header.kind != Kind::DATA
+            || header.flags.without(Flags::CHECKSUM) != expected
+            || header.class.is_reserved()
+            || header.length > self.config.limits.frame
+        {
+            return None;
+        }
+        *input = &input[HEADER_SIZE + header.body_size()..];
+        self.framer.forget_packet();
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.evidence(now);
+        }
+        self.received += 1;
+        Some(Message { class: header.class, encrypted: sealed, payload: Payload::Borrowed(payload) })
+    }
+
+    #[inline(never)]
+    fn receive_any<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
         if self.state.is_over() {
             *input = &[];
             return Ok(None);
@@ -69,7 +107,6 @@ impl Connection {
             .inspect_err(|error| self.fail(now, error))
     }
 
-    #[inline]
     fn next_event<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
         while !self.state.is_over() {
             if self.framer.has_grown(input.len()) && !input.is_empty() {
@@ -97,7 +134,6 @@ impl Connection {
     }
 
     /// Judges a verified header, before its payload has come.
-    #[inline]
     fn admit(&self, header: &Header) -> Result<Fate, ProtocolError> {
         header.judge(self.config.limits.frame)?;
         if header.kind == Kind::DATA && matches!(self.state, State::Open | State::Closing { peer_asked: false, .. }) {
@@ -112,7 +148,6 @@ impl Connection {
         }
     }
 
-    #[inline]
     fn arrival<'b>(&mut self, now: Instant, arrival: Arrival<'b>) -> Result<Progress<'b>, ProtocolError> {
         match arrival {
             Arrival::Whole(header, body) => {
@@ -136,7 +171,6 @@ impl Connection {
         }
     }
 
-    #[inline]
     fn data<'b>(&mut self, header: &Header, body: Body<'b>) -> Result<Option<Event<'b>>, ProtocolError> {
         // Judged when the header came; nothing has changed since, but a large frame's buffer was taken out.
         let fate = self.fragments.fate(header, self.config.limits.message)?;
@@ -229,7 +263,7 @@ impl Connection {
         };
         self.heartbeat = Some(heartbeat);
         self.state = State::Open;
-        Ok(Event::Established(established))
+        Ok(Event::Established(Box::new(established)))
     }
 
     /// CLOSE in place of HELLO_ACK (PW-HS-019).

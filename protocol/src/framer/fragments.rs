@@ -43,8 +43,13 @@ pub(crate) struct Fragments {
 }
 
 impl Fragments {
-    /// Judges a DATA header (PW-DAT-002 to PW-DAT-008). Changes nothing, so it may be asked again.
+    /// Whether a message is open.
     #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Judges a DATA header (PW-DAT-002 to PW-DAT-008). Changes nothing, so it may be asked again.
     pub(crate) fn fate(&self, header: &Header, message_limit: u32) -> Result<Fate, ProtocolError> {
         let first = header.flags.contains(Flags::FIRST);
         let more = header.flags.contains(Flags::MORE);
@@ -87,7 +92,6 @@ impl Fragments {
     }
 
     /// Takes a complete frame; gives the message that it completes.
-    #[inline]
     pub(crate) fn frame<'b>(&mut self, fate: Fate, header: &Header, body: Body<'b>) -> Option<Message<'b>> {
         match fate {
             Fate::Whole => Some(Message {

@@ -113,8 +113,25 @@ impl Framer {
         self.resync.is_some()
     }
 
-    /// Looks at the front of the input. Consumes only what is skipped.
+    /// The packet at the front of the input, if it lies there whole, is right in every byte, and nothing is unfinished
+    /// before it. Consumes nothing.
     #[inline]
+    pub(crate) fn whole_packet<'b>(&self, input: &&'b [u8]) -> Option<(Header, &'b [u8])> {
+        let (bytes, rest) = input.split_first_chunk()?;
+        let header = Header::verify(bytes, self.key)?;
+        let (payload, rest) = rest.split_at_checked(header.length as usize)?;
+        if self.partial.is_some() {
+            return None;
+        }
+        if header.flags.contains(Flags::CHECKSUM) {
+            let trailer = rest.first_chunk::<TRAILER_SIZE>()?;
+            let in_run = self.resync.as_ref().is_some_and(|resync| resync.in_run());
+            return (!in_run && trailer_is_right(payload, trailer)).then_some((header, payload));
+        }
+        self.resync.is_none().then_some((header, payload))
+    }
+
+    /// Looks at the front of the input. Consumes only what is skipped.
     pub(crate) fn header(&mut self, now: Instant, input: &mut &[u8]) -> Result<Step, ProtocolError> {
         if input.len() < self.wanted {
             return Ok(self.wait(now, input.len()));
@@ -155,7 +172,6 @@ impl Framer {
     }
 
     /// Takes the packet whose header [`header`](Self::header) gave. `buffer` is where a large payload is appended.
-    #[inline]
     pub(crate) fn body<'b>(
         &mut self,
         now: Instant,
@@ -190,7 +206,6 @@ impl Framer {
     }
 
     /// Whether a large packet is under way: then its bytes come first.
-    #[inline]
     pub(crate) fn has_partial(&self) -> bool {
         self.partial.is_some()
     }
@@ -256,15 +271,15 @@ impl Framer {
         Ok(Arrival::Damaged(header, size))
     }
 
+    /// A packet is complete.
     #[inline]
-    fn forget_packet(&mut self) {
+    pub(crate) fn forget_packet(&mut self) {
         self.wanted = HEADER_SIZE;
         self.length = None;
         self.since = None;
     }
 
     /// Whether the input holds more bytes of a packet with a verified header than at the last look (PW-HB-002).
-    #[inline]
     pub(crate) fn has_grown(&self, held: usize) -> bool {
         self.partial.is_some() || (self.length.is_some() && held > self.seen)
     }

@@ -46,6 +46,11 @@ impl Resync {
         self.charge(now, offset as u64, u32::from(begins))
     }
 
+    /// Whether skipped bytes wait to be reported.
+    pub(super) fn in_run(&self) -> bool {
+        self.run > 0
+    }
+
     /// Ends the run of skipped bytes, if there is one, and gives its length.
     pub(super) fn end_run(&mut self) -> Option<u64> {
         (self.run > 0).then(|| core::mem::take(&mut self.run))

@@ -101,6 +101,12 @@ impl Flags {
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
+
+    /// All but `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 }
 
 impl BitOr for Flags {
@@ -186,20 +192,7 @@ impl Header {
     ///
     /// # Errors
     /// The first rule that is broken.
-    #[inline]
     pub fn judge(&self, frame_limit: u32) -> Result<(), ProtocolError> {
-        // Nearly every packet is DATA with good fields: one comparison each.
-        if self.kind == Kind::DATA
-            && self.flags.0 & !Flags::KNOWN == 0
-            && !self.class.is_reserved()
-            && self.length <= frame_limit
-        {
-            return Ok(());
-        }
-        self.judge_closely(frame_limit)
-    }
-
-    fn judge_closely(&self, frame_limit: u32) -> Result<(), ProtocolError> {
         let Self { kind, flags: Flags(flags), class, length } = *self;
         let sizes = kind.control_sizes();
         let is_data = kind == Kind::DATA;

@@ -123,7 +123,7 @@ impl End {
             Event::Message(message) => self.messages.push(message.into_owned()),
             Event::Established(_) => self.established = true,
             Event::Closing(reason) => self.closing.push(reason),
-            Event::Closed(closed) => self.closed = Some((now, closed)),
+            Event::Closed(closed) => self.closed = Some((now, *closed)),
             Event::Gap(gap) => panic!("{gap:?} on a clean link"),
         }
     }

@@ -77,7 +77,7 @@ async fn echo(mut connection: Connection, tell: mpsc::UnboundedSender<Closed>) {
         match event {
             // A message that comes while the connection closes can't go back.
             Event::Message(message) => drop(sender.send(message).await),
-            Event::Closed(closed) => drop(tell.send(closed)),
+            Event::Closed(closed) => drop(tell.send(*closed)),
             _ => {}
         }
     }
@@ -100,7 +100,7 @@ pub async fn until_closed(connection: &mut Connection) -> (Vec<Message<'static>>
     loop {
         match connection.recv().await.expect("Closed comes before the end") {
             Event::Message(message) => messages.push(message.into_owned()),
-            Event::Closed(closed) => return (messages, closed),
+            Event::Closed(closed) => return (messages, *closed),
             _ => {}
         }
     }
