@@ -133,6 +133,7 @@ impl Connection {
             match self.poll_read(&mut driver, context) {
                 Poll::Ready(Some(event)) => return Poll::Ready(Some(Found::Owned(event))),
                 Poll::Ready(None) => continue,
+                Poll::Pending if driver.end_broken() => continue,
                 Poll::Pending => {}
             }
             // What could be read was delivered, so time may pass.

@@ -39,6 +39,7 @@ impl Shared {
             stream: Some(stream),
             batch: None,
             blocked: false,
+            broken: None,
             more_input: false,
             receiver: None,
             waiting_for_space: Vec::new(),
@@ -60,6 +61,8 @@ pub(crate) struct Driver {
     batch: Option<Transmit>,
     /// The stream took no more at the last attempt.
     blocked: bool,
+    /// Writing failed, so. The peer's last words may still be there to be read.
+    broken: Option<Disconnect>,
     /// The receiver holds bytes that it has not handled: it will write when it has.
     pub(crate) more_input: bool,
     /// The task that waits in `recv`.
@@ -88,10 +91,11 @@ impl Driver {
         }
     }
 
-    /// Writes until nothing waits (`Ready`) or the stream takes no more. A broken stream ends the connection.
+    /// Writes until nothing waits (`Ready`) or the stream takes no more. After a failure nothing is written any more;
+    /// [`end_broken`](Self::end_broken) ends the connection.
     pub(crate) fn flush(&mut self, clock: &Clock, context: &mut Context<'_>) -> Poll<()> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
-        if self.batch.is_none() && !self.connection.has_transmit() {
+        if self.broken.is_some() || (self.batch.is_none() && !self.connection.has_transmit()) {
             return Poll::Ready(());
         }
         let mut batch = self.batch.take().unwrap_or_else(buffers::take_batch);
@@ -108,7 +112,8 @@ impl Driver {
                     self.connection.transmitted(clock.now(), written);
                 }
                 Poll::Ready(Err(error)) => {
-                    self.connection.disconnected(cause(&error));
+                    self.broken = Some(cause(&error));
+                    self.wake_receiver();
                     break;
                 }
                 Poll::Pending => {
@@ -122,6 +127,16 @@ impl Driver {
             self.wake_senders();
         }
         if self.blocked { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Ends the connection if writing failed. Call it when all that could be read was delivered: a peer that closed and left
+    /// said why before. Says whether it did.
+    pub(crate) fn end_broken(&mut self) -> bool {
+        let broken = self.broken.take();
+        if let Some(cause) = broken {
+            self.connection.disconnected(cause);
+        }
+        broken.is_some()
     }
 
     pub(crate) fn set_receiver(&mut self, context: &Context<'_>) {
@@ -154,7 +169,9 @@ impl Driver {
         if self.connection.queued() < before || !self.connection.is_open() || before == 0 {
             return Poll::Ready(());
         }
-        self.waiting_for_space.push(context.waker().clone());
+        if !self.waiting_for_space.iter().any(|waker| waker.will_wake(context.waker())) {
+            self.waiting_for_space.push(context.waker().clone());
+        }
         Poll::Pending
     }
 
@@ -187,10 +204,12 @@ fn write(stream: &mut dyn Stream, batch: &Transmit, context: &mut Context<'_>) -
 /// Which of the four ways of ending an error of the stream is.
 pub(crate) fn cause(error: &io::Error) -> Disconnect {
     match error.kind() {
-        ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
-            Disconnect::NetworkLost
-        }
-        ErrorKind::ConnectionAborted => Disconnect::Aborted,
+        // `ConnectionAborted` is the system's own giving up: this transport never closes a socket that it reads from.
+        ErrorKind::TimedOut
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::NetworkDown => Disconnect::NetworkLost,
         ErrorKind::UnexpectedEof => Disconnect::EndOfStream,
         _ => Disconnect::Reset,
     }
