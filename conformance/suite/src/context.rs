@@ -71,18 +71,20 @@ impl<'s> Context<'s> {
 
     /// Gives the implementation at the other end of `peer` a command.
     pub(crate) fn control(&mut self, peer: &Peer, command: Command) -> Result<Reply, Failure> {
-        match self.running[peer.runner].control(command) {
-            Ok(reply) => {
-                self.transcript.note(describe(&reply));
-                Ok(reply)
-            }
-            Err(_) => Err(Failure::NotApplicable("the subject takes no such command".into())),
-        }
+        let reply = self.ask(peer, command)?;
+        self.transcript.note(describe(&reply));
+        Ok(reply)
+    }
+
+    /// As [`control`](Self::control), but leaves no trace in the transcript, so that it may be repeated.
+    fn ask(&mut self, peer: &Peer, command: Command) -> Result<Reply, Failure> {
+        let reply = self.running[peer.runner].control(command);
+        reply.map_err(|_| Failure::NotApplicable("the subject takes no such command".into()))
     }
 
     /// The ids that live at the other end of `peer`, oldest first.
     pub(crate) fn connections(&mut self, peer: &Peer) -> Result<Vec<Id>, Failure> {
-        match self.control(peer, Command::Connections)? {
+        match self.ask(peer, Command::Connections)? {
             Reply::Connections(ids) => Ok(ids),
             reply => Err(Failure::Harness(format!("the adapter replied {} to Connections", describe(&reply)))),
         }
@@ -91,7 +93,10 @@ impl<'s> Context<'s> {
     /// The id of the youngest connection at the other end of `peer`.
     pub(crate) fn youngest(&mut self, peer: &Peer) -> Result<Id, Failure> {
         match self.connections(peer)?.last() {
-            Some(id) => Ok(*id),
+            Some(id) => {
+                self.transcript.note(format!("youngest connection: slot {} cookie {}", id.slot, id.cookie));
+                Ok(*id)
+            }
             None => violation("PW-CK-002: a connection that works has no id"),
         }
     }
@@ -129,12 +134,14 @@ impl<'s> Context<'s> {
 
     /// Waits until the subject reports how the connection ended.
     pub(crate) fn await_ending(&mut self, peer: &Peer, id: Id, within: Duration) -> Result<Ending, Failure> {
-        self.poll("the end of the connection was not reported", within, |context| {
-            match context.control(peer, Command::Endings)? {
+        let ending = self.poll("the end of the connection was not reported", within, |context| {
+            match context.ask(peer, Command::Endings)? {
                 Reply::Endings(endings) => Ok(endings.into_iter().find(|ending| ending.connection == id)),
                 reply => Err(Failure::Harness(format!("the adapter replied {} to Endings", describe(&reply)))),
             }
-        })
+        })?;
+        self.transcript.note(describe(&Reply::Endings(vec![ending])));
+        Ok(ending)
     }
 
     /// Asks again and again; a command has no other way to tell that something happened.
