@@ -1,0 +1,230 @@
+//! Why connections end: reasons, origins, advice on connecting again.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::event::Message;
+
+/// Why a connection ended: a number of the registry in section 11.3 of the specification.
+///
+/// Unknown numbers are kept as they came. 32,768 to 65,535 are the application's own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CloseReason(pub u16);
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $value:literal, $text:literal;)*) => {
+        impl CloseReason {
+            $($(#[$doc])* pub const $name: Self = Self($value);)*
+
+            /// The name of the registry, or `None` for a number that it doesn't list.
+            #[must_use]
+            pub const fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($value => Some(stringify!($name)),)*
+                    _ => None,
+                }
+            }
+
+            const fn sentence(self) -> &'static str {
+                match self.0 {
+                    $($value => $text,)*
+                    32_768.. => "the application gave a reason of its own",
+                    _ => "the peer gave a reason that this version does not know",
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Nothing is wrong; the application is done.
+    NORMAL = 1, "the connection was closed normally";
+    /// This side is shutting down or moving; connect again, elsewhere or later.
+    GOING_AWAY = 2, "the side that closed is going away; connect again later";
+    /// The application refused the peer.
+    REFUSED = 3, "the application refused the connection";
+    /// No room for another connection just now.
+    OVERLOADED = 4, "no room for another connection; try again later";
+    /// The first bytes were not Pulsewire's.
+    NOT_PULSEWIRE = 16, "the first bytes were not Pulsewire's; is the address right?";
+    /// A header did not verify, and resynchronising was not agreed.
+    BAD_HEADER = 17, "a header did not verify; the stream was damaged";
+    /// A payload's checksum was wrong, and resynchronising was not agreed.
+    PAYLOAD_CHECKSUM = 18, "a payload's checksum was wrong; the stream was damaged";
+    /// A header whose fields contradict each other.
+    BAD_PACKET = 19, "a header has fields that its kind must not have";
+    /// A kind that this version doesn't know and may not ignore.
+    UNKNOWN_KIND = 20, "a packet of an unknown critical kind";
+    /// A flag that this version doesn't know.
+    UNKNOWN_FLAG = 21, "a packet with an unknown flag";
+    /// A control packet of a size that its kind can't have.
+    BAD_LENGTH = 22, "a control packet of the wrong size";
+    /// Frames of a message that don't fit together.
+    BAD_FRAGMENT = 23, "frames that do not fit together to a message";
+    /// A frame above the announced limit.
+    FRAME_TOO_LARGE = 24, "a frame above the announced limit";
+    /// A message above the announced limit.
+    MESSAGE_TOO_LARGE = 25, "a message above the announced limit";
+    /// More bytes or gaps were skipped than resynchronising allows.
+    RESYNC_BUDGET = 26, "too much of the stream had to be skipped";
+    /// A DATA packet without checksum to a side that resynchronises.
+    CHECKSUM_REQUIRED = 27, "a DATA packet lacked the checksum that was asked for";
+    /// A packet that is not allowed at this point of the connection.
+    UNEXPECTED_PACKET = 28, "a packet that is not allowed at this point";
+    /// A malformed HELLO or HELLO_ACK.
+    BAD_HELLO = 32, "a malformed HELLO or HELLO_ACK";
+    /// No version in common.
+    UNSUPPORTED_VERSION = 33, "the two sides share no version of the protocol";
+    /// An unknown critical item in HELLO or HELLO_ACK.
+    UNKNOWN_ITEM = 34, "an unknown critical item in HELLO or HELLO_ACK";
+    /// The handshake was not complete in time.
+    HANDSHAKE_TIMEOUT = 35, "the handshake was not complete in time";
+    /// The peer's ping floor makes detection slower than `detect_within` allows.
+    INCOMPATIBLE_TIMERS = 36, "the peer's ping floor makes detection slower than configured";
+    /// The peer was silent and answered no probe.
+    PEER_TIMEOUT = 48, "the peer was silent and answered no probe";
+    /// The transport took no byte for too long.
+    WRITE_STALL = 49, "the peer takes no bytes";
+    /// A packet was not complete in time.
+    FRAME_STALL = 50, "a packet was not complete in time";
+    /// More PINGs than the announced floor admits.
+    PING_FLOOD = 51, "more PINGs than the announced floor admits";
+    /// A PING whose number did not increase.
+    BAD_PING = 52, "a PING whose number did not increase";
+    /// A PONG for a PING that was never sent.
+    BAD_PONG = 53, "a PONG for a PING that was never sent";
+    /// CLOSE was not answered in time.
+    CLOSE_TIMEOUT = 54, "the peer did not answer CLOSE in time";
+    /// The stream ended without CLOSE. Never on the wire.
+    PEER_ENDED = 256, "the peer ended the stream without closing";
+    /// The connection was reset. Never on the wire.
+    RESET = 257, "the connection was reset by the peer's side";
+    /// The transport gave up on the network. Never on the wire.
+    NETWORK_LOST = 258, "the network was lost";
+    /// This side cut the connection. Never on the wire.
+    ABORTED = 259, "this side cut the connection";
+}
+
+impl CloseReason {
+    /// Whether this names a fault of the protocol or of a side: such a CLOSE is not answered (PW-CLS-009).
+    #[must_use]
+    pub const fn is_fault(self) -> bool {
+        matches!(self.0, 16..=255)
+    }
+
+    /// Whether this may stand in a CLOSE packet: 256 to 32,767 never do.
+    #[must_use]
+    pub const fn is_on_wire(self) -> bool {
+        matches!(self.0, 1..=255 | 32_768..)
+    }
+
+    /// The registry's advice on connecting again.
+    #[must_use]
+    pub const fn retry(self) -> Retry {
+        match self.0 {
+            1 | 17 | 18 | 26 | 259 => Retry::After(Duration::ZERO),
+            2 | 4 | 35 | 48..=50 | 54 | 256..=258 => Retry::After(Duration::from_secs(1)),
+            32_768.. => Retry::After(Duration::ZERO),
+            _ => Retry::Never,
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.sentence(), self.0)
+    }
+}
+
+impl fmt::Debug for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{name}"),
+            None => write!(f, "CloseReason({})", self.0),
+        }
+    }
+}
+
+/// Who ended the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// This side: its application, or its judgement of the peer.
+    Local,
+    /// The peer sent CLOSE.
+    Peer,
+    /// The transport below ended without a word of the protocol.
+    Transport,
+}
+
+/// Advice on connecting again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// It is worth another try after this time; add jitter, and back off.
+    After(Duration),
+    /// Another try would end the same way.
+    Never,
+}
+
+impl Retry {
+    pub(crate) fn to_wire(self) -> u32 {
+        match self {
+            Self::After(time) => u32::try_from(time.as_millis()).unwrap_or(u32::MAX - 1).min(u32::MAX - 1),
+            Self::Never => u32::MAX,
+        }
+    }
+
+    pub(crate) fn from_wire(millis: u32) -> Self {
+        if millis == u32::MAX { Self::Never } else { Self::After(Duration::from_millis(millis.into())) }
+    }
+}
+
+/// How the transport below ended, for [`Connection::disconnected`](crate::Connection::disconnected).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Disconnect {
+    /// End of stream: a read returned 0 bytes.
+    EndOfStream,
+    /// The peer's side reset the connection, or its process died.
+    Reset,
+    /// The operating system gave up on the network.
+    NetworkLost,
+    /// This side closed the socket.
+    Aborted,
+}
+
+/// The end of a connection: the last event that it gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// Why.
+    pub reason: CloseReason,
+    /// Who ended it.
+    pub origin: Origin,
+    /// Advice on connecting again: the peer's where it gave any, else the registry's.
+    pub retry: Retry,
+    /// A sentence for a person with the particulars; empty where there are none.
+    pub detail: String,
+    /// Whether both sides took leave: CLOSE and CLOSE_ACK went both ways.
+    pub orderly: bool,
+    /// Messages received whole on this connection.
+    pub received: u64,
+    /// Messages that the peer says it received whole, where it said so: those sent first.
+    pub acknowledged: Option<u64>,
+    /// What was accepted for sending and never handed to the driver, in order.
+    pub unsent: Vec<Message<'static>>,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = match self.origin {
+            Origin::Local => "closed by this side",
+            Origin::Peer => "closed by the peer",
+            Origin::Transport => "ended by the transport",
+        };
+        write!(f, "{who}: {}", self.reason)?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! What can be chosen, with the defaults and ranges of section 10 of the specification.
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::num::NonZeroU32;
+use core::ops::Deref;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::ConfigError;
+use crate::time::nanos;
+
+/// Everything that one side of a connection can choose. The default suits most servers and clients.
+///
+/// ```
+/// use std::time::Duration;
+/// use pulsewire_protocol::Config;
+///
+/// let mut config = Config::default();
+/// config.heartbeat.idle = Duration::from_secs(20);
+/// let config = config.validate()?;
+/// # Ok::<(), pulsewire_protocol::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Config {
+    /// How a vanished peer is noticed.
+    pub heartbeat: HeartbeatConfig,
+    /// Sizes.
+    pub limits: Limits,
+    /// The other clocks.
+    pub timeouts: Timeouts,
+    /// What to do when the stream is damaged.
+    pub damage: Damage,
+    /// What a client's application tells the server's in HELLO; at most 2,048 bytes. Replayable without TLS.
+    pub token: Option<Bytes>,
+}
+
+/// The heartbeat (section 8): silence for `idle`, then `probes` PINGs `interval` apart, then `PEER_TIMEOUT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeartbeatConfig {
+    /// Silence before the first PING. 10 ms to 24 h, default 5 s.
+    pub idle: Duration,
+    /// The shortest wait for an answer. 10 ms to 1 h, default 2 s.
+    pub interval: Duration,
+    /// Unanswered PINGs until the peer is given up. 1 to 100, default 3.
+    pub probes: u32,
+    /// How much slow writes and long round trips may add in all. At most 24 h; `None`: as much as `idle + interval * probes`.
+    pub extension_max: Option<Duration>,
+    /// Refuse peers whose ping floor makes `idle + interval * probes` longer than this. 30 ms to 7 d; `None`: any will do.
+    pub detect_within: Option<Duration>,
+    /// The shortest time between PINGs that this side tolerates from its peer. 1 ms to 60 s, default 1 s.
+    pub ping_floor: Duration,
+}
+
+impl Default for HeartbeatConfig {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(5),
+            interval: Duration::from_secs(2),
+            probes: 3,
+            extension_max: None,
+            detect_within: None,
+            ping_floor: Duration::from_secs(1),
+        }
+    }
+}
+
+impl HeartbeatConfig {
+    /// `idle + interval * probes`: how long a dead peer stays unnoticed at most, without extensions.
+    #[must_use]
+    pub fn bound(&self) -> Duration {
+        self.idle.saturating_add(self.interval.saturating_mul(self.probes))
+    }
+}
+
+/// Sizes, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest frame that this side receives. 512 to 16,777,215, default 65,536.
+    pub frame: u32,
+    /// The largest message that this side receives. At least `frame`, default 16 MiB.
+    pub message: u32,
+    /// How much may wait to be sent. A single message of any size is accepted while nothing waits. Default 1 MiB.
+    pub send_queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { frame: 65_536, message: 16 << 20, send_queue: 1 << 20 }
+    }
+}
+
+/// The clocks beside the heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the start until the handshake is complete. 10 ms to 10 min, default 10 s.
+    pub handshake: Duration,
+    /// From CLOSE until CLOSE_ACK. 10 ms to 10 min, default 5 s.
+    pub close: Duration,
+    /// How long the transport may take nothing while bytes wait. 10 ms to 24 h, default 30 s.
+    pub write_stall: Duration,
+    /// What each packet has to become complete, whatever its length. 10 ms to 1 h, default 10 s.
+    pub assembly_base: Duration,
+    /// And one second more per this many bytes. At least 1, default 1,024.
+    pub assembly_rate: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            close: Duration::from_secs(5),
+            write_stall: Duration::from_secs(30),
+            assembly_base: Duration::from_secs(10),
+            assembly_rate: 1_024,
+        }
+    }
+}
+
+/// What to do when received bytes don't verify (section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Damage {
+    /// Announce RESYNC: skip what is damaged, report a gap, go on. For plain TCP, devices and serial lines. The default.
+    #[default]
+    Resynchronise,
+    /// Close at the first damaged byte. For TLS, which lets none through.
+    Close,
+}
+
+impl Config {
+    /// Checks every number against its range.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first field that is wrong, and what it may hold.
+    pub fn validate(self) -> Result<ValidConfig, ConfigError> {
+        let (heartbeat, timeouts) = (&self.heartbeat, &self.timeouts);
+        let (ms, s, min, h) = (Duration::from_millis, Duration::from_secs, 60, 3_600);
+        within("heartbeat.idle", heartbeat.idle, ms(10), s(24 * h), "10 ms to 24 h")?;
+        within("heartbeat.interval", heartbeat.interval, ms(10), s(h), "10 ms to 1 h")?;
+        within("heartbeat.probes", heartbeat.probes, 1, 100, "1 to 100")?;
+        within("heartbeat.ping_floor", heartbeat.ping_floor, ms(1), s(60), "1 ms to 60 s")?;
+        if let Some(extension_max) = heartbeat.extension_max {
+            within("heartbeat.extension_max", extension_max, s(0), s(24 * h), "at most 24 h")?;
+        }
+        if let Some(detect_within) = heartbeat.detect_within {
+            within("heartbeat.detect_within", detect_within, ms(30), s(7 * 24 * h), "30 ms to 7 d")?;
+            if heartbeat.bound() > detect_within {
+                return Err(ConfigError::DetectWithin {
+                    bound_ms: millis(heartbeat.bound()),
+                    limit_ms: millis(detect_within),
+                });
+            }
+        }
+        within("limits.frame", self.limits.frame, 512, 0xFF_FFFF, "512 to 16,777,215")?;
+        within("limits.message", self.limits.message, self.limits.frame, u32::MAX, "at least limits.frame")?;
+        within("limits.send_queue", self.limits.send_queue, 1, usize::MAX, "at least 1")?;
+        within("timeouts.handshake", timeouts.handshake, ms(10), s(10 * min), "10 ms to 10 min")?;
+        within("timeouts.close", timeouts.close, ms(10), s(10 * min), "10 ms to 10 min")?;
+        within("timeouts.write_stall", timeouts.write_stall, ms(10), s(24 * h), "10 ms to 24 h")?;
+        within("timeouts.assembly_base", timeouts.assembly_base, ms(10), s(h), "10 ms to 1 h")?;
+        within("timeouts.assembly_rate", timeouts.assembly_rate, 1, u32::MAX, "at least 1")?;
+        within("token.len()", self.token.as_ref().map_or(0, Bytes::len), 0, 2_048, "at most 2,048 bytes")?;
+        Ok(ValidConfig(Arc::new(self)))
+    }
+}
+
+fn within<T: PartialOrd + fmt::Debug>(
+    name: &'static str,
+    value: T,
+    low: T,
+    high: T,
+    range: &'static str,
+) -> Result<(), ConfigError> {
+    if value < low || value > high {
+        return Err(ConfigError::OutOfRange { name, value: alloc::format!("{value:?}"), range });
+    }
+    Ok(())
+}
+
+/// Whole milliseconds, for messages.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    nanos(duration) / 1_000_000
+}
+
+/// A [`Config`] whose numbers all lie in their ranges. Cloning it is cheap: connections share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidConfig(Arc<Config>);
+
+impl Deref for ValidConfig {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.0
+    }
+}
+
+/// The random numbers of one connection. Same seed, same behaviour.
+///
+/// Draw the bytes afresh for each connection, from a source that third parties can't predict (PW-KEY-004):
+/// `getrandom` or like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed {
+    pub(crate) sync_key: NonZeroU32,
+    pub(crate) jitter: u64,
+}
+
+impl Seed {
+    /// Takes the sync key from the first four bytes, the jitter of the heartbeat from the rest.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 12]) -> Self {
+        let [a, b, c, d, jitter @ ..] = bytes;
+        // A zero key is not allowed (PW-KEY-002); one value of 2^32 stands for two.
+        let sync_key = NonZeroU32::new(u32::from_be_bytes([a, b, c, d])).unwrap_or(NonZeroU32::MIN);
+        Self { sync_key, jitter: u64::from_be_bytes(jitter) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert!(Config::default().validate().is_ok());
+    }
+
+    #[test]
+    fn each_number_is_checked_at_both_ends() {
+        let changes: [fn(&mut Config); 12] = [
+            |c| c.heartbeat.idle = Duration::from_millis(9),
+            |c| c.heartbeat.idle = Duration::from_secs(86_401),
+            |c| c.heartbeat.interval = Duration::ZERO,
+            |c| c.heartbeat.probes = 0,
+            |c| c.heartbeat.probes = 101,
+            |c| c.heartbeat.ping_floor = Duration::ZERO,
+            |c| c.heartbeat.ping_floor = Duration::from_millis(60_001),
+            |c| c.limits.frame = 511,
+            |c| c.limits.message = c.limits.frame - 1,
+            |c| c.timeouts.assembly_rate = 0,
+            |c| c.token = Some(Bytes::from_static(&[0; 2_049])),
+            |c| c.timeouts.close = Duration::MAX,
+        ];
+        for (index, change) in changes.iter().enumerate() {
+            let mut config = Config::default();
+            change(&mut config);
+            assert!(matches!(config.validate(), Err(ConfigError::OutOfRange { .. })), "change {index}");
+        }
+    }
+
+    #[test]
+    fn timers_that_contradict_each_other_are_refused() {
+        let mut config = Config::default();
+        config.heartbeat.detect_within = Some(Duration::from_secs(10));
+        let error = config.validate().unwrap_err();
+        assert_eq!(error, ConfigError::DetectWithin { bound_ms: 11_000, limit_ms: 10_000 });
+    }
+}

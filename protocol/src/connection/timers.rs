@@ -1,0 +1,79 @@
+//! In and out: time.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::Connection;
+use super::state::State;
+use crate::close::CloseReason;
+use crate::config::millis;
+use crate::heartbeat::Action;
+use crate::time::Instant;
+
+impl Connection {
+    /// When [`handle_timeout`](Self::handle_timeout) must be called; `None` when the connection is over. It changes with
+    /// every call of another method, mostly to later: a driver may let an earlier timer run out and ask again.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let deadline = match &self.state {
+            State::Over => return None,
+            State::Handshake { deadline } => Some(*deadline),
+            State::Closing { deadline, .. } => *deadline,
+            State::Open | State::PeerClosing(_) => None,
+        };
+        [
+            deadline,
+            self.heartbeat.as_ref().map(crate::heartbeat::Heartbeat::deadline),
+            self.write_deadline(),
+            self.frame_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Time has come to `now`. Calling it early is harmless.
+    ///
+    /// Deliver bytes that can be read before you call it: they may be the answer that a deadline waits for.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &self.state {
+            State::Over => return,
+            State::Handshake { deadline } if now >= *deadline => {
+                let waited = format!("{} ms", millis(self.config.timeouts.handshake));
+                return self.fault(now, CloseReason::HANDSHAKE_TIMEOUT, waited, None);
+            }
+            State::Closing { deadline: Some(deadline), .. } if now >= *deadline => {
+                let waited = format!("no CLOSE_ACK within {} ms", millis(self.config.timeouts.close));
+                return self.fault(now, CloseReason::CLOSE_TIMEOUT, waited, None);
+            }
+            State::Handshake { .. } | State::Closing { .. } | State::Open | State::PeerClosing(_) => {}
+        }
+        if self.write_deadline().is_some_and(|deadline| now >= deadline) {
+            let detail = format!(
+                "the transport took none of {} bytes for {} ms",
+                self.outgoing.untaken(),
+                millis(self.config.timeouts.write_stall)
+            );
+            return self.fault(now, CloseReason::WRITE_STALL, detail, None);
+        }
+        if self.frame_deadline().is_some_and(|deadline| now >= deadline) {
+            return self.fault(now, CloseReason::FRAME_STALL, String::new(), None);
+        }
+        let Some(heartbeat) = &mut self.heartbeat else { return };
+        match heartbeat.timeout(now) {
+            Action::Nothing => {}
+            Action::Ping(number) => self.outgoing.ping(now, number),
+            Action::GiveUp(verdict) => self.fault(now, CloseReason::PEER_TIMEOUT, verdict, None),
+        }
+    }
+
+    /// When bytes that wait have waited too long.
+    fn write_deadline(&self) -> Option<Instant> {
+        self.outgoing.is_waiting().then(|| self.outgoing.waiting_since() + self.config.timeouts.write_stall)
+    }
+
+    /// When the packet under way must be complete (PW-FRM-015).
+    fn frame_deadline(&self) -> Option<Instant> {
+        self.framer.deadline(&self.config.timeouts)
+    }
+}

@@ -1,0 +1,306 @@
+//! Cuts the received stream into verified packets (sections 3 to 5 of the specification).
+//!
+//! Small packets stay in the driver's buffer until they are whole, and are lent from it. A large one that is only partly
+//! there moves into a buffer of its own, which the driver may fill directly.
+
+mod fragments;
+mod resync;
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+pub(crate) use fragments::{Fate, Fragments};
+use resync::Resync;
+
+use crate::config::Timeouts;
+use crate::error::ProtocolError;
+use crate::event::Payload;
+use crate::time::Instant;
+use crate::wire::{Flags, HEADER_SIZE, Header, TRAILER_SIZE, payload_checksum};
+
+/// From this size on, a partial packet gets a buffer of its own, and a payload to be sent is referenced, not copied.
+///
+/// Copying 2 KiB costs about as much as the bookkeeping of a reference does.
+pub(crate) const LARGE: usize = 2_048;
+
+/// How much memory a partial packet gets ahead of its bytes (PW-FRM-013).
+const RESERVE: usize = 64 << 10;
+
+/// What [`Framer::header`] found.
+pub(crate) enum Step {
+    /// The input begins with this verified header, not yet consumed.
+    Header(Header),
+    /// This many bytes were skipped; ask again.
+    Gap(u64),
+    /// More bytes are needed.
+    Incomplete,
+}
+
+/// A packet's payload, verified.
+pub(crate) enum Body<'b> {
+    /// In the driver's buffer.
+    Borrowed(&'b [u8]),
+    /// In a buffer of its own, behind `start` bytes that were there before.
+    Owned { buffer: BytesMut, start: usize },
+}
+
+impl<'b> Body<'b> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Owned { buffer, start } => &buffer[*start..],
+        }
+    }
+
+    pub(crate) fn into_payload(self) -> Payload<'b> {
+        match self {
+            Self::Borrowed(bytes) => Payload::Borrowed(bytes),
+            Self::Owned { buffer, start } => {
+                let mut bytes: Bytes = buffer.freeze();
+                Payload::Owned(bytes.split_off(start))
+            }
+        }
+    }
+}
+
+/// What became of a packet's payload.
+pub(crate) enum Arrival<'b> {
+    Whole(Header, Body<'b>),
+    /// The trailer is wrong; the packet was dropped, with this many bytes in all.
+    Damaged(Header, u64),
+    Incomplete,
+}
+
+/// A large packet under way.
+struct Partial {
+    header: Header,
+    buffer: BytesMut,
+    /// Bytes in `buffer` that were there before this packet.
+    start: usize,
+    /// Bytes of payload and trailer still to come.
+    need: usize,
+}
+
+pub(crate) struct Framer {
+    /// What the peer mixes into headers; 0 before the first packet.
+    key: u32,
+    resync: Option<Box<Resync>>,
+    /// Bytes that the driver's buffer must hold before another look is worth while.
+    wanted: usize,
+    /// Bytes that it held at the last look.
+    seen: usize,
+    /// The length of the incomplete packet, once its header is verified.
+    length: Option<u32>,
+    /// When the first byte of the incomplete packet came.
+    since: Option<Instant>,
+    partial: Option<Box<Partial>>,
+}
+
+impl Framer {
+    pub(crate) fn new() -> Self {
+        Self { key: 0, resync: None, wanted: HEADER_SIZE, seen: 0, length: None, since: None, partial: None }
+    }
+
+    /// The first packet was received: from now on headers carry `key`, and damage is skipped if `resync`.
+    pub(crate) fn establish(&mut self, key: u32, resync: bool) {
+        self.key = key;
+        self.resync = resync.then(Box::default);
+    }
+
+    pub(crate) fn resynchronises(&self) -> bool {
+        self.resync.is_some()
+    }
+
+    /// Looks at the front of the input. Consumes only what is skipped.
+    #[inline]
+    pub(crate) fn header(&mut self, now: Instant, input: &mut &[u8]) -> Result<Step, ProtocolError> {
+        if input.len() < self.wanted {
+            return Ok(self.wait(now, input.len()));
+        }
+        let Some((bytes, _)) = input.split_first_chunk() else { return Ok(self.wait(now, input.len())) };
+        match Header::verify(bytes, self.key) {
+            Some(header) => {
+                Ok(self.resync.as_mut().and_then(|resync| resync.end_run()).map_or(Step::Header(header), Step::Gap))
+            }
+            None => self.skip(now, input),
+        }
+    }
+
+    fn wait(&mut self, now: Instant, held: usize) -> Step {
+        self.seen = held;
+        if held > 0 {
+            self.since.get_or_insert(now);
+        }
+        Step::Incomplete
+    }
+
+    #[cold]
+    fn skip(&mut self, now: Instant, input: &mut &[u8]) -> Result<Step, ProtocolError> {
+        let Some(resync) = &mut self.resync else {
+            return Err(match self.key {
+                0 => ProtocolError::NotPulsewire { protocol: looks_like(input) },
+                _ => ProtocolError::BadHeader,
+            });
+        };
+        self.wanted = HEADER_SIZE;
+        self.length = None;
+        self.since = None;
+        resync.skip(now, input, self.key)?;
+        if input.len() >= HEADER_SIZE {
+            return Ok(resync.end_run().map_or(Step::Incomplete, Step::Gap));
+        }
+        Ok(self.wait(now, input.len()))
+    }
+
+    /// Takes the packet whose header [`header`](Self::header) gave. `buffer` is where a large payload is appended.
+    #[inline]
+    pub(crate) fn body<'b>(
+        &mut self,
+        now: Instant,
+        header: Header,
+        input: &mut &'b [u8],
+        buffer: impl FnOnce() -> BytesMut,
+    ) -> Result<Arrival<'b>, ProtocolError> {
+        let size = header.body_size();
+        let rest = &input[HEADER_SIZE..];
+        if let Some((body, tail)) = rest.split_at_checked(size) {
+            *input = tail;
+            self.forget_packet();
+            let payload = &body[..header.length as usize];
+            if header.flags.contains(Flags::CHECKSUM) && !trailer_is_right(payload, &body[header.length as usize..]) {
+                return self.damaged(now, header);
+            }
+            return Ok(Arrival::Whole(header, Body::Borrowed(payload)));
+        }
+        self.since.get_or_insert(now);
+        self.length = Some(header.length);
+        if size < LARGE {
+            self.wanted = HEADER_SIZE + size;
+            self.seen = input.len();
+        } else {
+            let mut buffer = buffer();
+            let start = buffer.len();
+            append(&mut buffer, rest, size);
+            self.partial = Some(Box::new(Partial { header, start, need: size - rest.len(), buffer }));
+            *input = &[];
+        }
+        Ok(Arrival::Incomplete)
+    }
+
+    /// Whether a large packet is under way: then its bytes come first.
+    #[inline]
+    pub(crate) fn has_partial(&self) -> bool {
+        self.partial.is_some()
+    }
+
+    /// Bytes of the large packet came the ordinary way.
+    pub(crate) fn continue_partial<'b>(
+        &mut self,
+        now: Instant,
+        input: &mut &'b [u8],
+    ) -> Result<Arrival<'b>, ProtocolError> {
+        let Some(partial) = &mut self.partial else { return Ok(Arrival::Incomplete) };
+        let (bytes, tail) = input.split_at(partial.need.min(input.len()));
+        append(&mut partial.buffer, bytes, partial.need);
+        partial.need -= bytes.len();
+        *input = tail;
+        self.finish_partial(now)
+    }
+
+    /// Lends the large packet's buffer, with spare capacity, and the number of bytes that belong there.
+    pub(crate) fn lend(&mut self) -> Option<(BytesMut, usize)> {
+        let partial = self.partial.as_mut()?;
+        reserve(&mut partial.buffer, partial.need);
+        Some((core::mem::take(&mut partial.buffer), partial.need))
+    }
+
+    /// The lent buffer came back with `received` bytes more.
+    pub(crate) fn take_back(
+        &mut self,
+        now: Instant,
+        buffer: BytesMut,
+        received: usize,
+    ) -> Result<Arrival<'static>, ProtocolError> {
+        let Some(partial) = &mut self.partial else { return Ok(Arrival::Incomplete) };
+        partial.buffer = buffer;
+        partial.need = partial.need.saturating_sub(received);
+        self.finish_partial(now)
+    }
+
+    fn finish_partial<'b>(&mut self, now: Instant) -> Result<Arrival<'b>, ProtocolError> {
+        if self.partial.as_ref().is_some_and(|partial| partial.need > 0) {
+            return Ok(Arrival::Incomplete);
+        }
+        let Some(partial) = self.partial.take() else { return Ok(Arrival::Incomplete) };
+        self.forget_packet();
+        let Partial { header, mut buffer, start, .. } = *partial;
+        if header.flags.contains(Flags::CHECKSUM) {
+            let (payload, trailer) = buffer[start..].split_at(header.length as usize);
+            if !trailer_is_right(payload, trailer) {
+                return self.damaged(now, header);
+            }
+            buffer.truncate(start + header.length as usize);
+        }
+        Ok(Arrival::Whole(header, Body::Owned { buffer, start }))
+    }
+
+    #[cold]
+    fn damaged<'b>(&mut self, now: Instant, header: Header) -> Result<Arrival<'b>, ProtocolError> {
+        let Some(resync) = &mut self.resync else {
+            return Err(ProtocolError::PayloadChecksum { length: header.length });
+        };
+        let size = (HEADER_SIZE + header.body_size()) as u64;
+        resync.charge_packet(now, size)?;
+        Ok(Arrival::Damaged(header, size))
+    }
+
+    #[inline]
+    fn forget_packet(&mut self) {
+        self.wanted = HEADER_SIZE;
+        self.length = None;
+        self.since = None;
+    }
+
+    /// Whether the input holds more bytes of a packet with a verified header than at the last look (PW-HB-002).
+    #[inline]
+    pub(crate) fn has_grown(&self, held: usize) -> bool {
+        self.partial.is_some() || (self.length.is_some() && held > self.seen)
+    }
+
+    /// When the incomplete packet must be complete (PW-FRM-015).
+    pub(crate) fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
+        let length = u64::from(self.length.unwrap_or(0)) + (HEADER_SIZE + TRAILER_SIZE) as u64;
+        let nanos = length * 1_000_000_000 / u64::from(timeouts.assembly_rate);
+        Some(self.since? + timeouts.assembly_base + Duration::from_nanos(nanos))
+    }
+}
+
+fn trailer_is_right(payload: &[u8], trailer: &[u8]) -> bool {
+    payload_checksum(payload).to_be_bytes() == *trailer
+}
+
+/// Makes room as bytes arrive, never for all that a length field promises.
+fn reserve(buffer: &mut BytesMut, need: usize) {
+    buffer.reserve(need.min(RESERVE.max(buffer.len())));
+}
+
+fn append(buffer: &mut BytesMut, bytes: &[u8], need: usize) {
+    if buffer.capacity() - buffer.len() < bytes.len() {
+        reserve(buffer, need.max(bytes.len()));
+    }
+    buffer.extend_from_slice(bytes);
+}
+
+/// The well-known protocol whose first bytes these are (PW-FRM-014).
+fn looks_like(bytes: &[u8]) -> Option<&'static str> {
+    const METHODS: [&[u8]; 8] =
+        [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"OPTIONS ", b"PRI * HTTP", b"HTTP/"];
+    match bytes {
+        [0x16, 0x03, 0x00..=0x04, ..] => Some("TLS"),
+        _ if bytes.starts_with(b"SSH-") => Some("SSH"),
+        _ if METHODS.iter().any(|method| bytes.starts_with(method)) => Some("HTTP"),
+        _ => None,
+    }
+}

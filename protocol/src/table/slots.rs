@@ -1,0 +1,204 @@
+//! Slots that are reused, and cookies that never are (PW-CK-001).
+
+use alloc::vec::Vec;
+
+/// Names one connection of one table, for ever: the slot may be used again, the cookie never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    /// Where the connection lives.
+    pub slot: u32,
+    /// Which table the slot belongs to.
+    pub domain: u32,
+    /// A number that no other connection of that table ever had or will have.
+    pub cookie: u64,
+}
+
+#[derive(Debug)]
+enum Slot<T> {
+    Free,
+    /// The id is valid.
+    Live {
+        cookie: u64,
+        value: T,
+    },
+    /// The id has ended; something is still outstanding.
+    Retired {
+        cookie: u64,
+        value: T,
+    },
+}
+
+/// Values under ids that are checked at every use. The last slot freed is the first one used again.
+#[derive(Debug)]
+pub struct Slots<T> {
+    domain: u32,
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+    last_cookie: u64,
+    live: usize,
+}
+
+impl<T> Slots<T> {
+    /// None yet. `domain` goes into every id.
+    #[must_use]
+    pub fn new(domain: u32) -> Self {
+        Self { domain, slots: Vec::new(), free: Vec::new(), last_cookie: 0, live: 0 }
+    }
+
+    /// Stores a value under a new id.
+    ///
+    /// # Panics
+    /// With 2^32 slots in use, or after 2^64 insertions.
+    pub fn insert(&mut self, value: T) -> ConnectionId {
+        self.insert_with(|_| value)
+    }
+
+    /// Stores a value that knows its own id.
+    ///
+    /// # Panics
+    /// As [`insert`](Self::insert).
+    #[expect(clippy::expect_used, reason = "documented: memory ends long before, and 2^64 cookies last for centuries")]
+    pub fn insert_with(&mut self, value: impl FnOnce(ConnectionId) -> T) -> ConnectionId {
+        self.last_cookie = self.last_cookie.checked_add(1).expect("2^64 cookies are used up");
+        let cookie = self.last_cookie;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::Free);
+            u32::try_from(self.slots.len() - 1).expect("2^32 slots are in use")
+        });
+        let id = ConnectionId { slot, domain: self.domain, cookie };
+        self.slots[slot as usize] = Slot::Live { cookie, value: value(id) };
+        self.live += 1;
+        id
+    }
+
+    /// The value of a live id.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, id: ConnectionId) -> Option<&T> {
+        match self.slots.get(id.slot as usize)? {
+            Slot::Live { cookie, value } if *cookie == id.cookie && self.domain == id.domain => Some(value),
+            Slot::Free | Slot::Live { .. } | Slot::Retired { .. } => None,
+        }
+    }
+
+    /// The value of a live id.
+    #[inline]
+    pub fn get_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
+        match self.slots.get_mut(id.slot as usize)? {
+            Slot::Live { cookie, value } if *cookie == id.cookie && self.domain == id.domain => Some(value),
+            Slot::Free | Slot::Live { .. } | Slot::Retired { .. } => None,
+        }
+    }
+
+    /// Ends a live id and keeps its slot. Says whether it lived.
+    pub fn retire(&mut self, id: ConnectionId) -> bool {
+        if self.get(id).is_none() {
+            return false;
+        }
+        let slot = &mut self.slots[id.slot as usize];
+        *slot = match core::mem::replace(slot, Slot::Free) {
+            Slot::Live { cookie, value } => Slot::Retired { cookie, value },
+            other @ (Slot::Free | Slot::Retired { .. }) => other,
+        };
+        self.live -= 1;
+        true
+    }
+
+    /// The value of a retired id.
+    pub fn retired_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
+        match self.slots.get_mut(id.slot as usize)? {
+            Slot::Retired { cookie, value } if *cookie == id.cookie && self.domain == id.domain => Some(value),
+            Slot::Free | Slot::Live { .. } | Slot::Retired { .. } => None,
+        }
+    }
+
+    /// Frees the slot of a retired id.
+    pub fn release(&mut self, id: ConnectionId) -> Option<T> {
+        self.retired_mut(id)?;
+        self.free.push(id.slot);
+        match core::mem::replace(&mut self.slots[id.slot as usize], Slot::Free) {
+            Slot::Retired { value, .. } => Some(value),
+            Slot::Free | Slot::Live { .. } => None,
+        }
+    }
+
+    /// Ends a live id and frees its slot.
+    pub fn remove(&mut self, id: ConnectionId) -> Option<T> {
+        self.retire(id).then(|| self.release(id)).flatten()
+    }
+
+    /// How many ids live.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether none lives.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// All live ids, by slot.
+    pub fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        self.slots.iter().enumerate().filter_map(|(slot, entry)| match entry {
+            Slot::Live { cookie, .. } => Some(ConnectionId { slot: slot as u32, domain: self.domain, cookie: *cookie }),
+            Slot::Free | Slot::Retired { .. } => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_retired_id_is_dead_and_its_slot_is_not_reused() {
+        let mut slots = Slots::new(7);
+        let old = slots.insert('a');
+        assert!(slots.retire(old));
+        assert_eq!(slots.get(old), None);
+        assert_ne!(slots.insert('b').slot, old.slot);
+        assert_eq!(slots.release(old), Some('a'));
+        assert_eq!(slots.release(old), None);
+        let new = slots.insert('c');
+        assert_eq!(new.slot, old.slot);
+        assert_eq!((slots.get(old), slots.get(new)), (None, Some(&'c')));
+    }
+
+    #[test]
+    fn an_id_of_another_table_is_refused() {
+        let (mut one, mut other) = (Slots::new(1), Slots::new(2));
+        let id = one.insert(());
+        other.insert(());
+        assert_eq!(other.get(id), None);
+    }
+
+    proptest! {
+        #[test]
+        fn cookies_never_repeat(operations: Vec<Option<u8>>) {
+            let mut slots = Slots::new(0);
+            let (mut seen, mut live) = (std::collections::HashSet::new(), Vec::new());
+            for operation in operations {
+                match operation {
+                    Some(index) if !live.is_empty() => {
+                        let (id, value) = live.swap_remove(usize::from(index) % live.len());
+                        prop_assert_eq!(slots.remove(id), Some(value));
+                        prop_assert_eq!(slots.get(id), None);
+                    }
+                    _ => {
+                        let id = slots.insert(seen.len());
+                        live.push((id, seen.len()));
+                        prop_assert!(seen.insert(id.cookie));
+                    }
+                }
+                prop_assert_eq!(slots.len(), live.len());
+                for (id, value) in &live {
+                    prop_assert_eq!(slots.get(*id), Some(value));
+                }
+            }
+        }
+    }
+}

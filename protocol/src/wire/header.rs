@@ -1,0 +1,224 @@
+//! The 12-byte header (section 3 of the specification).
+
+use core::fmt;
+use core::ops::BitOr;
+
+use super::checksum::header_checksum;
+use crate::error::ProtocolError;
+
+/// Bytes of a header.
+pub const HEADER_SIZE: usize = 12;
+
+/// Bytes of a trailer.
+pub(crate) const TRAILER_SIZE: usize = 4;
+
+/// The first two bytes of every packet. Never valid UTF-8, and no suffix of it is a prefix of it.
+pub const MAGIC: [u8; 2] = [0xF7, 0x9A];
+
+/// What a packet is (section 11.1). Unknown values are kept as they came.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Kind(pub u8);
+
+impl Kind {
+    /// The client's first packet.
+    pub const HELLO: Self = Self(0x01);
+    /// The server's first packet.
+    pub const HELLO_ACK: Self = Self(0x02);
+    /// Reserved in this draft (section 12).
+    pub const REJECT: Self = Self(0x03);
+    /// A message, or a part of one.
+    pub const DATA: Self = Self(0x04);
+    /// A probe.
+    pub const PING: Self = Self(0x05);
+    /// Its answer.
+    pub const PONG: Self = Self(0x06);
+    /// Reserved in this draft (section 12).
+    pub const BUSY: Self = Self(0x07);
+    /// Reserved in this draft (section 12).
+    pub const DRAIN: Self = Self(0x08);
+    /// Asks to close, or says why it closed.
+    pub const CLOSE: Self = Self(0x09);
+    /// The answer to CLOSE.
+    pub const CLOSE_ACK: Self = Self(0x0A);
+
+    /// Whether a receiver that doesn't know this kind passes over it (PW-HDR-008).
+    #[must_use]
+    pub const fn is_ignorable(self) -> bool {
+        self.0 & 0x80 != 0
+    }
+
+    /// The payload sizes that a control packet of this kind may have; `None` for DATA and unknown kinds.
+    const fn control_sizes(self) -> Option<(u32, u32)> {
+        match self {
+            Self::HELLO | Self::HELLO_ACK => Some((14, 4_096)),
+            Self::REJECT => Some((10, 10)),
+            Self::PING | Self::PONG | Self::DRAIN | Self::CLOSE_ACK => Some((8, 8)),
+            Self::BUSY => Some((4, 4)),
+            Self::CLOSE => Some((14, 512)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match *self {
+            Self::HELLO => "HELLO",
+            Self::HELLO_ACK => "HELLO_ACK",
+            Self::REJECT => "REJECT",
+            Self::DATA => "DATA",
+            Self::PING => "PING",
+            Self::PONG => "PONG",
+            Self::BUSY => "BUSY",
+            Self::DRAIN => "DRAIN",
+            Self::CLOSE => "CLOSE",
+            Self::CLOSE_ACK => "CLOSE_ACK",
+            Self(other) => return write!(f, "Kind({other:#04x})"),
+        })
+    }
+}
+
+/// The flags of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Begins a message.
+    pub const FIRST: Self = Self(0x01);
+    /// The message goes on in another frame.
+    pub const MORE: Self = Self(0x02);
+    /// A trailer follows the payload.
+    pub const CHECKSUM: Self = Self(0x04);
+    /// The application sealed the payload.
+    pub const ENCRYPTED: Self = Self(0x08);
+    /// Every flag that this version defines.
+    const KNOWN: u8 = 0x0F;
+
+    /// Whether all of `other` are set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What a message is about (section 11.2). Order is kept within a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Class(pub u8);
+
+impl Class {
+    /// Not classified.
+    pub const UNCLASSIFIED: Self = Self(0);
+    /// The system's own.
+    pub const SYSTEM: Self = Self(1);
+    /// Between users.
+    pub const COMMUNICATION: Self = Self(2);
+    /// To a room or group.
+    pub const ROOM: Self = Self(3);
+    /// The application's business.
+    pub const BUSINESS: Self = Self(4);
+
+    /// Whether no message may have this class (PW-HDR-011).
+    #[must_use]
+    pub const fn is_reserved(self) -> bool {
+        matches!(self.0, 5..=127)
+    }
+}
+
+/// A header whose check has been verified, or that is to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// What the packet is.
+    pub kind: Kind,
+    /// Its flags.
+    pub flags: Flags,
+    /// Of DATA; else 0.
+    pub class: Class,
+    /// Payload bytes, trailer excluded: at most 16,777,215.
+    pub length: u32,
+}
+
+impl Header {
+    /// Reads a header, if magic and check are right for this sync key (PW-HDR-002 to PW-HDR-004).
+    #[inline]
+    #[must_use]
+    pub fn verify(bytes: &[u8; HEADER_SIZE], sync_key: u32) -> Option<Self> {
+        let [word @ .., c0, c1, c2, c3] = *bytes;
+        let [m0, m1, kind, flags, class, l0, l1, l2] = word;
+        let check = u32::from_be_bytes([c0, c1, c2, c3]);
+        if [m0, m1] != MAGIC || header_checksum(word) ^ sync_key != check {
+            return None;
+        }
+        let length = u32::from_be_bytes([0, l0, l1, l2]);
+        Some(Self { kind: Kind(kind), flags: Flags(flags), class: Class(class), length })
+    }
+
+    /// Writes a header for the receiver whose sync key this is.
+    ///
+    /// The upper eight bits of `length` are not written; the core never makes such a frame.
+    #[inline]
+    #[must_use]
+    pub fn encode(&self, sync_key: u32) -> [u8; HEADER_SIZE] {
+        let [_, l0, l1, l2] = self.length.to_be_bytes();
+        let word = [MAGIC[0], MAGIC[1], self.kind.0, self.flags.0, self.class.0, l0, l1, l2];
+        let [c0, c1, c2, c3] = (header_checksum(word) ^ sync_key).to_be_bytes();
+        let [m0, m1, kind, flags, class, l0, l1, l2] = word;
+        [m0, m1, kind, flags, class, l0, l1, l2, c0, c1, c2, c3]
+    }
+
+    /// Bytes of payload and trailer.
+    #[inline]
+    #[must_use]
+    pub const fn body_size(&self) -> usize {
+        self.length as usize + if self.flags.contains(Flags::CHECKSUM) { TRAILER_SIZE } else { 0 }
+    }
+
+    /// Judges the fields, in the order that section 3 gives. `frame_limit` is the receiver's own.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    #[inline]
+    pub fn judge(&self, frame_limit: u32) -> Result<(), ProtocolError> {
+        // Nearly every packet is DATA with good fields: one comparison each.
+        if self.kind == Kind::DATA
+            && self.flags.0 & !Flags::KNOWN == 0
+            && !self.class.is_reserved()
+            && self.length <= frame_limit
+        {
+            return Ok(());
+        }
+        self.judge_closely(frame_limit)
+    }
+
+    fn judge_closely(&self, frame_limit: u32) -> Result<(), ProtocolError> {
+        let Self { kind, flags: Flags(flags), class, length } = *self;
+        let sizes = kind.control_sizes();
+        let is_data = kind == Kind::DATA;
+        if flags & !Flags::KNOWN != 0 {
+            return Err(ProtocolError::UnknownFlag { flags });
+        }
+        if !is_data && sizes.is_none() && !kind.is_ignorable() {
+            return Err(ProtocolError::UnknownKind { kind });
+        }
+        if !is_data && flags & !Flags::CHECKSUM.0 != 0 {
+            return Err(ProtocolError::FlagsNotAllowed { kind, flags });
+        }
+        if (is_data && class.is_reserved()) || (!is_data && class != Class::UNCLASSIFIED) {
+            return Err(ProtocolError::ClassNotAllowed { kind, class });
+        }
+        match sizes {
+            Some((low, high)) if length < low || length > high => Err(ProtocolError::BadLength { kind, length }),
+            None if length > frame_limit => Err(ProtocolError::FrameTooLarge { limit: frame_limit, size: length }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! HELLO and HELLO_ACK (section 7 of the specification).
+
+use alloc::vec::Vec;
+use core::num::NonZeroU32;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::header::Kind;
+use super::items::{self, Item};
+use crate::config::millis;
+use crate::error::ProtocolError;
+
+/// The payload of HELLO or HELLO_ACK.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// The lowest version offered; in HELLO_ACK the version chosen.
+    pub version_lowest: u8,
+    /// The highest version offered; in HELLO_ACK the version chosen.
+    pub version_highest: u8,
+    /// What the peer mixes into every header that it sends to this side.
+    pub sync_key: NonZeroU32,
+    /// The largest frame that this side receives, in bytes.
+    pub frame_limit: u32,
+    /// The largest message that this side receives, in bytes.
+    pub message_limit: u32,
+    /// The shortest time between PINGs that this side tolerates. Whole milliseconds.
+    pub ping_floor: Duration,
+    /// This side resynchronises: every DATA packet to it carries a checksum.
+    pub resync: bool,
+    /// For the server's application.
+    pub token: Option<Bytes>,
+}
+
+const RESYNC: u32 = 1;
+
+impl Hello {
+    /// Appends the payload.
+    pub fn encode(&self, payload: &mut Vec<u8>) {
+        items::push(payload, items::VERSIONS, &[self.version_lowest, self.version_highest]);
+        items::push(payload, items::SYNC_KEY, &self.sync_key.get().to_be_bytes());
+        items::push(
+            payload,
+            items::LIMITS,
+            &[self.frame_limit.to_be_bytes(), self.message_limit.to_be_bytes()].concat(),
+        );
+        // The floor is at most 60 s, so its milliseconds fit.
+        items::push(payload, items::PING_FLOOR, &(millis(self.ping_floor) as u32).to_be_bytes());
+        items::push(payload, items::FEATURES, &(if self.resync { RESYNC } else { 0 }).to_be_bytes());
+        if let Some(token) = &self.token {
+            items::push(payload, items::TOKEN, token);
+        }
+    }
+
+    /// Reads the payload of HELLO or HELLO_ACK.
+    ///
+    /// # Errors
+    /// [`ProtocolError::BadHello`] or [`ProtocolError::UnknownItem`], for the first rule of section 7 that is broken.
+    pub fn decode(kind: Kind, payload: &[u8]) -> Result<Self, ProtocolError> {
+        let mut fields = Fields::new(kind);
+        let mut row = payload;
+        while !row.is_empty() {
+            let (rest, item) = items::first(row).map_err(|_| fields.bad("an item is cut off"))?;
+            row = rest;
+            fields.take(item)?;
+        }
+        fields.finish()
+    }
+}
+
+/// What has been read so far; `None` is absent.
+struct Fields {
+    kind: Kind,
+    versions: Option<[u8; 2]>,
+    sync_key: Option<NonZeroU32>,
+    limits: Option<(u32, u32)>,
+    ping_floor: Option<u32>,
+    features: Option<u32>,
+    token: Option<Bytes>,
+}
+
+impl Fields {
+    const fn new(kind: Kind) -> Self {
+        Self { kind, versions: None, sync_key: None, limits: None, ping_floor: None, features: None, token: None }
+    }
+
+    const fn bad(&self, what: &'static str) -> ProtocolError {
+        ProtocolError::BadHello { kind: self.kind, what }
+    }
+
+    fn take(&mut self, item: Item<'_>) -> Result<(), ProtocolError> {
+        let kind = self.kind;
+        match item.id {
+            items::VERSIONS => once(kind, &mut self.versions, versions(kind, item.value)?),
+            items::SYNC_KEY => once(kind, &mut self.sync_key, sync_key(kind, item.value)?),
+            items::LIMITS => once(kind, &mut self.limits, limits(kind, item.value)?),
+            items::PING_FLOOR => once(kind, &mut self.ping_floor, ping_floor(kind, item.value)?),
+            items::FEATURES => once(kind, &mut self.features, u32::from_be_bytes(exact(kind, item.value)?)),
+            items::TOKEN => once(kind, &mut self.token, Bytes::copy_from_slice(item.value)),
+            id if items::is_ignorable(id) => Ok(()),
+            id => Err(ProtocolError::UnknownItem { id }),
+        }
+    }
+
+    fn finish(self) -> Result<Hello, ProtocolError> {
+        let Some([version_lowest, version_highest]) = self.versions else {
+            return Err(self.bad("VERSIONS is missing"));
+        };
+        let Some(sync_key) = self.sync_key else { return Err(self.bad("SYNC_KEY is missing")) };
+        let (frame_limit, message_limit) = self.limits.unwrap_or((65_536, 16 << 20));
+        Ok(Hello {
+            version_lowest,
+            version_highest,
+            sync_key,
+            frame_limit,
+            message_limit,
+            ping_floor: Duration::from_millis(self.ping_floor.unwrap_or(1_000).into()),
+            // Bits that this version doesn't know are ignored (PW-HS-014).
+            resync: self.features.unwrap_or(0) & RESYNC != 0,
+            token: self.token,
+        })
+    }
+}
+
+fn once<T>(kind: Kind, field: &mut Option<T>, value: T) -> Result<(), ProtocolError> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(ProtocolError::BadHello { kind, what: "an item stands twice" }),
+    }
+}
+
+fn exact<const N: usize>(kind: Kind, value: &[u8]) -> Result<[u8; N], ProtocolError> {
+    items::exactly(value).ok_or(ProtocolError::BadHello { kind, what: "an item has the wrong length" })
+}
+
+fn versions(kind: Kind, value: &[u8]) -> Result<[u8; 2], ProtocolError> {
+    let [lowest, highest] = exact(kind, value)?;
+    if lowest == 0 || lowest > highest {
+        return Err(ProtocolError::BadHello { kind, what: "VERSIONS is no range" });
+    }
+    Ok([lowest, highest])
+}
+
+fn sync_key(kind: Kind, value: &[u8]) -> Result<NonZeroU32, ProtocolError> {
+    NonZeroU32::new(u32::from_be_bytes(exact(kind, value)?))
+        .ok_or(ProtocolError::BadHello { kind, what: "SYNC_KEY is 0" })
+}
+
+fn limits(kind: Kind, value: &[u8]) -> Result<(u32, u32), ProtocolError> {
+    let [f0, f1, f2, f3, m0, m1, m2, m3] = exact(kind, value)?;
+    let (frame, message) = (u32::from_be_bytes([f0, f1, f2, f3]), u32::from_be_bytes([m0, m1, m2, m3]));
+    if !(512..=0xFF_FFFF).contains(&frame) || message < frame {
+        return Err(ProtocolError::BadHello { kind, what: "LIMITS is out of range" });
+    }
+    Ok((frame, message))
+}
+
+fn ping_floor(kind: Kind, value: &[u8]) -> Result<u32, ProtocolError> {
+    let floor = u32::from_be_bytes(exact(kind, value)?);
+    if !(1..=60_000).contains(&floor) {
+        return Err(ProtocolError::BadHello { kind, what: "PING_FLOOR is out of range" });
+    }
+    Ok(floor)
+}

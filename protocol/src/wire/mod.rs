@@ -1,0 +1,13 @@
+//! The wire format (sections 3, 7 and 9 of the specification): pure functions between bytes and meaning.
+
+mod checksum;
+mod control;
+mod header;
+mod hello;
+mod items;
+
+pub(crate) use checksum::payload_checksum;
+pub(crate) use control::{CloseFrame, count};
+pub(crate) use header::TRAILER_SIZE;
+pub use header::{Class, Flags, HEADER_SIZE, Header, Kind, MAGIC};
+pub use hello::Hello;

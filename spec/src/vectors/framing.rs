@@ -1,0 +1,104 @@
+//! Vectors of streams after the handshake.
+
+use serde::Deserialize;
+
+use super::VectorBytes;
+use crate::{CloseReason, UnknownCloseReason};
+
+/// A stream of bytes after the handshake, and what a receiver makes of it (sections 5 and 6).
+///
+/// All bytes come at the same instant, and however they are cut into segments the result is the same (PW-FRM-001). The
+/// receiver has sent neither PING nor CLOSE.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FramingVector {
+    /// The name, unique among the framing vectors.
+    pub name: String,
+    /// The ids of the requirements that decide the result.
+    pub requirements: Vec<String>,
+    /// The sync key that the receiver announced.
+    pub key: u32,
+    /// Whether the receiver announced RESYNC.
+    pub resync: bool,
+    /// The frame limit that the receiver announced, in bytes.
+    pub frame_limit: u32,
+    /// The message limit that the receiver announced, in bytes.
+    pub message_limit: u32,
+    /// The bytes, from the first one after HELLO or HELLO_ACK on. A part of a packet may be left at the end.
+    pub stream: VectorBytes,
+    /// What the receiver notices, in order.
+    pub events: Vec<FramingEvent>,
+    /// The state after the last byte.
+    pub end: FramingEnd,
+}
+
+/// Something that a receiver notices in a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FramingEvent {
+    /// A message came whole and is delivered.
+    Message {
+        /// Its class.
+        class: u8,
+        /// Whether its frames had ENCRYPTED.
+        encrypted: bool,
+        /// The payloads of its frames, joined.
+        payload: VectorBytes,
+    },
+    /// Bytes skipped in a row, or one dropped packet (PW-FRM-011). A gap that the receiver closes for is not listed.
+    Gap {
+        /// How many bytes; a dropped packet counts with its header and trailer.
+        skipped: u64,
+        /// Whether a message was open and is discarded (PW-FRM-009). A dropped frame that opened nothing does not count.
+        message_lost: bool,
+    },
+    /// PING with this number.
+    Ping(u64),
+    /// CLOSE (section 9).
+    Close {
+        /// The reason, which need not be a named one (PW-CLS-008).
+        reason: u16,
+        /// How many messages the peer has received whole.
+        received: u64,
+        /// The time to wait before connecting again in milliseconds; 0xFFFFFFFF for never.
+        retry_after: u32,
+        /// The item TEXT.
+        text: Option<String>,
+        /// The item LIMIT.
+        limit: Option<ExceededLimit>,
+    },
+}
+
+/// The item LIMIT of CLOSE (section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExceededLimit {
+    /// The limit that was exceeded, in bytes.
+    pub limit: u64,
+    /// The size that exceeded it, in bytes.
+    pub size: u64,
+}
+
+/// The state of a receiver after the last byte of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum FramingEnd {
+    /// The connection is open.
+    Open,
+    /// The receiver got CLOSE, which is the last event.
+    PeerClosed,
+    /// The receiver closes for this reason, and acts on nothing after the packet at fault (PW-FRM-016).
+    Closed(CloseReason),
+}
+
+impl TryFrom<String> for FramingEnd {
+    type Error = UnknownCloseReason;
+
+    fn try_from(name: String) -> Result<Self, UnknownCloseReason> {
+        match name.as_str() {
+            "open" => Ok(Self::Open),
+            "peer_closed" => Ok(Self::PeerClosed),
+            _ => CloseReason::try_from(name).map(Self::Closed),
+        }
+    }
+}

@@ -1,0 +1,333 @@
+"""framing.json: streams after the handshake, and what a receiver makes of them (sections 5 and 6)."""
+
+from .codec import (
+    BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DATA, DEFAULT_FRAME_LIMIT, DEFAULT_MESSAGE_LIMIT, DRAIN, ENCRYPTED, FIRST, HELLO,
+    HELLO_ACK, KEY, LIMIT, MORE, PING, REJECT, TEXT, header, item, json_bytes, packet, u16, u32, u64,
+)
+from .hello_vectors import MINIMAL
+from .receiver import Receiver, compare
+
+SYSTEM, COMMUNICATION, ROOM = 1, 2, 3
+NOISE = bytes.fromhex("00112233445566778899aabbccddeeff")
+WRONG = 0x00000001
+
+
+def data(payload, flags=FIRST, message_class=COMMUNICATION, **faults):
+    return packet(DATA, payload, flags, message_class, **faults)
+
+
+def checked(payload, flags=FIRST, message_class=COMMUNICATION, **faults):
+    return data(payload, flags | CHECKSUM, message_class, **faults)
+
+
+def ping(n, **fields):
+    return packet(PING, u64(n), **fields)
+
+
+def message(payload, message_class=COMMUNICATION, encrypted=False):
+    return {"message": {"class": message_class, "encrypted": encrypted, "payload": json_bytes(payload)}}
+
+
+def gap(skipped, message_lost=False):
+    return {"gap": {"skipped": skipped, "message_lost": message_lost}}
+
+
+class Vectors:
+    def __init__(self):
+        self.list = []
+
+    def add(
+        self, name, requirements, parts, events, end="open", resync=False, frame_limit=DEFAULT_FRAME_LIMIT,
+        message_limit=DEFAULT_MESSAGE_LIMIT,
+    ):
+        judged = Receiver(KEY, resync, frame_limit, message_limit).run(b"".join(parts))
+        compare(f"framing/{name}", judged, (events, end))
+        stream = []
+        for part in parts:
+            encoded = json_bytes(part)
+            stream += [encoded] if isinstance(encoded, str) else encoded
+        self.list.append({
+            "name": name, "requirements": requirements, "key": KEY, "resync": resync, "frame_limit": frame_limit,
+            "message_limit": message_limit, "stream": stream, "events": events, "end": end,
+        })
+
+    def resync(self, name, requirements, parts, events, end="open", **limits):
+        self.add(name, requirements, parts, events, end, resync=True, **limits)
+
+
+def build():
+    vectors = Vectors()
+    whole_messages(vectors)
+    other_packets(vectors)
+    fragments(vectors)
+    bad_fragments(vectors)
+    limits(vectors)
+    trailers(vectors)
+    skipping(vectors)
+    dropping(vectors)
+    crafted_payloads(vectors)
+    gaps_in_messages(vectors)
+    budget(vectors)
+    return vectors.list
+
+
+def whole_messages(vectors):
+    hello, events = data(b"hello"), [message(b"hello")]
+    vectors.add("one-message", ["PW-HDR-001", "PW-DAT-001"], [hello], events)
+    vectors.add(
+        "glued-messages", ["PW-FRM-001", "PW-DAT-011"],
+        [hello, data(b"a", message_class=0), data(b"b", message_class=200), data(b"c")],
+        [message(b"hello"), message(b"a", 0), message(b"b", 200), message(b"c")],
+    )
+    vectors.add("empty-message", ["PW-DAT-001"], [data(b""), hello], [message(b""), message(b"hello")])
+    vectors.add("checksum", ["PW-HDR-012"], [checked(b"hello"), hello], events * 2)
+    vectors.add("checksum-of-empty-message", ["PW-HDR-012", "PW-DAT-001"], [checked(b"")], [message(b"")])
+    vectors.add("encrypted", ["PW-DAT-012"], [data(b"x", FIRST | ENCRYPTED)], [message(b"x", encrypted=True)])
+    vectors.add("payload-holds-packet", ["PW-HDR-001"], [data(hello), hello], [message(hello), message(b"hello")])
+    vectors.add("partial-header-at-end", ["PW-FRM-001"], [hello, hello[:11]], events)
+    vectors.add("partial-payload-at-end", ["PW-FRM-001", "PW-DAT-002"], [hello, hello[:-1]], events)
+    vectors.add("partial-trailer-at-end", ["PW-HDR-012"], [hello, checked(b"hello")[:-1]], events)
+
+
+def other_packets(vectors):
+    hello, events = data(b"hello"), [message(b"hello")]
+    vectors.add(
+        "pings", ["PW-HB-007"], [ping(1), hello, ping(2, flags=CHECKSUM), ping(900)],
+        [{"ping": 1}, *events, {"ping": 2}, {"ping": 900}],
+    )
+    reserved = [packet(REJECT, bytes(10)), packet(BUSY, bytes(4)), packet(DRAIN, bytes(8))]
+    vectors.add("reserved-kinds", ["PW-HDR-016"], [*reserved, hello], events)
+    ignorable = [packet(0x80, b""), packet(0xC0, hello), packet(0xFF, hello, CHECKSUM)]
+    vectors.add("ignorable-kinds", ["PW-HDR-008"], [*ignorable, hello], events)
+    vectors.add("unknown-kind", ["PW-HDR-007"], [hello, packet(0x0B, bytes(8))], events, "UNKNOWN_KIND")
+    vectors.add("unknown-flag", ["PW-HDR-005"], [hello, data(b"x", FIRST | 0x10)], events, "UNKNOWN_FLAG")
+    vectors.add("control-length-at-header", ["PW-HDR-014"], [hello, header(PING, 9)], events, "BAD_LENGTH")
+    vectors.add("nothing-after-a-fault", ["PW-FRM-016"], [packet(0x0B), hello, ping(1)], [], "UNKNOWN_KIND")
+    unexpected = "UNEXPECTED_PACKET"
+    vectors.add("hello-again", ["PW-HS-013"], [hello, packet(HELLO, MINIMAL)], events, unexpected)
+    vectors.add("hello-ack-again", ["PW-HS-013"], [hello, packet(HELLO_ACK, MINIMAL)], events, unexpected)
+    vectors.add("hello-again-with-key-0", ["PW-KEY-003"], [packet(HELLO, MINIMAL, key=0)], [], "BAD_HEADER")
+    vectors.add("close-ack-unasked", ["PW-CLS-010"], [hello, packet(CLOSE_ACK, u64(0))], events, unexpected)
+
+    close = {"reason": 1, "received": 3, "retry_after": 0, "text": None, "limit": None}
+    payload = u16(1) + u64(3) + u32(0)
+    vectors.add("close", ["PW-CLS-004"], [hello, packet(CLOSE, payload)], [*events, {"close": close}], "peer_closed")
+    payload = u16(24) + u64(0) + u32(0xFFFFFFFF) + item(LIMIT, u64(512) + u64(513)) + item(TEXT, b"too large")
+    said = {"reason": 24, "received": 0, "retry_after": 0xFFFFFFFF, "text": "too large"}
+    said["limit"] = {"limit": 512, "size": 513}
+    vectors.add("close-with-items", ["PW-CLS-008"], [packet(CLOSE, payload)], [{"close": said}], "peer_closed")
+    payload = u16(40_000) + u64(3) + u32(0) + item(0x8FFF, b"\x01") + item(0x0077, b"")
+    close = close | {"reason": 40_000}
+    vectors.add("close-unknown", ["PW-CLS-008"], [packet(CLOSE, payload)], [{"close": close}], "peer_closed")
+
+
+def fragments(vectors):
+    begin, end = data(b"abc", FIRST | MORE), data(b"ghi", 0)
+    whole = [message(b"abcghi")]
+    vectors.add("two-fragments", ["PW-DAT-002"], [begin, end], whole)
+    vectors.add("three-fragments", ["PW-DAT-002"], [begin, data(b"def", MORE), end], [message(b"abcdefghi")])
+    vectors.add("last-fragment-empty", ["PW-DAT-002", "PW-DAT-004"], [begin, data(b"", 0)], [message(b"abc")])
+    vectors.add("open-at-end", ["PW-DAT-002"], [begin, data(b"def", MORE)], [])
+    vectors.add("checksum-on-one-fragment", ["PW-HDR-012", "PW-DAT-003"], [begin, checked(b"ghi", 0)], whole)
+    vectors.add(
+        "two-messages-in-fragments", ["PW-DAT-002", "PW-DAT-011"],
+        [begin, end, data(b"x", FIRST | MORE | ENCRYPTED, ROOM), data(b"y", ENCRYPTED, ROOM)],
+        [*whole, message(b"xy", ROOM, encrypted=True)],
+    )
+    vectors.add(
+        "other-class-between", ["PW-DAT-006"],
+        [begin, data(b"urgent", message_class=SYSTEM), data(b"def", MORE), data(b"", message_class=0), end],
+        [message(b"urgent", SYSTEM), message(b"", 0), message(b"abcdefghi")],
+    )
+    vectors.add(
+        "control-between", ["PW-DAT-010", "PW-HDR-008"], [begin, ping(1), packet(0xC0, b"?"), ping(2), end],
+        [{"ping": 1}, {"ping": 2}, *whole],
+    )
+
+
+def bad_fragments(vectors):
+    begin, end = data(b"abc", FIRST | MORE), data(b"ghi", 0)
+
+    def refuse(name, requirement, *parts, events=()):
+        vectors.add(name, [requirement], list(parts), list(events), "BAD_FRAGMENT")
+
+    refuse("class-changes", "PW-DAT-003", begin, data(b"ghi", 0, ROOM))
+    refuse("encrypted-appears", "PW-DAT-003", begin, data(b"ghi", ENCRYPTED))
+    refuse("encrypted-disappears", "PW-DAT-003", data(b"abc", FIRST | MORE | ENCRYPTED), end)
+    refuse("first-with-more-empty", "PW-DAT-004", data(b"", FIRST | MORE))
+    refuse("continuation-with-more-empty", "PW-DAT-004", begin, data(b"", MORE))
+    refuse("first-twice", "PW-DAT-005", begin, begin)
+    refuse("first-twice-other-class", "PW-DAT-005", begin, data(b"x", FIRST | MORE, ROOM))
+    refuse("same-class-between", "PW-DAT-006", begin, data(b"x"), end)
+    refuse("last-without-first", "PW-DAT-007", end)
+    refuse("more-without-first", "PW-DAT-007", data(b"def", MORE))
+    refuse("last-twice", "PW-DAT-007", begin, end, end, events=[message(b"abcghi")])
+    vectors.resync("last-without-first-no-gap", ["PW-DAT-007"], [checked(b"ghi", 0)], [], "BAD_FRAGMENT")
+
+
+def limits(vectors):
+    full, small = b"a" * 512, {"frame_limit": 512, "message_limit": 1024}
+    begin, middle = data(full, FIRST | MORE), data(full, MORE)
+    vectors.add("frame-at-limit", ["PW-FRM-012"], [data(full)], [message(full)], **small)
+    vectors.add("frame-above-limit", ["PW-FRM-012"], [header(DATA, 513, FIRST, 2)], [], "FRAME_TOO_LARGE", **small)
+    vectors.add("message-at-limit", ["PW-DAT-008"], [begin, data(full, 0)], [message(full * 2)], **small)
+    vectors.add(
+        "message-at-limit-empty-end", ["PW-DAT-008"], [begin, middle, data(b"", 0)], [message(full * 2)], **small
+    )
+    vectors.add(
+        "message-above-limit", ["PW-DAT-008"], [begin, middle, header(DATA, 1, 0, COMMUNICATION)], [],
+        "MESSAGE_TOO_LARGE", **small,
+    )
+    vectors.add(
+        "other-class-not-counted", ["PW-DAT-006", "PW-DAT-008"],
+        [begin, data(full, message_class=ROOM), data(full, 0)], [message(full, ROOM), message(full * 2)], **small,
+    )
+
+
+def trailers(vectors):
+    hello, events = checked(b"hello"), [message(b"hello")]
+    wrong = "PAYLOAD_CHECKSUM"
+    vectors.add("wrong-trailer", ["PW-HDR-013"], [hello, checked(b"x", trailer_fault=WRONG), hello], events, wrong)
+    vectors.add("wrong-trailer-of-nothing", ["PW-HDR-013"], [checked(b"", trailer_fault=WRONG)], [], wrong)
+    vectors.add("wrong-trailer-of-ping", ["PW-HDR-013"], [ping(1, flags=CHECKSUM, trailer_fault=WRONG)], [], wrong)
+    ignorable = packet(0xC0, b"x", CHECKSUM, trailer_fault=WRONG)
+    vectors.add("wrong-trailer-of-ignorable", ["PW-HDR-013"], [ignorable], [], wrong)
+    vectors.resync("checksum-required", ["PW-FRM-008"], [hello, data(b"x"), hello], events, "CHECKSUM_REQUIRED")
+    vectors.resync(
+        "checksum-required-of-data-only", ["PW-FRM-008"], [ping(1), packet(0xC0, b"x"), hello], [{"ping": 1}, *events]
+    )
+
+
+def skipping(vectors):
+    hello, events = data(b"hello"), [message(b"hello")]
+    vectors.add("noise-first-without-resync", ["PW-FRM-002"], [NOISE, hello], [], "BAD_HEADER")
+    vectors.add("noise-between-without-resync", ["PW-FRM-002"], [hello, NOISE, hello], events, "BAD_HEADER")
+
+    hello = checked(b"hello")
+    vectors.resync("noise-first", ["PW-FRM-005"], [NOISE, hello], [gap(16), *events])
+    vectors.resync(
+        "noise-between", ["PW-FRM-005"], [hello, NOISE, hello, NOISE[:1], ping(1)],
+        [*events, gap(16), *events, gap(1), {"ping": 1}],
+    )
+    vectors.resync("noise-ends-like-magic", ["PW-FRM-005"], [b"\xf7\x9a\xf7", hello], [gap(3), *events])
+    header_with_wrong_key = header(DATA, 5, FIRST | CHECKSUM, 2, key=KEY ^ 1)
+    vectors.resync("noise-is-header-with-wrong-key", ["PW-FRM-005"], [header_with_wrong_key, hello], [gap(12), *events])
+    damaged = b"\xf7\x9a\x04\x05\x02\x00\x00\x0d" + hello[8:]
+    vectors.resync("length-damaged", ["PW-FRM-005"], [hello, damaged, hello], [*events, gap(21), *events])
+    vectors.resync(
+        "header-cut-short", ["PW-FRM-005"], [hello, hello[:7], hello[8:], hello], [*events, gap(20), *events]
+    )
+    vectors.resync("unknown-kind-with-resync", ["PW-HDR-007"], [hello, packet(0x0B)], events, "UNKNOWN_KIND")
+
+
+def dropping(vectors):
+    hello, events = checked(b"hello"), [message(b"hello")]
+    bad = checked(b"damaged", trailer_fault=WRONG)
+    vectors.resync("dropped-packet", ["PW-FRM-006"], [hello, bad, hello], [*events, gap(23), *events])
+    bad_empty = checked(b"", trailer_fault=WRONG)
+    vectors.resync("dropped-empty-packet", ["PW-FRM-006"], [bad_empty, hello], [gap(16), *events])
+    vectors.resync("each-dropped-packet-is-a-gap", ["PW-FRM-011"], [bad, bad, hello], [gap(23), gap(23), *events])
+    vectors.resync(
+        "skipped-and-dropped-are-two-gaps", ["PW-FRM-011"], [NOISE, bad, NOISE, hello],
+        [gap(16), gap(23), gap(16), *events],
+    )
+    bad_ping = ping(1, flags=CHECKSUM, trailer_fault=WRONG)
+    vectors.resync("dropped-ping", ["PW-FRM-006"], [bad_ping, ping(2)], [gap(24), {"ping": 2}])
+    bad_ignorable = packet(0xC0, b"x", CHECKSUM, trailer_fault=WRONG)
+    vectors.resync("dropped-ignorable", ["PW-FRM-006"], [bad_ignorable, hello], [gap(17), *events])
+    # The payload is shifted by a byte: the packet is dropped, and the last byte of its trailer is skipped.
+    slipped_in = hello[:14] + b"?" + hello[14:]
+    vectors.resync("byte-slipped-into-payload", ["PW-FRM-006"], [slipped_in, hello], [gap(21), gap(1), *events])
+    # The dropped packet takes the first byte of the next one with it.
+    lost = hello[:14] + hello[15:]
+    vectors.resync(
+        "byte-lost-from-payload", ["PW-FRM-006", "PW-FRM-005"], [lost, hello, hello], [gap(21), gap(20), *events]
+    )
+
+
+def crafted_payloads(vectors):
+    hello, events = checked(b"hello"), [message(b"hello")]
+    crafted, crafted_key_0 = checked(b"crafted"), checked(b"crafted", key=0)
+    outer = checked(b"<" + crafted_key_0 + b">")
+    bad_header = outer[:8] + u32(int.from_bytes(outer[8:12], "big") ^ 1) + outer[12:]
+    vectors.resync("key-0-packet-in-skipped-bytes", ["PW-KEY-003"], [bad_header, hello], [gap(len(outer)), *events])
+    outer = checked(b"<" + crafted_key_0 + b">", trailer_fault=WRONG)
+    vectors.resync("key-0-packet-in-dropped-packet", ["PW-FRM-006"], [outer, hello], [gap(len(outer)), *events])
+    outer = checked(b"<" + crafted + b">", trailer_fault=WRONG)
+    vectors.resync("packet-in-dropped-packet", ["PW-FRM-006"], [outer, hello], [gap(len(outer)), *events])
+    outer = packet(0xC0, crafted, CHECKSUM, trailer_fault=WRONG)
+    vectors.resync("packet-in-dropped-ignorable", ["PW-FRM-006"], [outer, hello], [gap(len(outer)), *events])
+    # Whoever knows the key can do this: it is not a MAC (section 4).
+    outer = header(DATA, len(crafted) + 2, FIRST | CHECKSUM, 2, key=0) + b"<" + crafted + b">" + bytes(4)
+    vectors.resync(
+        "packet-in-skipped-bytes", ["PW-FRM-005"], [outer, hello], [gap(13), message(b"crafted"), gap(5), *events]
+    )
+
+
+def gaps_in_messages(vectors):
+    begin, middle, end = checked(b"abc", FIRST | MORE), checked(b"def", MORE), checked(b"ghi", 0)
+    whole, hello = message(b"abcdefghi"), checked(b"hello")
+    bad = {"trailer_fault": WRONG}
+    again = [begin, middle, end]
+    discards, passes_over = "PW-FRM-009", "PW-FRM-010"
+    vectors.resync(
+        "noise-in-open-message", [discards, passes_over], [begin, NOISE, middle, end, *again], [gap(16, True), whole]
+    )
+    vectors.resync(
+        "first-fragment-lost", [passes_over], [checked(b"abc", FIRST | MORE, **bad), middle, end, *again],
+        [gap(19), whole],
+    )
+    vectors.resync(
+        "middle-fragment-lost", [discards, passes_over], [begin, checked(b"def", MORE, **bad), end, *again],
+        [gap(19, True), whole],
+    )
+    vectors.resync(
+        "last-fragment-lost", [discards], [begin, middle, checked(b"ghi", 0, **bad), hello, *again],
+        [gap(19, True), message(b"hello"), whole],
+    )
+    vectors.resync(
+        "other-class-lost", [discards, passes_over], [begin, checked(b"x", FIRST, ROOM, **bad), middle, end, *again],
+        [gap(17, True), whole],
+    )
+    vectors.resync(
+        "second-gap-loses-nothing-more", [discards, passes_over], [begin, NOISE, middle, NOISE, end, *again],
+        [gap(16, True), gap(16), whole],
+    )
+    vectors.resync(
+        "ping-while-passing-over", [passes_over], [begin, NOISE, ping(1), end], [gap(16, True), {"ping": 1}]
+    )
+    vectors.resync("continuation-after-gap", [passes_over], [NOISE, middle, end, hello], [gap(16), message(b"hello")])
+    vectors.resync(
+        "first-ends-passing-over", [passes_over, "PW-DAT-007"], [NOISE, end, *again, end], [gap(16), whole],
+        "BAD_FRAGMENT",
+    )
+    vectors.resync(
+        "whole-message-ends-no-passing-over", [passes_over], [begin, NOISE, checked(b"hello"), end],
+        [gap(16, True), message(b"hello")],
+    )
+    vectors.resync(
+        "dropped-ping-keeps-message", [discards], [begin, ping(1, flags=CHECKSUM, **bad), middle, end], [gap(24), whole]
+    )
+    vectors.resync(
+        "dropped-ping-excuses-no-continuation", [passes_over, "PW-DAT-007"],
+        [ping(1, flags=CHECKSUM, **bad), end], [gap(24)], "BAD_FRAGMENT",
+    )
+
+
+def budget(vectors):
+    hello, events = checked(b"hello"), [message(b"hello")]
+    rule, exceeded = ["PW-FRM-011"], "RESYNC_BUDGET"
+    vectors.resync("skipped-bytes-at-budget", rule, [bytes(65_536), hello], [gap(65_536), *events])
+    vectors.resync("skipped-bytes-above-budget", rule, [bytes(65_537), hello], [], exceeded)
+    at_budget = checked(bytes(65_520), trailer_fault=WRONG)
+    vectors.resync("dropped-packet-at-budget", rule, [at_budget, hello], [gap(65_536), *events])
+    above_budget = checked(bytes(65_521), trailer_fault=WRONG)
+    vectors.resync("dropped-packet-above-budget", rule, [above_budget, hello], [], exceeded)
+    vectors.resync(
+        "budget-adds-up", rule, [hello, NOISE, at_budget, hello], [*events, gap(16)], exceeded
+    )
+    vectors.resync("gaps-at-budget", rule, [b"\x00", hello] * 16, [gap(1), *events] * 16)
+    vectors.resync("gaps-above-budget", rule, [b"\x00", hello] * 17, [gap(1), *events] * 16, exceeded)
+    bad = checked(b"", trailer_fault=WRONG)
+    vectors.resync("dropped-packets-at-budget", rule, [bad] * 16 + [hello], [gap(16)] * 16 + events)
+    vectors.resync("dropped-packets-above-budget", rule, [bad] * 17 + [hello], [gap(16)] * 16, exceeded)
