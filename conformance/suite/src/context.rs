@@ -107,10 +107,15 @@ impl<'s> Context<'s> {
         require(reply == Reply::Sent, format!("a send to a live connection gave {}", describe(&reply)))
     }
 
+    /// Queues a message and leaves no trace in the transcript; a connection that just ended is no failure.
+    pub(crate) fn send_quietly(&mut self, peer: &Peer, to: Id, payload: &[u8]) -> Outcome {
+        self.ask(peer, Command::Send { to, class: 0, payload: payload.to_vec() }).map(|_| ())
+    }
+
     /// Queues `message` again and again, until the subject's queue is full or `most` bytes are queued; tells how many.
     pub(crate) fn fill_queue(&mut self, peer: &Peer, to: Id, message: &[u8], most: usize) -> Result<usize, Failure> {
         for count in 0..most / message.len() {
-            match self.control(peer, Command::Send { to, class: 0, payload: message.to_vec() })? {
+            match self.ask(peer, Command::Send { to, class: 0, payload: message.to_vec() })? {
                 Reply::Sent => {}
                 Reply::Refused { reason: Refusal::Full, .. } => return Ok(count),
                 reply => return violation(format!("a send to a live connection gave {}", describe(&reply))),

@@ -48,6 +48,7 @@ pub(crate) struct Peer {
     parser: Parser,
     first_packet_came: bool,
     ended: Option<Ended>,
+    write_failed: bool,
     transcript: Transcript,
     highest_ping_seen: Option<u64>,
     next_ping: u64,
@@ -96,6 +97,7 @@ impl Peer {
             parser: Parser::new(),
             first_packet_came: false,
             ended: None,
+            write_failed: false,
             transcript,
             highest_ping_seen: None,
             next_ping: 1,
@@ -129,7 +131,11 @@ impl Peer {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 violation(format!("the subject read nothing for {} s", PATIENCE.as_secs()))
             }
-            Err(_) => Ok(()),
+            Err(error) => {
+                self.transcript.note(format!("a write failed: {:?}", error.kind()));
+                self.write_failed = true;
+                Ok(())
+            }
         }
     }
 
@@ -185,6 +191,16 @@ impl Peer {
             }
             self.read(left)?;
         }
+    }
+
+    /// Whether a write since the end of the stream was answered with a reset.
+    pub(crate) fn was_reset(&mut self) -> Result<bool, Failure> {
+        let harness = |error: std::io::Error| Failure::Harness(format!("the socket cannot be asked: {error}"));
+        let error = self.stream.take_error().map_err(harness)?;
+        if let Some(error) = &error {
+            self.transcript.note(format!("after the end: {:?}", error.kind()));
+        }
+        Ok(error.is_some() || self.write_failed)
     }
 
     fn read(&mut self, timeout: Duration) -> Result<(), Failure> {

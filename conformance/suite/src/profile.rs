@@ -72,6 +72,8 @@ impl Profile {
             ping_floor: Duration::from_millis(10),
             frame_limit: 4_096,
             message_limit: 65_536,
+            handshake_timeout: minute,
+            close_timeout: minute,
             write_stall: minute,
             assembly_base: minute,
             ..Self::default()

@@ -31,14 +31,12 @@ impl Close {
         Packet::control(kind::CLOSE, payload)
     }
 
-    /// Reads the payload of a CLOSE; `None` if it is too short or its last item is cut off.
+    /// Reads the payload of a CLOSE; `None` if it is too short. A malformed item ends the items (PW-CLS-014).
     pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
         let (reason, rest) = payload.split_first_chunk()?;
         let (received, rest) = rest.split_first_chunk()?;
         let (retry_after, rest) = rest.split_first_chunk()?;
-        let (items, []) = parse_items(rest) else {
-            return None;
-        };
+        let (items, _) = parse_items(rest);
         let (reason, received) = (u16::from_be_bytes(*reason), u64::from_be_bytes(*received));
         Some(Self { reason, received, retry_after: u32::from_be_bytes(*retry_after), items })
     }

@@ -89,10 +89,9 @@ impl Hello {
     ///
     /// The close reason that the first broken rule of section 7 demands.
     pub(crate) fn parse(payload: &[u8]) -> Result<Self, u16> {
-        match parse_items(payload) {
-            (items, []) => Self::from_items(&items),
-            (_, _) => Err(reason::BAD_HELLO),
-        }
+        let (items, rest) = parse_items(payload);
+        let hello = Self::from_items(&items)?;
+        if rest.is_empty() { Ok(hello) } else { Err(reason::BAD_HELLO) }
     }
 
     /// Reads whole items.
@@ -109,31 +108,35 @@ impl Hello {
         let mut token = None;
         for Item { id, value } in items {
             match *id {
-                item::VERSIONS => set_once(&mut versions, read::<2>(value)?)?,
-                item::SYNC_KEY => set_once(&mut sync_key, u32::from_be_bytes(read(value)?))?,
-                item::LIMITS => set_once(&mut limits, u64::from_be_bytes(read(value)?))?,
-                item::PING_FLOOR => set_once(&mut ping_floor, u32::from_be_bytes(read(value)?))?,
-                item::FEATURES => set_once(&mut features, u32::from_be_bytes(read(value)?))?,
-                item::TOKEN => set_once(&mut token, ())?,
+                item::VERSIONS => {
+                    let [lowest, highest] = read(value)?;
+                    set_once(&mut versions, (lowest, highest), 0 < lowest && lowest <= highest)?;
+                }
+                item::SYNC_KEY => {
+                    let key = u32::from_be_bytes(read(value)?);
+                    set_once(&mut sync_key, key, key != 0)?;
+                }
+                item::LIMITS => {
+                    let both = u64::from_be_bytes(read(value)?);
+                    let frame = u32::try_from(both >> 32).expect("32 bits are left");
+                    let message = u32::try_from(both & u64::from(u32::MAX)).expect("32 bits are left");
+                    set_once(&mut limits, (frame, message), (512..1 << 24).contains(&frame) && frame <= message)?;
+                }
+                item::PING_FLOOR => {
+                    let floor = u32::from_be_bytes(read(value)?);
+                    set_once(&mut ping_floor, floor, (1..=60_000).contains(&floor))?;
+                }
+                item::FEATURES => set_once(&mut features, u32::from_be_bytes(read(value)?), true)?,
+                item::TOKEN => set_once(&mut token, (), true)?,
                 unknown if unknown & item::IGNORABLE != 0 => {}
                 _ => return Err(reason::UNKNOWN_ITEM),
             }
         }
-        let [lowest_version, highest_version] = versions.ok_or(reason::BAD_HELLO)?;
-        let sync_key = sync_key.ok_or(reason::BAD_HELLO)?;
-        let limits = limits.unwrap_or(65_536 << 32 | 16_777_216);
-        let frame_limit = u32::try_from(limits >> 32).expect("32 bits are left");
-        let message_limit = u32::try_from(limits & u64::from(u32::MAX)).expect("32 bits are left");
-        let ping_floor = ping_floor.unwrap_or(1_000);
-        let valid = lowest_version != 0
-            && lowest_version <= highest_version
-            && sync_key != 0
-            && (512..=16_777_215).contains(&frame_limit)
-            && message_limit >= frame_limit
-            && (1..=60_000).contains(&ping_floor);
-        if !valid {
+        let (Some((lowest_version, highest_version)), Some(sync_key)) = (versions, sync_key) else {
             return Err(reason::BAD_HELLO);
-        }
+        };
+        let (frame_limit, message_limit) = limits.unwrap_or((65_536, 16_777_216));
+        let ping_floor = ping_floor.unwrap_or(1_000);
         let resync = features.unwrap_or(0) & item::FEATURE_RESYNC != 0;
         Ok(Self { lowest_version, highest_version, sync_key, frame_limit, message_limit, ping_floor, resync })
     }
@@ -154,9 +157,8 @@ fn read<const SIZE: usize>(value: &[u8]) -> Result<[u8; SIZE], u16> {
     value.try_into().map_err(|_| reason::BAD_HELLO)
 }
 
-fn set_once<T>(place: &mut Option<T>, value: T) -> Result<(), u16> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(reason::BAD_HELLO),
-    }
+/// Keeps the value of an item: the first of its id, and within its range.
+fn set_once<T>(place: &mut Option<T>, value: T, in_range: bool) -> Result<(), u16> {
+    let repeated = place.replace(value).is_some();
+    if repeated || !in_range { Err(reason::BAD_HELLO) } else { Ok(()) }
 }

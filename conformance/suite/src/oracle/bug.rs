@@ -54,6 +54,8 @@ bugs! {
     CountsTrailerInLength, "counts-trailer-in-length", "PW-HDR-012", "Takes the trailer for the end of the payload.";
     IgnoresTrailer, "ignores-trailer", "PW-HDR-013", "Does not verify the trailer.";
     WaitsForLongControl, "waits-for-long-control", "PW-HDR-014", "Waits for the payload of a control packet that is too long.";
+    ClosesOnReservedKind, "closes-on-reserved-kind", "PW-HDR-016", "Closes on REJECT, BUSY and DRAIN.";
+    JudgesLengthFirst, "judges-length-first", "PW-HDR-017", "Judges the length before the class.";
     WrongCheckKey, "wrong-check-key", "PW-KEY-001", "Goes on sending with key 0.";
     AcceptsZeroSyncKey, "accepts-zero-sync-key", "PW-KEY-002", "Takes a sync key of 0.";
     AcceptsKeyZero, "accepts-key-zero", "PW-KEY-003", "Takes headers with key 0 after the first packet.";
@@ -114,6 +116,8 @@ bugs! {
     NoCloseTimeout, "no-close-timeout", "PW-CLS-007", "Waits for ever for CLOSE_ACK.";
     RejectsUnknownReason, "rejects-unknown-reason", "PW-CLS-008", "Closes on a CLOSE with a reason that it does not know.";
     AcceptsStrayCloseAck, "accepts-stray-close-ack", "PW-CLS-010", "Ignores CLOSE_ACK without a CLOSE of its own.";
+    ListensAfterClose, "listens-after-close", "PW-CLS-013", "Takes messages that come behind a CLOSE.";
+    RejectsOddCloseItem, "rejects-odd-close-item", "PW-CLS-014", "Closes on a CLOSE whose items are malformed.";
     ReportsEndAsOrderly, "reports-end-as-orderly", "PW-CLS-011", "Reports the end of the stream as NORMAL.";
     ClosesAtOnce, "closes-at-once", "PW-CLS-012", "Closes the transport without reading on.";
     CookieRepeats, "cookie-repeats", "PW-CK-001", "Counts cookies with 8 bits.";

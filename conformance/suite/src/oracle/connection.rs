@@ -16,7 +16,7 @@ use super::table::Table;
 use super::{Behaviour, Bug};
 use crate::case::Role;
 use crate::codec::registry::{kind, reason};
-use crate::codec::{Close, Hello, Packet, encode_items};
+use crate::codec::{Close, Header, Hello, Packet, encode_items};
 use crate::peer::Message;
 use crate::subject::{Id, Origin};
 
@@ -62,6 +62,8 @@ pub(super) struct Connection {
     ending: Option<(u16, Origin)>,
     /// The peer's direction of the stream has ended.
     peer_ended: bool,
+    /// The peer's CLOSE came.
+    peer_closed: bool,
 }
 
 impl Connection {
@@ -85,6 +87,7 @@ impl Connection {
             blocked_since: None,
             ending: None,
             peer_ended: false,
+            peer_closed: false,
             behaviour,
         }
     }
@@ -186,7 +189,15 @@ impl Connection {
         }
         self.framer.push(bytes, now);
         loop {
-            match self.framer.next(self.assembler.open_length(), now) {
+            let found = {
+                let Self { framer, phase, role, behaviour, assembler, peer_closed, .. } = self;
+                let judge = |header: &Header| {
+                    judge_in_phase(phase, *role, *peer_closed, behaviour, header.kind)?;
+                    if header.kind == kind::DATA { assembler.judge(header) } else { Ok(()) }
+                };
+                framer.next(&judge, now)
+            };
+            match found {
                 Ok(None) => break,
                 Ok(Some(Found::Gap)) => self.assembler.gap(),
                 Ok(Some(Found::Packet(packet))) => {
@@ -222,7 +233,7 @@ impl Connection {
         }
         match packet.kind {
             kind::DATA => {
-                if let Some(message) = self.assembler.receive(packet)? {
+                if let Some(message) = self.assembler.receive(packet) {
                     self.deliver(message);
                 }
                 Ok(())
@@ -230,9 +241,12 @@ impl Connection {
             kind::PING => self.answer_ping(packet.number(), now),
             kind::PONG => self.take_pong(packet.number(), now),
             kind::CLOSE => self.take_close(&packet),
-            kind::CLOSE_ACK => self.take_close_ack(),
-            kind::HELLO | kind::HELLO_ACK if self.behaviour.has(Bug::SecondHelloAccepted) => Ok(()),
-            kind::HELLO | kind::HELLO_ACK => Err(Fault::new(reason::UNEXPECTED_PACKET)),
+            kind::CLOSE_ACK => {
+                if let Phase::Closing { acknowledged, .. } = &mut self.phase {
+                    *acknowledged = true;
+                }
+                Ok(())
+            }
             // Reserved kinds (section 12), and those of 0x80 and above: a sign of life and nothing else.
             _ => Ok(()),
         }
@@ -240,25 +254,24 @@ impl Connection {
 
     /// The first packet of the peer.
     fn greet(&mut self, packet: &Packet, now: Instant) -> Result<(), Fault> {
-        let peer = match (self.role, packet.kind) {
-            (Role::Server, kind::HELLO) => {
+        let peer = match self.role {
+            Role::Server => {
                 let client = self.behaviour.read_greeting(&packet.payload)?;
                 let version = self.behaviour.choose_version(&client)?;
                 let answer = Hello { lowest_version: version, highest_version: version, ..self.greeting.clone() };
                 self.outgoing.push_first(Packet::control(kind::HELLO_ACK, encode_items(&answer.to_items())));
                 client
             }
-            (Role::Client, kind::HELLO_ACK) => {
+            Role::Client if packet.kind == kind::HELLO_ACK => {
                 let server = self.behaviour.read_greeting(&packet.payload)?;
                 self.behaviour.check_chosen_version(&server)?;
                 server
             }
-            (Role::Client, kind::CLOSE) => {
+            Role::Client => {
                 let code = Close::parse(&packet.payload).map_or(reason::BAD_PACKET, |close| close.reason);
                 self.end(code, Origin::Peer);
                 return Ok(());
             }
-            _ => return Err(Fault::new(reason::UNEXPECTED_PACKET)),
         };
         self.framer.first_packet_received(self.greeting.sync_key);
         let floor = Duration::from_millis(peer.ping_floor.into());
@@ -311,14 +324,17 @@ impl Connection {
         let Some(close) = Close::parse(&packet.payload) else {
             return Err(Fault::new(reason::BAD_LENGTH));
         };
+        if close.to_packet() != *packet && self.behaviour.has(Bug::RejectsOddCloseItem) {
+            return Err(Fault::new(reason::BAD_PACKET));
+        }
         let known = !reason::name(close.reason).starts_with("reason");
         if !known && self.behaviour.has(Bug::RejectsUnknownReason) {
             return Err(Fault::new(reason::BAD_PACKET));
         }
+        self.peer_closed = true;
         match self.phase {
             Phase::Closing { .. } if self.behaviour.has(Bug::IgnoresCrossingClose) => {}
             Phase::Closing { .. } => self.outgoing.push_last(Packet::close_ack(self.assembler.received)),
-            Phase::Acknowledging { .. } => {}
             _ => {
                 self.table.refuse_sends(self.id, close.reason);
                 for message in self.table.wishes(self.id, true).messages {
@@ -330,13 +346,26 @@ impl Connection {
         }
         Ok(())
     }
+}
 
-    fn take_close_ack(&mut self) -> Result<(), Fault> {
-        match &mut self.phase {
-            Phase::Closing { sent_at: Some(_), acknowledged } => *acknowledged = true,
-            _ if self.behaviour.has(Bug::AcceptsStrayCloseAck) => {}
-            _ => return Err(Fault::new(reason::UNEXPECTED_PACKET)),
-        }
-        Ok(())
-    }
+/// Which kinds may come in which phase.
+fn judge_in_phase(
+    phase: &Phase,
+    role: Role,
+    peer_closed: bool,
+    behaviour: &Behaviour,
+    kind: u8,
+) -> Result<(), Fault> {
+    let fits = match (phase, kind) {
+        (Phase::Greeting { .. }, _) => match role {
+            Role::Server => kind == kind::HELLO,
+            Role::Client => kind == kind::HELLO_ACK || kind == kind::CLOSE,
+        },
+        (_, kind::HELLO | kind::HELLO_ACK) => behaviour.has(Bug::SecondHelloAccepted),
+        (Phase::Closing { sent_at: Some(_), .. }, kind::CLOSE_ACK) => true,
+        (_, kind::CLOSE_ACK) => behaviour.has(Bug::AcceptsStrayCloseAck),
+        (_, kind::DATA | kind::CLOSE) => !peer_closed || behaviour.has(Bug::ListensAfterClose),
+        (_, _) => true,
+    };
+    if fits { Ok(()) } else { Err(Fault::new(reason::UNEXPECTED_PACKET)) }
 }

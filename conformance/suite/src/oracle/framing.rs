@@ -69,8 +69,12 @@ impl Framer {
         Some(self.begun_at? + self.behaviour.profile.assembly_time(length))
     }
 
-    /// Takes the next packet or gap off the front. `open_length` is the length of the open message so far.
-    pub(super) fn next(&mut self, open_length: Option<u64>, now: Instant) -> Result<Option<Found>, Fault> {
+    /// Takes the next packet or gap off the front. `judge_in_state` has the rules that depend on what came before.
+    pub(super) fn next(
+        &mut self,
+        judge_in_state: &dyn Fn(&Header) -> Result<(), Fault>,
+        now: Instant,
+    ) -> Result<Option<Found>, Fault> {
         if self.buffer.len() < Header::SIZE {
             return Ok(None);
         }
@@ -83,7 +87,7 @@ impl Framer {
         }
         self.skipping = false;
         self.judge(&header)?;
-        self.judge_message_length(&header, open_length)?;
+        judge_in_state(&header)?;
         let size = header.packet_size();
         if self.buffer.len() < size {
             return Ok(None);
@@ -92,7 +96,7 @@ impl Framer {
         let trailer = &self.buffer[Header::SIZE + payload.len()..size];
         let wrong = header.flags & flag::CHECKSUM != 0 && trailer != crc32c(payload).to_be_bytes();
         if wrong && !self.behaviour.has(Bug::IgnoresTrailer) {
-            return self.drop_packet(&header, open_length, now);
+            return self.drop_packet(&header, judge_in_state, now);
         }
         let mut payload = payload.to_vec();
         if self.behaviour.has(Bug::CountsTrailerInLength) {
@@ -112,9 +116,9 @@ impl Framer {
         magic && check
     }
 
-    /// The rules of section 3, in the order in which it gives them.
+    /// The rules that depend on the header alone, in the order of PW-HDR-017.
     fn judge(&self, header: &Header) -> Result<(), Fault> {
-        let Header { kind, flags, class, length } = *header;
+        let Header { kind, flags, class, .. } = *header;
         let bug = |bug| self.behaviour.has(bug);
         if flags & flag::UNDEFINED != 0 && !bug(Bug::AcceptsUnknownFlag) {
             return Err(Fault::new(reason::UNKNOWN_FLAG));
@@ -124,6 +128,12 @@ impl Framer {
         let passed_over = kind >= kind::FIRST_IGNORABLE && !bug(Bug::ClosesOnIgnorableKind);
         if !known && !passed_over && !bug(Bug::PassesOverUnknownKind) {
             return Err(Fault::new(reason::UNKNOWN_KIND));
+        }
+        if bug(Bug::ClosesOnReservedKind) && matches!(kind, kind::REJECT | kind::BUSY | kind::DRAIN) {
+            return Err(Fault::new(reason::UNKNOWN_KIND));
+        }
+        if bug(Bug::JudgesLengthFirst) {
+            self.judge_length(header)?;
         }
         let data_flags = flag::FIRST | flag::MORE | flag::ENCRYPTED;
         if kind != kind::DATA && flags & data_flags != 0 && !bug(Bug::AcceptsFlagsOnControl) {
@@ -135,34 +145,20 @@ impl Framer {
         if kind == kind::DATA && (5..=127).contains(&class) && !bug(Bug::AcceptsReservedClass) {
             return Err(Fault::new(reason::BAD_PACKET));
         }
-        let limit = self.behaviour.profile.frame_limit;
-        match lengths {
-            Some(lengths) if !lengths.contains(&length) && !bug(Bug::WaitsForLongControl) => {
-                return Err(Fault::new(reason::BAD_LENGTH));
-            }
-            None if length > limit && !bug(Bug::IgnoresFrameLimit) => {
-                return Err(Fault::frame_too_large(limit, length));
-            }
-            Some(_) | None => {}
-        }
-        let unchecked = kind == kind::DATA && flags & flag::CHECKSUM == 0 && self.behaviour.profile.resync;
-        if unchecked && !self.at_first_packet && !bug(Bug::AcceptsMissingChecksum) {
-            return Err(Fault::new(reason::CHECKSUM_REQUIRED));
-        }
-        Ok(())
+        self.judge_length(header)
     }
 
-    /// PW-DAT-008, which counts from the header on.
-    fn judge_message_length(&self, header: &Header, open_length: Option<u64>) -> Result<(), Fault> {
-        let continues = header.kind == kind::DATA && header.flags & flag::FIRST == 0;
-        let Some(open_length) = open_length.filter(|_| continues) else {
-            return Ok(());
-        };
-        let (size, limit) = (open_length + u64::from(header.length), self.behaviour.profile.message_limit);
-        if size > u64::from(limit) && !self.behaviour.has(Bug::IgnoresMessageLimit) {
-            return Err(Fault::message_too_large(limit, size));
+    fn judge_length(&self, header: &Header) -> Result<(), Fault> {
+        let (length, limit) = (header.length, self.behaviour.profile.frame_limit);
+        match kind::control_lengths(header.kind) {
+            Some(lengths) if !lengths.contains(&length) && !self.behaviour.has(Bug::WaitsForLongControl) => {
+                Err(Fault::new(reason::BAD_LENGTH))
+            }
+            None if length > limit && !self.behaviour.has(Bug::IgnoresFrameLimit) => {
+                Err(Fault::frame_too_large(limit, length))
+            }
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     /// The header at the front does not verify: goes to the next offset where one does, or might.
@@ -190,7 +186,7 @@ impl Framer {
     fn drop_packet(
         &mut self,
         header: &Header,
-        open_length: Option<u64>,
+        judge_in_state: &dyn Fn(&Header) -> Result<(), Fault>,
         now: Instant,
     ) -> Result<Option<Found>, Fault> {
         if self.at_first_packet || !self.behaviour.profile.resync {
@@ -202,7 +198,7 @@ impl Framer {
         if header.kind == kind::DATA {
             return Ok(Some(Found::Gap));
         }
-        self.next(open_length, now)
+        self.next(judge_in_state, now)
     }
 
     fn spend(&mut self, bytes: usize, is_new_gap: bool, now: Instant) -> Result<(), Fault> {

@@ -27,9 +27,6 @@ impl Behaviour {
     /// Reads the peer's HELLO or HELLO_ACK, apart from its versions.
     pub(super) fn read_greeting(&self, payload: &[u8]) -> Result<Hello, Fault> {
         let (mut items, rest) = parse_items(payload);
-        if !rest.is_empty() && !self.has(Bug::AcceptsBadItem) {
-            return Err(Fault::new(reason::BAD_HELLO));
-        }
         let known = |id| matches!(id, item::VERSIONS..=item::FEATURES | item::TOKEN);
         if self.has(Bug::AcceptsUnknownItem) {
             items.retain(|entry| known(entry.id));
@@ -50,6 +47,9 @@ impl Behaviour {
             items.iter_mut().filter(|entry| **entry == zero).for_each(|entry| *entry = Item::sync_key(1));
         }
         let hello = Hello::from_items(&items).map_err(Fault::new)?;
+        if !rest.is_empty() && !self.has(Bug::AcceptsBadItem) {
+            return Err(Fault::new(reason::BAD_HELLO));
+        }
         self.compare_timers(&hello)?;
         Ok(hello)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fault::Fault;
 use super::{Behaviour, Bug};
-use crate::codec::Packet;
+use crate::codec::{Header, Packet};
 use crate::codec::registry::{flag, reason};
 use crate::peer::Message;
 
@@ -23,8 +23,39 @@ impl Assembler {
         Self { behaviour, open: None, lost_message: false, received: 0 }
     }
 
-    pub(super) fn open_length(&self) -> Option<u64> {
-        self.open.as_ref().map(|message| message.payload.len() as u64)
+    /// The rules for DATA that are judged at the header: CHECKSUM, then section 6.
+    pub(super) fn judge(&self, header: &Header) -> Result<(), Fault> {
+        let bug = |bug| self.behaviour.has(bug);
+        let has = |wanted| header.flags & wanted != 0;
+        let bad_fragment = Err(Fault::new(reason::BAD_FRAGMENT));
+        if !has(flag::CHECKSUM) && self.behaviour.profile.resync && !bug(Bug::AcceptsMissingChecksum) {
+            return Err(Fault::new(reason::CHECKSUM_REQUIRED));
+        }
+        let (first, more) = (has(flag::FIRST), has(flag::MORE));
+        if more && header.length == 0 && !bug(Bug::AcceptsEmptyFragment) {
+            return bad_fragment;
+        }
+        match (&self.open, first) {
+            (None, true) => Ok(()),
+            (None, false) if self.lost_message && !bug(Bug::ClosesOnOrphanAfterGap) => Ok(()),
+            (None, false) if bug(Bug::AcceptsOrphanFragment) || bug(Bug::DeliversFragments) => Ok(()),
+            (None, false) => bad_fragment,
+            (Some(_), true) if more && !bug(Bug::RestartsMessage) => bad_fragment,
+            (Some(open), true) if !more && (open.class == header.class || bug(Bug::HoldsOtherClasses)) => bad_fragment,
+            (Some(_), true) => Ok(()),
+            (Some(open), false) => {
+                let same = open.class == header.class && open.encrypted == has(flag::ENCRYPTED);
+                if !same && !bug(Bug::AcceptsMixedClasses) && !bug(Bug::LosesEncryptedMark) {
+                    return bad_fragment;
+                }
+                let size = open.payload.len() as u64 + u64::from(header.length);
+                let limit = self.behaviour.profile.message_limit;
+                if size > u64::from(limit) && !bug(Bug::IgnoresMessageLimit) {
+                    return Err(Fault::message_too_large(limit, size));
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Bytes were skipped or a DATA packet was dropped.
@@ -36,58 +67,33 @@ impl Assembler {
         self.lost_message = true;
     }
 
-    /// Takes a frame; gives the message that it completes.
-    pub(super) fn receive(&mut self, packet: Packet) -> Result<Option<Message>, Fault> {
-        let delivered = self.join(packet)?;
+    /// Takes a frame that passed [`judge`](Self::judge); gives the message that it completes.
+    pub(super) fn receive(&mut self, packet: Packet) -> Option<Message> {
+        let delivered = self.join(packet);
         let counts_frames = self.behaviour.has(Bug::WrongReceivedCount);
         self.received += u64::from(delivered.is_some() || counts_frames);
-        Ok(delivered.filter(|message| !message.payload.is_empty() || !self.behaviour.has(Bug::DropsEmptyMessage)))
+        delivered.filter(|message| !message.payload.is_empty() || !self.behaviour.has(Bug::DropsEmptyMessage))
     }
 
-    fn join(&mut self, packet: Packet) -> Result<Option<Message>, Fault> {
-        let bug = |bug| self.behaviour.has(bug);
-        let bad_fragment = Err(Fault::new(reason::BAD_FRAGMENT));
+    fn join(&mut self, packet: Packet) -> Option<Message> {
         let (first, more) = (packet.has(flag::FIRST), packet.has(flag::MORE));
-        let encrypted = packet.has(flag::ENCRYPTED) && !bug(Bug::LosesEncryptedMark);
+        let encrypted = packet.has(flag::ENCRYPTED) && !self.behaviour.has(Bug::LosesEncryptedMark);
         let frame = Message { class: packet.class, encrypted, payload: packet.payload };
-        if more && frame.payload.is_empty() && !bug(Bug::AcceptsEmptyFragment) {
-            return bad_fragment;
+        if (first && !more) || self.behaviour.has(Bug::DeliversFragments) {
+            return Some(frame);
         }
-        if bug(Bug::DeliversFragments) {
-            return Ok(Some(frame));
+        if first {
+            self.lost_message = false;
+            self.open = Some(frame);
+            return None;
         }
-        match (self.open.take(), first, more) {
-            (None, true, false) => Ok(Some(frame)),
-            (None, true, true) => {
-                self.lost_message = false;
-                self.open = Some(frame);
-                Ok(None)
-            }
-            (None, false, _) if self.lost_message && !bug(Bug::ClosesOnOrphanAfterGap) => Ok(None),
-            (None, false, _) if bug(Bug::AcceptsOrphanFragment) => Ok(None),
-            (None, false, _) => bad_fragment,
-            (Some(_), true, true) if bug(Bug::RestartsMessage) => {
-                self.open = Some(frame);
-                Ok(None)
-            }
-            (Some(_), true, true) => bad_fragment,
-            (Some(open), true, false) if open.class == frame.class || bug(Bug::HoldsOtherClasses) => bad_fragment,
-            (Some(open), true, false) => {
-                self.open = Some(open);
-                Ok(Some(frame))
-            }
-            (Some(mut open), false, more) => {
-                let same = open.class == frame.class && open.encrypted == frame.encrypted;
-                if !same && !bug(Bug::AcceptsMixedClasses) {
-                    return bad_fragment;
-                }
-                open.payload.extend_from_slice(&frame.payload);
-                if more {
-                    self.open = Some(open);
-                    return Ok(None);
-                }
-                Ok(Some(open))
-            }
+        // Without an open message this is what is left of a lost one.
+        let mut open = self.open.take()?;
+        open.payload.extend_from_slice(&frame.payload);
+        if more {
+            self.open = Some(open);
+            return None;
         }
+        Some(open)
     }
 }

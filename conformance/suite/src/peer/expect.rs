@@ -141,6 +141,17 @@ impl Peer {
         }
     }
 
+    /// The end, before which a CLOSE with this reason may come.
+    pub(crate) fn expect_end_or_close(&mut self, code: u16) -> Outcome {
+        match self.receive()? {
+            Arrival::End | Arrival::Reset => Ok(()),
+            Arrival::Packet(packet) => {
+                self.check_close(&packet, code)?;
+                self.expect_end()
+            }
+        }
+    }
+
     /// CLOSE with this reason, and then the end.
     pub(crate) fn expect_rejection(&mut self, code: u16) -> Result<Close, Failure> {
         let close = self.expect_close(code)?;

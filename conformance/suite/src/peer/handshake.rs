@@ -89,9 +89,10 @@ impl Peer {
     }
 
     /// The CLOSE in `packet`, which must have this reason.
-    pub(super) fn check_close(&self, packet: &Packet, code: u16) -> Result<Close, Failure> {
-        let Some(close) = Close::parse(&packet.payload) else {
-            return violation("section 9: a CLOSE that is cut off");
+    pub(crate) fn check_close(&self, packet: &Packet, code: u16) -> Result<Close, Failure> {
+        let close = Close::parse(&packet.payload).filter(|_| packet.kind == kind::CLOSE);
+        let Some(close) = close else {
+            return violation(format!("{} came instead of CLOSE with {}", describe(packet), reason::name(code)));
         };
         let (given, due) = (reason::name(close.reason), reason::name(code));
         require(close.reason == code, format!("closed with {given} instead of {due}"))?;

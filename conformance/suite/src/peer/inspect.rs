@@ -22,8 +22,13 @@ impl Peer {
                 require(larger, format!("PW-HB-007: PING {number} is not larger than every PING before"))
             }
             kind::CLOSE => {
-                let well_formed = Close::parse(&packet.payload).is_some_and(|close| close.reason & 0x8000 != 0 || close.reason < 256);
-                require(well_formed, "section 9: a CLOSE that is cut off, or with a reason that never appears on the wire")
+                // Cut items do not come back from parsing, so that the packet would differ.
+                let close = Close::parse(&packet.payload).filter(|close| close.to_packet().payload == packet.payload);
+                let Some(close) = close else {
+                    return violation("section 9: a CLOSE that is cut off");
+                };
+                let on_wire = !(256..32_768).contains(&close.reason);
+                require(on_wire, format!("section 11.3: {} never appears on the wire", close.reason))
             }
             kind::REJECT | kind::BUSY | kind::DRAIN => {
                 violation(format!("section 12: a reserved {} was sent", kind::name(packet.kind)))
