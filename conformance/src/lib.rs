@@ -1,0 +1,4 @@
+//! What the conformance tool and its tests share: the subjects of this workspace.
+#![forbid(unsafe_code)]
+
+pub mod subjects;

@@ -1,0 +1,86 @@
+//! Every case, by area of the specification.
+
+mod close;
+mod cookie;
+mod data;
+mod framing;
+mod handshake;
+mod header;
+mod heartbeat;
+mod resync;
+mod sync_key;
+
+use std::time::Duration;
+
+use crate::case::{Case, Role};
+use crate::codec::Packet;
+use crate::context::Context;
+use crate::verdict::Outcome;
+
+/// How much earlier than its deadline a subject's clock may see it: clocks have ticks.
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(5);
+/// How much later than its deadline a subject may act, on a machine that runs many cases at once.
+const LATENESS_TOLERANCE: Duration = Duration::from_secs(1);
+
+const BOTH: &[Role] = &[Role::Server, Role::Client];
+const SERVER: &[Role] = &[Role::Server];
+const CLIENT: &[Role] = &[Role::Client];
+
+/// Every case, in the order of the specification.
+#[must_use]
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    let areas = [
+        header::CASES,
+        sync_key::CASES,
+        framing::CASES,
+        resync::CASES,
+        data::CASES,
+        handshake::CASES,
+        heartbeat::CASES,
+        close::CASES,
+        cookie::CASES,
+    ];
+    areas.into_iter().flatten()
+}
+
+/// `bad` is refused with this reason; `good`, which differs in one field, is taken on a connection of its own.
+///
+/// `good` must not be answered with a message; the connection has to work after it.
+fn refuses(context: &mut Context<'_>, code: u16, bad: &Packet, good: &Packet) -> Outcome {
+    let mut peer = context.establish()?;
+    peer.send(bad)?;
+    peer.expect_rejection(code)?;
+    let mut peer = context.establish()?;
+    peer.send(good)?;
+    peer.alive()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::cases;
+
+    #[test]
+    fn every_case_is_of_a_requirement_of_the_specification() {
+        for case in cases() {
+            let known = pulsewire_spec::requirement(case.requirement());
+            assert!(known.is_some(), "{} has no requirement", case.id);
+        }
+    }
+
+    #[test]
+    fn ids_are_unique() {
+        let mut seen = HashSet::new();
+        for case in cases() {
+            assert!(seen.insert(case.id), "{} occurs twice", case.id);
+        }
+    }
+
+    #[test]
+    fn the_suite_is_as_wide_as_it_claims() {
+        let requirements: HashSet<&str> = cases().map(|case| case.requirement()).collect();
+        assert!(cases().count() >= 80, "{} cases", cases().count());
+        assert!(requirements.len() >= 60, "{} requirements", requirements.len());
+    }
+}

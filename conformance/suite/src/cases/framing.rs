@@ -1,0 +1,378 @@
+//! Section 5 without resynchronising: splits, the first packet, limits and stalls.
+
+use std::time::{Duration, Instant};
+
+use super::{BOTH, CLIENT, CLOCK_TOLERANCE, SERVER};
+use crate::case::{Case, Need, Role};
+use crate::codec::registry::{flag, kind, reason};
+use crate::codec::{Packet, encode_items};
+use crate::context::Context;
+use crate::peer::{Arrival, Message, PATIENCE, Peer};
+use crate::profile::Profile;
+use crate::verdict::{Failure, Outcome, require, violation};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "PW-FRM-001/split-at-every-byte",
+        title: "takes a message that was split at any byte",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[],
+        run: split_at_every_byte,
+    },
+    Case {
+        id: "PW-FRM-001/byte-by-byte",
+        title: "takes a handshake and a message that come byte by byte",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[],
+        run: byte_by_byte,
+    },
+    Case {
+        id: "PW-FRM-001/glued",
+        title: "takes many packets that come in one piece",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[],
+        run: glued,
+    },
+    Case {
+        id: "PW-FRM-001/glued-to-hello",
+        title: "takes a message that comes in one piece with the rest of the handshake",
+        roles: CLIENT,
+        profile: Profile::calm,
+        needs: &[],
+        run: glued_to_hello_ack,
+    },
+    Case {
+        id: "PW-FRM-002/garbage",
+        title: "closes with BAD_HEADER when 12 bytes do not verify",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::NoResync],
+        run: garbage_without_resync,
+    },
+    Case {
+        id: "PW-FRM-003/garbage-first",
+        title: "closes when the first 12 bytes do not verify",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[],
+        run: garbage_first,
+    },
+    Case {
+        id: "PW-FRM-003/hello-behind-garbage",
+        title: "does not look for the first packet behind garbage",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[],
+        run: hello_behind_garbage,
+    },
+    Case {
+        id: "PW-FRM-004/other-packet-first",
+        title: "closes with UNEXPECTED_PACKET when the first packet is another than the handshake's",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[],
+        run: other_packet_first,
+    },
+    Case {
+        id: "PW-FRM-004/hello-ack-to-server",
+        title: "closes with UNEXPECTED_PACKET when a client sends HELLO_ACK first",
+        roles: SERVER,
+        profile: Profile::calm,
+        needs: &[],
+        run: hello_ack_to_server,
+    },
+    Case {
+        id: "PW-FRM-012/frame-too-large",
+        title: "closes with FRAME_TOO_LARGE and LIMIT at the header of a frame above its limit",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[],
+        run: frame_too_large,
+    },
+    Case {
+        id: "PW-FRM-013/hostile-lengths",
+        title: "serves others while many connections have announced a frame that never comes",
+        roles: SERVER,
+        profile: Profile::calm,
+        needs: &[],
+        run: hostile_lengths,
+    },
+    Case {
+        id: "PW-FRM-015/stalled-payload",
+        title: "closes with FRAME_STALL when the payload trickles beyond its time, and not before",
+        roles: BOTH,
+        profile: stalling,
+        needs: &[],
+        run: stalled_payload,
+    },
+    Case {
+        id: "PW-FRM-015/stalled-header",
+        title: "closes with FRAME_STALL when the rest of a header does not come",
+        roles: BOTH,
+        profile: stalling,
+        needs: &[],
+        run: stalled_header,
+    },
+    Case {
+        id: "PW-FRM-015/fast-enough",
+        title: "takes packets that are complete in time, however long they take together",
+        roles: BOTH,
+        profile: stalling,
+        needs: &[],
+        run: fast_enough,
+    },
+    Case {
+        id: "PW-FRM-016/message-behind-fault",
+        title: "does not act on what follows a packet for which it closed",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[],
+        run: message_behind_fault,
+    },
+];
+
+/// A packet has 900 ms to be complete, and its length adds a little.
+fn stalling() -> Profile {
+    Profile { assembly_base: Duration::from_millis(900), assembly_rate: 100_000, ..Profile::calm() }
+}
+
+fn split_at_every_byte(context: &mut Context<'_>) -> Outcome {
+    let message = Message::new(2, *b"cut anywhere");
+    let mut peer = context.establish()?;
+    let key = peer.key();
+    let bytes = message.frames(512)[0].encode(key);
+    for cut in 1..bytes.len() {
+        peer.send_raw(&bytes[..cut])?;
+        // The answer to nothing: gives the subject time to see the first piece alone.
+        pause(cut);
+        peer.send_raw(&bytes[cut..])?;
+        peer.expect_message(&message)?;
+    }
+    Ok(())
+}
+
+/// Lets the receiver run between two pieces. It is no proof that it did: the case is repeated at every byte.
+fn pause(turn: usize) {
+    std::thread::sleep(Duration::from_micros(200 + 50 * (turn as u64 % 8)));
+}
+
+fn byte_by_byte(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.open()?;
+    let payload = encode_items(&peer.hello.to_items());
+    let kind = match peer.subject_role {
+        Role::Server => kind::HELLO,
+        Role::Client => {
+            peer.read_hello(kind::HELLO)?;
+            kind::HELLO_ACK
+        }
+    };
+    for (turn, byte) in Packet::control(kind, payload).encode(0).into_iter().enumerate() {
+        peer.send_raw(&[byte])?;
+        pause(turn);
+    }
+    peer.complete()?;
+    let message = Message::new(0, *b"byte by byte");
+    for (turn, byte) in message.frames(512)[0].encode(peer.key()).into_iter().enumerate() {
+        peer.send_raw(&[byte])?;
+        pause(turn);
+    }
+    peer.expect_message(&message)
+}
+
+fn glued(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let messages: Vec<Message> = (0..50).map(|number| Message::new(0, format!("message {number}"))).collect();
+    let packets: Vec<Packet> = messages.iter().flat_map(|message| message.frames(5)).collect();
+    peer.send_glued(&packets)?;
+    for message in &messages {
+        peer.expect_message(message)?;
+    }
+    peer.alive()
+}
+
+fn glued_to_hello_ack(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.open()?;
+    peer.read_hello(kind::HELLO)?;
+    let message = Message::new(0, *b"right behind");
+    let mut bytes = Packet::control(kind::HELLO_ACK, encode_items(&peer.hello.to_items())).encode(0);
+    bytes.extend(message.frames(512)[0].encode(peer.key()));
+    peer.send_raw(&bytes)?;
+    peer.expect_message(&message)
+}
+
+fn garbage_without_resync(context: &mut Context<'_>) -> Outcome {
+    for garbage in [b"GET / HTTP/1".as_slice(), &[0; 12], &[0xF7, 0x9A, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]] {
+        let mut peer = context.establish()?;
+        peer.send_raw(garbage)?;
+        peer.expect_rejection(reason::BAD_HEADER)?;
+    }
+    context.establish()?.alive()
+}
+
+/// The connection ends; a server may say NOT_PULSEWIRE, and nothing else may come.
+fn expect_not_pulsewire(peer: &mut Peer) -> Outcome {
+    match peer.receive()? {
+        Arrival::End | Arrival::Reset => Ok(()),
+        Arrival::Packet(packet) if packet.kind == kind::CLOSE && peer.subject_role == Role::Server => {
+            let code = u16::from_be_bytes([packet.payload[0], packet.payload[1]]);
+            let sentence = format!("closed with {} instead of NOT_PULSEWIRE", reason::name(code));
+            require(code == reason::NOT_PULSEWIRE, sentence)?;
+            peer.expect_end()
+        }
+        Arrival::Packet(packet) => violation(format!("{} came instead of the end", kind::name(packet.kind))),
+    }
+}
+
+fn garbage_first(context: &mut Context<'_>) -> Outcome {
+    for garbage in [b"GET / HTTP/1.1\r\n\r\n".as_slice(), b"SSH-2.0-OpenSSH_9.6\r\n", &[0; 12]] {
+        let mut peer = context.open()?;
+        if peer.subject_role == Role::Client {
+            peer.read_hello(kind::HELLO)?;
+        }
+        peer.send_raw(garbage)?;
+        expect_not_pulsewire(&mut peer)?;
+    }
+    context.establish()?.alive()
+}
+
+fn hello_behind_garbage(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.open()?;
+    let kind = match peer.subject_role {
+        Role::Server => kind::HELLO,
+        Role::Client => {
+            peer.read_hello(kind::HELLO)?;
+            kind::HELLO_ACK
+        }
+    };
+    let mut bytes = vec![0];
+    bytes.extend(Packet::control(kind, encode_items(&peer.hello.to_items())).encode(0));
+    peer.send_raw(&bytes)?;
+    expect_not_pulsewire(&mut peer)
+}
+
+fn other_packet_first(context: &mut Context<'_>) -> Outcome {
+    for packet in [Packet::ping(1), Packet::data(flag::FIRST, 0, *b"too early"), Packet::close_ack(0)] {
+        let mut peer = context.open()?;
+        if peer.subject_role == Role::Client {
+            peer.read_hello(kind::HELLO)?;
+        }
+        peer.send_raw(&packet.encode(0))?;
+        peer.expect_refusal(reason::UNEXPECTED_PACKET)?;
+    }
+    context.establish()?.alive()
+}
+
+fn hello_ack_to_server(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.open()?;
+    let payload = encode_items(&peer.hello.to_items());
+    peer.send_raw(&Packet::control(kind::HELLO_ACK, payload).encode(0))?;
+    peer.expect_refusal(reason::UNEXPECTED_PACKET)?;
+    context.establish()?.alive()
+}
+
+fn frame_too_large(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let limit = peer.announced().frame_limit;
+    peer.echo(&Message::new(0, context.random.bytes(limit as usize)))?;
+    if limit == 0xFF_FFFF {
+        return Err(Failure::NotApplicable("no length is above the subject's frame limit".into()));
+    }
+    for length in [limit + 1, 0xFF_FFFF] {
+        let mut peer = context.establish()?;
+        // The payload never comes: the header alone decides.
+        peer.send_header(&Packet::data(flag::FIRST, 0, []), length)?;
+        let close = peer.expect_rejection(reason::FRAME_TOO_LARGE)?;
+        let due = Some((u64::from(limit), u64::from(length)));
+        require(close.limit() == due, format!("the item LIMIT holds {:?} instead of {due:?}", close.limit()))?;
+    }
+    Ok(())
+}
+
+fn hostile_lengths(context: &mut Context<'_>) -> Outcome {
+    let mut hostile = Vec::new();
+    for _ in 0..32 {
+        let mut peer = context.establish()?;
+        let limit = peer.announced().frame_limit;
+        peer.send_header(&Packet::data(flag::FIRST, 0, []), limit)?;
+        hostile.push(peer);
+    }
+    context.establish()?.alive()
+}
+
+fn stalled_payload(context: &mut Context<'_>) -> Outcome {
+    let length = 512;
+    let allowed = context.profile.assembly_time(length);
+    context.takes(allowed)?;
+    let mut peer = context.establish()?;
+    let began = Instant::now();
+    peer.send_header(&Packet::data(flag::FIRST, 0, []), length)?;
+    let step = allowed / 24;
+    // Fewer bytes than the payload has, beyond the time that it has.
+    for _ in 0..400 {
+        if let Some(arrival) = peer.receive_by(Instant::now() + step)? {
+            return expect_stall(&mut peer, arrival, began, allowed);
+        }
+        require(began.elapsed() < allowed + PATIENCE, "a trickle keeps the connection without end")?;
+        peer.send_raw(&[0])?;
+    }
+    Err(Failure::Harness("the trickle ran dry".into()))
+}
+
+fn stalled_header(context: &mut Context<'_>) -> Outcome {
+    let allowed = context.profile.assembly_time(0);
+    context.takes(allowed)?;
+    let mut peer = context.establish()?;
+    let bytes = Packet::ping(1).encode(peer.key());
+    let began = Instant::now();
+    peer.send_raw(&bytes[..5])?;
+    match peer.receive_by(began + allowed + PATIENCE)? {
+        Some(arrival) => expect_stall(&mut peer, arrival, began, allowed),
+        None => violation("part of a header keeps the connection without end"),
+    }
+}
+
+/// CLOSE with FRAME_STALL, not before the packet's time was over.
+fn expect_stall(peer: &mut Peer, arrival: Arrival, began: Instant, allowed: Duration) -> Outcome {
+    let elapsed = began.elapsed();
+    let Arrival::Packet(packet) = arrival else {
+        return violation("the connection ended without CLOSE; FRAME_STALL was due");
+    };
+    peer.check_close(&packet, reason::FRAME_STALL)?;
+    let sentence = format!("FRAME_STALL after {} ms, {} ms were allowed", elapsed.as_millis(), allowed.as_millis());
+    require(elapsed + CLOCK_TOLERANCE >= allowed, sentence)?;
+    peer.expect_end()
+}
+
+fn fast_enough(context: &mut Context<'_>) -> Outcome {
+    let allowed = context.profile.assembly_time(0);
+    context.takes(allowed * 3)?;
+    let mut peer = context.establish()?;
+    let began = Instant::now();
+    // Each packet is complete in a third of its time, and there is always one begun.
+    for number in 0.. {
+        let message = Message::new(0, format!("piece {number}"));
+        let bytes = message.frames(512)[0].encode(peer.key());
+        let (front, back) = bytes.split_at(13);
+        peer.send_raw(front)?;
+        if let Some(arrival) = peer.receive_by(Instant::now() + allowed / 3)? {
+            return violation(format!("{arrival:?} came while a packet was on its way in time"));
+        }
+        peer.send_raw(back)?;
+        peer.expect_message(&message)?;
+        if began.elapsed() > allowed * 2 {
+            break;
+        }
+    }
+    peer.alive()
+}
+
+fn message_behind_fault(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let bad = Packet { class: 1, ..Packet::control(kind::BUSY, [0; 4]) };
+    peer.send_glued(&[bad.clone(), Packet::data(flag::FIRST, 0, *b"behind"), Packet::ping(9), bad])?;
+    peer.expect_rejection(reason::BAD_PACKET)?;
+    Ok(())
+}

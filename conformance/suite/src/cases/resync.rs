@@ -1,0 +1,386 @@
+//! Section 5: resynchronising.
+
+use super::{BOTH, refuses};
+use crate::case::{Case, Need};
+use crate::codec::Packet;
+use crate::codec::registry::{flag, kind, reason};
+use crate::context::Context;
+use crate::peer::{Message, Peer};
+use crate::profile::Profile;
+use crate::verdict::{Failure, Outcome};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "PW-FRM-005/garbage-between-packets",
+        title: "finds the next packet behind garbage of any length",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: garbage_between_packets,
+    },
+    Case {
+        id: "PW-FRM-005/false-beginnings",
+        title: "finds the next packet behind bytes that look like the beginning of one",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: false_beginnings,
+    },
+    Case {
+        id: "PW-FRM-005/damaged-header",
+        title: "loses a message whose header is damaged, and no other",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: damaged_header,
+    },
+    Case {
+        id: "PW-FRM-005/missing-bytes",
+        title: "goes on after bytes were lost from a payload",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: missing_bytes,
+    },
+    Case {
+        id: "PW-FRM-006/packet-inside-dropped-packet",
+        title: "does not look for packets inside a packet with a wrong trailer",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: packet_inside_dropped_packet,
+    },
+    Case {
+        id: "PW-FRM-006/dropped-control-packet",
+        title: "drops a control packet with a wrong trailer, and keeps the open message",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: dropped_control_packet,
+    },
+    Case {
+        id: "PW-FRM-007/checksum-for-resync-peer",
+        title: "sends every DATA packet with CHECKSUM to a peer that announced RESYNC",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[],
+        run: checksum_for_resync_peer,
+    },
+    Case {
+        id: "PW-FRM-008/missing-checksum",
+        title: "closes with CHECKSUM_REQUIRED on DATA without CHECKSUM",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: missing_checksum,
+    },
+    Case {
+        id: "PW-FRM-008/not-required-without-resync",
+        title: "takes DATA without CHECKSUM if it did not announce RESYNC",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::NoResync],
+        run: checksum_not_required,
+    },
+    Case {
+        id: "PW-FRM-009/lost-first-frame",
+        title: "delivers nothing of a message whose first frame was lost",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: lost_first_frame,
+    },
+    Case {
+        id: "PW-FRM-009/lost-middle-frame",
+        title: "delivers nothing of a message whose middle frame was lost",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: lost_middle_frame,
+    },
+    Case {
+        id: "PW-FRM-009/lost-last-frame",
+        title: "delivers nothing of a message whose last frame was lost",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: lost_last_frame,
+    },
+    Case {
+        id: "PW-FRM-009/garbage-between-frames",
+        title: "delivers nothing of a message between whose frames bytes were skipped",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: garbage_between_frames,
+    },
+    Case {
+        id: "PW-FRM-010/continuations-after-gap",
+        title: "passes over continuations after a gap, and delivers whole messages meanwhile",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: continuations_after_gap,
+    },
+    Case {
+        id: "PW-FRM-010/message-begun-since",
+        title: "takes the continuations of a message that was begun after the gap",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: message_begun_since,
+    },
+    Case {
+        id: "PW-FRM-011/too-many-gaps",
+        title: "bears 16 gaps in a window, and closes with RESYNC_BUDGET at the next",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: too_many_gaps,
+    },
+    Case {
+        id: "PW-FRM-011/too-many-dropped-packets",
+        title: "counts each dropped packet as a gap",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: too_many_dropped_packets,
+    },
+    Case {
+        id: "PW-FRM-011/too-many-bytes",
+        title: "bears 65,536 skipped bytes in a window, and closes with RESYNC_BUDGET above",
+        roles: BOTH,
+        profile: Profile::calm,
+        needs: &[Need::Resync],
+        run: too_many_bytes,
+    },
+];
+
+/// The gaps that one window permits.
+const GAPS_PERMITTED: usize = 16;
+/// The skipped bytes that one window permits.
+const BYTES_PERMITTED: usize = 65_536;
+
+fn garbage_between_packets(context: &mut Context<'_>) -> Outcome {
+    let lengths: Vec<usize> = (1..=40).chain([500, 4_000]).collect();
+    for lengths in lengths.chunks(GAPS_PERMITTED - 1) {
+        let mut peer = context.establish()?;
+        for length in lengths {
+            let garbage = without_magic(context.random.bytes(*length));
+            peer.send_raw(&garbage)?;
+            peer.alive()?;
+        }
+    }
+    Ok(())
+}
+
+/// Random bytes pass for a header very rarely; without the magic they never do.
+fn without_magic(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.iter_mut().filter(|byte| **byte == 0xF7).for_each(|byte| *byte = 0);
+    bytes
+}
+
+fn false_beginnings(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let header = Packet::data(flag::FIRST, 0, *b"false").encode(peer.key() ^ 1);
+    let beginnings: [&[u8]; 7] = [
+        &[0xF7],
+        &[0xF7, 0x9A],
+        &[0xF7, 0xF7, 0x9A],
+        &[0xF7, 0x9A, 0xF7, 0x9A, 0xF7],
+        &header[..11],
+        &header[..12],
+        &header,
+    ];
+    for beginning in beginnings {
+        peer.send_raw(beginning)?;
+        peer.alive()?;
+    }
+    Ok(())
+}
+
+fn damaged_header(context: &mut Context<'_>) -> Outcome {
+    for byte in 0..12 {
+        let mut peer = context.establish()?;
+        let mut bytes = Packet::data(flag::FIRST, 0, *b"damaged").encode(peer.key());
+        bytes[byte] ^= 0x04;
+        peer.send_raw(&bytes)?;
+        peer.alive()?;
+    }
+    Ok(())
+}
+
+fn missing_bytes(context: &mut Context<'_>) -> Outcome {
+    for missing in [1, 4, 15] {
+        let mut peer = context.establish()?;
+        let mut bytes = Packet::data(flag::FIRST, 0, vec![0; 64]).encode(peer.key());
+        bytes.drain(30..30 + missing);
+        // The next packet gives its first bytes for the missing ones, and is lost too.
+        bytes.extend(Packet::data(flag::FIRST, 0, *b"robbed of its beginning").encode(peer.key()));
+        peer.send_raw(&bytes)?;
+        peer.alive()?;
+    }
+    Ok(())
+}
+
+fn packet_inside_dropped_packet(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let inside = Packet::data(flag::FIRST, 0, *b"inside").encode(peer.key());
+    let packet = Packet::data(flag::FIRST, 0, inside);
+    peer.send_raw(&packet.encode_with_wrong_trailer(peer.key()))?;
+    peer.alive()?;
+    peer.echo(&Message::new(0, packet.payload))
+}
+
+fn dropped_control_packet(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let message = Message::new(0, *b"one two");
+    let frames = message.frames(4);
+    let ping = Packet { flags: flag::CHECKSUM, ..Packet::ping(1) };
+    peer.send(&frames[0])?;
+    peer.send_raw(&ping.encode_with_wrong_trailer(peer.key()))?;
+    peer.send(&frames[1])?;
+    peer.expect_message(&message)?;
+    // The number was never received, and so it is still free.
+    peer.send(&ping)?;
+    peer.expect_pong(1)
+}
+
+fn checksum_for_resync_peer(context: &mut Context<'_>) -> Outcome {
+    // Every DATA packet that a peer receives is held to this.
+    let mut peer = context.establish_with(|peer| {
+        peer.hello.resync = true;
+        peer.hello.frame_limit = 512;
+    })?;
+    for size in [0, 1, 512, 2_000] {
+        let payload = context.random.bytes(size);
+        peer.echo(&Message::new(0, payload))?;
+    }
+    Ok(())
+}
+
+fn missing_checksum(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let unchecked = Packet { flags: flag::FIRST, ..Packet::data(flag::FIRST, 0, *b"unchecked") };
+    peer.send(&unchecked)?;
+    peer.expect_rejection(reason::CHECKSUM_REQUIRED)?;
+    let mut peer = context.establish()?;
+    // Judged at the header: the payload never comes.
+    peer.send_header(&unchecked, 100)?;
+    peer.expect_rejection(reason::CHECKSUM_REQUIRED)?;
+    context.establish()?.echo(&Message::new(0, *b"unchecked"))?;
+    // Only DATA needs it.
+    let ignorable = Packet::control(kind::FIRST_PRIVATE, *b"unchecked");
+    let wrong = Packet { flags: flag::MORE, ..ignorable.clone() };
+    refuses(context, reason::BAD_PACKET, &wrong, &ignorable)
+}
+
+fn checksum_not_required(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    peer.send(&Packet { flags: flag::FIRST, ..Packet::data(flag::FIRST, 0, *b"unchecked") })?;
+    peer.expect_message(&Message::new(0, *b"unchecked"))
+}
+
+/// Sends a message in three frames, of which one is dropped for its trailer.
+fn send_with_lost_frame(peer: &mut Peer, lost: usize) -> Result<(), Failure> {
+    for (index, frame) in Message::new(0, *b"one two three").frames(5).into_iter().enumerate() {
+        if index == lost {
+            peer.send_raw(&frame.encode_with_wrong_trailer(peer.key()))?;
+        } else {
+            peer.send(&frame)?;
+        }
+    }
+    Ok(())
+}
+
+fn lost_first_frame(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    send_with_lost_frame(&mut peer, 0)?;
+    peer.alive()
+}
+
+fn lost_middle_frame(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    send_with_lost_frame(&mut peer, 1)?;
+    peer.alive()
+}
+
+fn lost_last_frame(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    send_with_lost_frame(&mut peer, 2)?;
+    peer.alive()?;
+    // Nothing of it is left that a later continuation could complete.
+    peer.echo(&Message::new(0, vec![7; 5_000]))
+}
+
+fn garbage_between_frames(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    for (index, frame) in Message::new(0, *b"one two three").frames(5).into_iter().enumerate() {
+        if index == 1 {
+            peer.send_raw(&[0; 3])?;
+        }
+        peer.send(&frame)?;
+    }
+    peer.alive()
+}
+
+fn continuations_after_gap(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let frames = Message::new(0, *b"one two three four").frames(5);
+    peer.send(&frames[0])?;
+    peer.send_raw(&frames[1].encode_with_wrong_trailer(peer.key()))?;
+    let meanwhile = Message::new(2, *b"meanwhile");
+    peer.echo(&meanwhile)?;
+    peer.send(&frames[2])?;
+    peer.echo(&meanwhile)?;
+    peer.send(&frames[3])?;
+    peer.alive()
+}
+
+fn message_begun_since(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let lost = Message::new(0, *b"one two three").frames(5);
+    peer.send(&lost[0])?;
+    peer.send_raw(&lost[1].encode_with_wrong_trailer(peer.key()))?;
+    peer.send(&lost[2])?;
+    peer.echo(&Message::new(0, vec![1; 9_000]))?;
+    // From here on a continuation without a beginning is a fault again.
+    peer.send(&lost[2])?;
+    peer.expect_rejection(reason::BAD_FRAGMENT)?;
+    Ok(())
+}
+
+fn too_many_gaps(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    for _ in 0..GAPS_PERMITTED {
+        peer.send_raw(&[0; 12])?;
+        peer.alive()?;
+    }
+    peer.send_raw(&[0; 12])?;
+    peer.expect_rejection(reason::RESYNC_BUDGET)?;
+    Ok(())
+}
+
+fn too_many_dropped_packets(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let dropped = Packet::data(flag::FIRST, 0, *b"dropped").encode_with_wrong_trailer(peer.key());
+    for _ in 0..GAPS_PERMITTED {
+        peer.send_raw(&dropped)?;
+    }
+    peer.alive()?;
+    peer.send_raw(&dropped)?;
+    peer.expect_rejection(reason::RESYNC_BUDGET)?;
+    Ok(())
+}
+
+fn too_many_bytes(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    peer.send_raw(&vec![0; BYTES_PERMITTED])?;
+    peer.alive()?;
+    peer.send_raw(&[0; 12])?;
+    peer.expect_rejection(reason::RESYNC_BUDGET)?;
+    let mut peer = context.establish()?;
+    peer.send_raw(&vec![0; BYTES_PERMITTED + 12])?;
+    peer.expect_rejection(reason::RESYNC_BUDGET)?;
+    Ok(())
+}

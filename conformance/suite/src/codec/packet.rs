@@ -1,0 +1,124 @@
+//! The header (spec section 3) and whole packets.
+
+use super::checksum::crc32c;
+use super::registry::{flag, kind};
+
+/// The fields of a header, without the check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) class: u8,
+    /// Of the payload, in bytes.
+    pub(crate) length: u32,
+}
+
+impl Header {
+    /// Bytes of a header on the wire.
+    pub(crate) const SIZE: usize = 12;
+    /// Bytes of a trailer on the wire.
+    pub(crate) const TRAILER_SIZE: usize = 4;
+    pub(crate) const MAGIC: [u8; 2] = [0xF7, 0x9A];
+
+    /// The header with its check under `key`.
+    pub(crate) fn encode(&self, key: u32) -> [u8; Self::SIZE] {
+        assert!(self.length < 1 << 24, "the length field has 24 bits");
+        let [_, high, middle, low] = self.length.to_be_bytes();
+        let mut bytes =
+            [Self::MAGIC[0], Self::MAGIC[1], self.kind, self.flags, self.class, high, middle, low, 0, 0, 0, 0];
+        let check = crc32c(&bytes[..8]) ^ key;
+        bytes[8..].copy_from_slice(&check.to_be_bytes());
+        bytes
+    }
+
+    /// Whether the first 12 bytes have the magic.
+    pub(crate) fn has_magic(bytes: &[u8]) -> bool {
+        bytes[..2] == Self::MAGIC
+    }
+
+    /// Whether the first 12 bytes have the right check under `key`.
+    pub(crate) fn has_check(bytes: &[u8], key: u32) -> bool {
+        bytes[8..12] == (crc32c(&bytes[..8]) ^ key).to_be_bytes()
+    }
+
+    /// The fields of the first 12 bytes, believed or not.
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
+        let length = u32::from_be_bytes([0, bytes[5], bytes[6], bytes[7]]);
+        Self { kind: bytes[2], flags: bytes[3], class: bytes[4], length }
+    }
+
+    /// Bytes of the whole packet on the wire: header, payload and trailer.
+    pub(crate) fn packet_size(&self) -> usize {
+        let trailer = if self.flags & flag::CHECKSUM == 0 { 0 } else { Self::TRAILER_SIZE };
+        Self::SIZE + self.length as usize + trailer
+    }
+}
+
+/// A packet without its check and trailer, which `encode` adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Packet {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) class: u8,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Packet {
+    /// A control packet without flags.
+    pub(crate) fn control(kind: u8, payload: impl Into<Vec<u8>>) -> Self {
+        Self { kind, flags: 0, class: 0, payload: payload.into() }
+    }
+
+    /// A DATA packet with CHECKSUM besides `flags`.
+    pub(crate) fn data(flags: u8, class: u8, payload: impl Into<Vec<u8>>) -> Self {
+        Self { kind: kind::DATA, flags: flags | flag::CHECKSUM, class, payload: payload.into() }
+    }
+
+    pub(crate) fn ping(number: u64) -> Self {
+        Self::control(kind::PING, number.to_be_bytes())
+    }
+
+    pub(crate) fn pong(number: u64) -> Self {
+        Self::control(kind::PONG, number.to_be_bytes())
+    }
+
+    pub(crate) fn close_ack(received: u64) -> Self {
+        Self::control(kind::CLOSE_ACK, received.to_be_bytes())
+    }
+
+    /// The number of a PING, PONG or CLOSE_ACK.
+    ///
+    /// # Panics
+    ///
+    /// If the payload has not 8 bytes; parser and framer let no such packet through.
+    pub(crate) fn number(&self) -> u64 {
+        u64::from_be_bytes(self.payload.as_slice().try_into().expect("8 bytes, by the length rule of the kind"))
+    }
+
+    pub(crate) fn has(&self, flags: u8) -> bool {
+        self.flags & flags == flags
+    }
+
+    pub(crate) fn header(&self) -> Header {
+        let length = u32::try_from(self.payload.len()).expect("a payload of less than 16 MiB");
+        Header { kind: self.kind, flags: self.flags, class: self.class, length }
+    }
+
+    /// The packet on the wire under `key`.
+    pub(crate) fn encode(&self, key: u32) -> Vec<u8> {
+        let mut bytes = self.header().encode(key).to_vec();
+        bytes.extend_from_slice(&self.payload);
+        if self.has(flag::CHECKSUM) {
+            bytes.extend_from_slice(&crc32c(&self.payload).to_be_bytes());
+        }
+        bytes
+    }
+
+    /// The packet on the wire with one bit of its trailer wrong.
+    pub(crate) fn encode_with_wrong_trailer(&self, key: u32) -> Vec<u8> {
+        assert!(self.has(flag::CHECKSUM), "only a packet with CHECKSUM has a trailer");
+        let mut bytes = self.encode(key);
+        *bytes.last_mut().expect("a packet is not empty") ^= 1;
+        bytes
+    }
+}

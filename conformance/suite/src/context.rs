@@ -1,0 +1,239 @@
+//! What a case works with: the subject in one role, and connections to it.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::case::{Case, Role};
+use crate::peer::{PATIENCE, Peer};
+use crate::profile::Profile;
+use crate::random::Random;
+use crate::subject::{Command, Ending, Id, Refusal, Reply, Running, Subject, SubjectError};
+use crate::transcript::Transcript;
+use crate::verdict::{Failure, Outcome, require, violation};
+
+/// The longest that a case may wait for one timer of a subject whose profile is fixed.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// One run of one case.
+pub(crate) struct Context<'s> {
+    subject: &'s dyn Subject,
+    pub(crate) role: Role,
+    /// The numbers that the subject runs with.
+    pub(crate) profile: Profile,
+    pub(crate) random: Random,
+    transcript: Transcript,
+    running: Vec<Box<dyn Running>>,
+    listener: Option<TcpListener>,
+}
+
+impl<'s> Context<'s> {
+    pub(crate) fn new(subject: &'s dyn Subject, case: &Case, role: Role, transcript: Transcript) -> Self {
+        let profile = subject.fixed_profile().unwrap_or_else(|| case.wanted_profile());
+        // The same keys in every run of a case, so that its transcripts can be compared.
+        let seed = case.id.bytes().fold(u64::from(role == Role::Client), |sum, byte| sum * 31 % (1 << 50) + u64::from(byte));
+        Self { subject, role, profile, random: Random::from_seed(seed), transcript, running: Vec::new(), listener: None }
+    }
+
+    /// A connection on which nothing was sent yet.
+    pub(crate) fn open(&mut self) -> Result<Peer, Failure> {
+        let (stream, runner) = match self.role {
+            Role::Server => (self.dial()?, 0),
+            Role::Client => (self.accept()?, self.running.len() - 1),
+        };
+        let sync_key = self.random.sync_key();
+        Peer::new(stream, self.role, runner, sync_key, self.transcript.clone())
+    }
+
+    /// A connection after the handshake, proved to work.
+    pub(crate) fn establish(&mut self) -> Result<Peer, Failure> {
+        self.establish_with(|_| {})
+    }
+
+    /// As [`establish`](Self::establish), after a change to what the peer announces.
+    pub(crate) fn establish_with(&mut self, change: impl FnOnce(&mut Peer)) -> Result<Peer, Failure> {
+        let mut peer = self.open()?;
+        change(&mut peer);
+        peer.handshake()?;
+        peer.alive()?;
+        Ok(peer)
+    }
+
+    /// Not applicable if the subject's numbers make the case wait this long.
+    pub(crate) fn takes(&self, duration: Duration) -> Outcome {
+        if duration <= LONGEST_WAIT {
+            return Ok(());
+        }
+        let seconds = duration.as_secs();
+        Err(Failure::NotApplicable(format!("with the subject's numbers it would take {seconds} s")))
+    }
+
+    /// Gives the implementation at the other end of `peer` a command.
+    pub(crate) fn control(&mut self, peer: &Peer, command: Command) -> Result<Reply, Failure> {
+        let reply = self.ask(peer, command)?;
+        self.transcript.note(describe(&reply));
+        Ok(reply)
+    }
+
+    /// As [`control`](Self::control), but leaves no trace in the transcript, so that it may be repeated.
+    fn ask(&mut self, peer: &Peer, command: Command) -> Result<Reply, Failure> {
+        let reply = self.running[peer.runner].control(command);
+        reply.map_err(|_| Failure::NotApplicable("the subject takes no such command".into()))
+    }
+
+    /// The ids that live at the other end of `peer`, oldest first.
+    pub(crate) fn connections(&mut self, peer: &Peer) -> Result<Vec<Id>, Failure> {
+        match self.ask(peer, Command::Connections)? {
+            Reply::Connections(ids) => Ok(ids),
+            reply => Err(Failure::Harness(format!("the adapter replied {} to Connections", describe(&reply)))),
+        }
+    }
+
+    /// The id of the youngest connection at the other end of `peer`.
+    pub(crate) fn youngest(&mut self, peer: &Peer) -> Result<Id, Failure> {
+        match self.connections(peer)?.last() {
+            Some(id) => {
+                self.transcript.note(format!("youngest connection: slot {} cookie {}", id.slot, id.cookie));
+                Ok(*id)
+            }
+            None => violation("PW-CK-002: a connection that works has no id"),
+        }
+    }
+
+    /// Queues a message at the subject, which must take it.
+    pub(crate) fn send_from(&mut self, peer: &Peer, to: Id, class: u8, payload: &[u8]) -> Outcome {
+        let reply = self.control(peer, Command::Send { to, class, payload: payload.to_vec() })?;
+        require(reply == Reply::Sent, format!("a send to a live connection gave {}", describe(&reply)))
+    }
+
+    /// Queues a message and leaves no trace in the transcript; a connection that just ended is no failure.
+    pub(crate) fn send_quietly(&mut self, peer: &Peer, to: Id, payload: &[u8]) -> Outcome {
+        self.ask(peer, Command::Send { to, class: 0, payload: payload.to_vec() }).map(|_| ())
+    }
+
+    /// Queues `message` again and again, until the subject's queue is full or `most` bytes are queued; tells how many.
+    pub(crate) fn fill_queue(&mut self, peer: &Peer, to: Id, message: &[u8], most: usize) -> Result<usize, Failure> {
+        for count in 0..most / message.len() {
+            match self.ask(peer, Command::Send { to, class: 0, payload: message.to_vec() })? {
+                Reply::Sent => {}
+                Reply::Refused { reason: Refusal::Full, .. } => return Ok(count),
+                reply => return violation(format!("a send to a live connection gave {}", describe(&reply))),
+            }
+        }
+        Ok(most / message.len())
+    }
+
+    /// Tells the subject to close.
+    pub(crate) fn close_from(&mut self, peer: &Peer, connection: Id, reason: u16) -> Outcome {
+        let reply = self.control(peer, Command::Close { connection, reason })?;
+        require(reply == Reply::Closing, format!("closing a live connection gave {}", describe(&reply)))
+    }
+
+    /// Waits until the subject no longer lists the connection.
+    pub(crate) fn await_gone(&mut self, peer: &Peer, id: Id) -> Outcome {
+        self.poll(&format!("the connection is still listed after {} s", PATIENCE.as_secs()), PATIENCE, |context| {
+            Ok((!context.connections(peer)?.contains(&id)).then_some(()))
+        })
+    }
+
+    /// Waits until the subject reports how the connection ended.
+    pub(crate) fn await_ending(&mut self, peer: &Peer, id: Id, within: Duration) -> Result<Ending, Failure> {
+        let ending = self.poll("the end of the connection was not reported", within, |context| {
+            match context.ask(peer, Command::Endings)? {
+                Reply::Endings(endings) => Ok(endings.into_iter().find(|ending| ending.connection == id)),
+                reply => Err(Failure::Harness(format!("the adapter replied {} to Endings", describe(&reply)))),
+            }
+        })?;
+        self.transcript.note(describe(&Reply::Endings(vec![ending])));
+        Ok(ending)
+    }
+
+    /// Asks again and again; a command has no other way to tell that something happened.
+    fn poll<T>(
+        &mut self,
+        sentence: &str,
+        within: Duration,
+        mut ask: impl FnMut(&mut Self) -> Result<Option<T>, Failure>,
+    ) -> Result<T, Failure> {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(answer) = ask(self)? {
+                return Ok(answer);
+            }
+            if Instant::now() >= deadline {
+                return violation(sentence);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Ends what the case started.
+    pub(crate) fn stop(self) {
+        for running in self.running {
+            running.stop();
+        }
+    }
+
+    fn dial(&mut self) -> Result<TcpStream, Failure> {
+        if self.running.is_empty() {
+            self.running.push(self.subject.serve(&self.profile).map_err(not_started)?);
+        }
+        let address = self.running[0].address();
+        TcpStream::connect_timeout(&address, PATIENCE)
+            .map_err(|error| Failure::Harness(format!("no connection to {address}: {error}")))
+    }
+
+    fn accept(&mut self) -> Result<TcpStream, Failure> {
+        let harness = |error: std::io::Error| Failure::Harness(format!("the suite cannot listen: {error}"));
+        if self.listener.is_none() {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(harness)?;
+            listener.set_nonblocking(true).map_err(harness)?;
+            self.listener = Some(listener);
+        }
+        let listener = self.listener.as_ref().expect("it was made just now");
+        let address: SocketAddr = listener.local_addr().map_err(harness)?;
+        self.running.push(self.subject.connect(&self.profile, address).map_err(not_started)?);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).map_err(harness)?;
+                    return Ok(stream);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return violation(format!("the client did not connect within {} s", PATIENCE.as_secs()));
+                }
+                Err(error) => return Err(harness(error)),
+            }
+        }
+    }
+}
+
+fn not_started(error: SubjectError) -> Failure {
+    let sentence = error.to_string();
+    if error.is_unsupported() { Failure::NotApplicable(sentence) } else { Failure::Harness(sentence) }
+}
+
+/// The reply as text for a transcript, without the domain, which differs from run to run.
+pub(crate) fn describe(reply: &Reply) -> String {
+    match reply {
+        Reply::Connections(ids) => {
+            let ids: Vec<String> = ids.iter().map(|id| format!("slot {} cookie {}", id.slot, id.cookie)).collect();
+            format!("connections [{}]", ids.join(", "))
+        }
+        Reply::Endings(endings) => {
+            let endings: Vec<String> = endings
+                .iter()
+                .map(|ending| format!("cookie {} {} {:?}", ending.connection.cookie, ending.reason, ending.origin))
+                .collect();
+            format!("endings [{}]", endings.join(", "))
+        }
+        Reply::Sent => "sent".into(),
+        Reply::Closing => "closing".into(),
+        Reply::Refused { reason, payload } => format!("refused as {reason:?}, {} bytes back", payload.len()),
+    }
+}

@@ -1,0 +1,89 @@
+//! The oracle: a complete and simple implementation of the specification, which can be told to misbehave.
+//!
+//! Without a bug it must pass every case; with one, the suite must catch it. It owns nothing in common with any real
+//! implementation but the text of the specification.
+
+mod bug;
+mod connection;
+mod fault;
+mod framing;
+mod greeting;
+mod heartbeat;
+mod link;
+mod messages;
+mod outgoing;
+mod running;
+mod table;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use bug::Bug;
+
+use crate::profile::Profile;
+use crate::random::Random;
+use crate::subject::{Running, Subject, SubjectError};
+
+/// The oracle as a subject.
+pub struct Oracle {
+    name: String,
+    bug: Option<Bug>,
+}
+
+impl Oracle {
+    /// An oracle that follows the specification.
+    #[must_use]
+    pub fn clean() -> Self {
+        Self { name: "oracle:none".into(), bug: None }
+    }
+
+    /// An oracle with one bug.
+    #[must_use]
+    pub fn with_bug(bug: Bug) -> Self {
+        Self { name: format!("oracle:{}", bug.name()), bug: Some(bug) }
+    }
+
+    fn behaviour(&self, profile: &Profile) -> Arc<Behaviour> {
+        Arc::new(Behaviour { profile: profile.clone(), bug: self.bug, random: Mutex::new(Random::from_entropy()) })
+    }
+}
+
+impl Subject for Oracle {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn serve(&self, profile: &Profile) -> Result<Box<dyn Running>, SubjectError> {
+        Ok(Box::new(running::serve(self.behaviour(profile))?))
+    }
+
+    fn connect(&self, profile: &Profile, address: SocketAddr) -> Result<Box<dyn Running>, SubjectError> {
+        Ok(Box::new(running::connect(self.behaviour(profile), address)?))
+    }
+}
+
+/// The numbers, the bug and the random source of one server or client.
+struct Behaviour {
+    profile: Profile,
+    bug: Option<Bug>,
+    random: Mutex<Random>,
+}
+
+impl Behaviour {
+    /// Whether it has this bug.
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    fn sync_key(&self) -> u32 {
+        if self.has(Bug::FixedSyncKey) {
+            return 0x5EED_5EED;
+        }
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).sync_key()
+    }
+
+    /// A fraction from 0 to 1.
+    fn fraction(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).fraction()
+    }
+}

@@ -1,0 +1,127 @@
+//! What the oracle can be told to do wrong.
+
+/// Makes the enum, its names, and what each bug breaks from one table.
+macro_rules! bugs {
+    ($($variant:ident, $name:literal, $requirement:literal, $sentence:literal;)+) => {
+        /// One way to break one requirement.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Bug {
+            $(#[doc = $sentence] $variant,)+
+        }
+
+        impl Bug {
+            /// Every bug.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The stable name, such as `no-pong`.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// The id of the requirement that it breaks.
+            #[must_use]
+            pub fn requirement(self) -> &'static str {
+                match self { $(Self::$variant => $requirement,)+ }
+            }
+
+            /// What the oracle does with it.
+            #[must_use]
+            pub fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => $sentence,)+ }
+            }
+
+            /// The bug with this name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|bug| bug.name() == name)
+            }
+        }
+    };
+}
+
+bugs! {
+    IgnoresMagic, "ignores-magic", "PW-HDR-002", "Takes any header whose check is right for a packet.";
+    ReadsMagicOnly, "reads-magic-only", "PW-HDR-003", "Does not verify the check of a header.";
+    JudgesBeforeCheck, "judges-before-check", "PW-HDR-004", "Acts on flags and kind before the check is verified.";
+    AcceptsUnknownFlag, "accepts-unknown-flag", "PW-HDR-005", "Ignores flag bits that are not defined.";
+    AcceptsFlagsOnControl, "accepts-flags-on-control", "PW-HDR-006", "Ignores FIRST, MORE and ENCRYPTED on control packets.";
+    PassesOverUnknownKind, "passes-over-unknown-kind", "PW-HDR-007", "Passes over an unknown kind below 0x80.";
+    ClosesOnIgnorableKind, "closes-on-ignorable-kind", "PW-HDR-008", "Closes on an unknown kind of 0x80 or above.";
+    AcceptsClassOnControl, "accepts-class-on-control", "PW-HDR-010", "Ignores the class of control packets.";
+    AcceptsReservedClass, "accepts-reserved-class", "PW-HDR-011", "Delivers messages of a reserved class.";
+    CountsTrailerInLength, "counts-trailer-in-length", "PW-HDR-012", "Takes the trailer for the end of the payload.";
+    IgnoresTrailer, "ignores-trailer", "PW-HDR-013", "Does not verify the trailer.";
+    WaitsForLongControl, "waits-for-long-control", "PW-HDR-014", "Waits for the payload of a control packet that is too long.";
+    ClosesOnReservedKind, "closes-on-reserved-kind", "PW-HDR-016", "Closes on REJECT, BUSY and DRAIN.";
+    JudgesLengthFirst, "judges-length-first", "PW-HDR-017", "Judges the length before the class.";
+    WrongCheckKey, "wrong-check-key", "PW-KEY-001", "Goes on sending with key 0.";
+    AcceptsZeroSyncKey, "accepts-zero-sync-key", "PW-KEY-002", "Takes a sync key of 0.";
+    AcceptsKeyZero, "accepts-key-zero", "PW-KEY-003", "Takes headers with key 0 after the first packet.";
+    FixedSyncKey, "fixed-sync-key", "PW-KEY-004", "Announces the same sync key on every connection.";
+    RejectsSplitHeader, "rejects-split-header", "PW-FRM-001", "Takes the end of a read for the end of a packet.";
+    SkipsWithoutResync, "skips-without-resync", "PW-FRM-002", "Resynchronises although it announced no RESYNC.";
+    SkipsBeforeHello, "skips-before-hello", "PW-FRM-003", "Looks for HELLO behind garbage.";
+    DropsReadBuffer, "drops-read-buffer", "PW-FRM-005", "Throws away everything it has read when a header does not verify.";
+    RescansDroppedPacket, "rescans-dropped-packet", "PW-FRM-006", "Looks for packets inside one with a wrong trailer.";
+    OmitsChecksum, "omits-checksum", "PW-FRM-007", "Never sends CHECKSUM.";
+    AcceptsMissingChecksum, "accepts-missing-checksum", "PW-FRM-008", "Takes DATA without CHECKSUM although it announced RESYNC.";
+    DeliversSplicedMessage, "delivers-spliced-message", "PW-FRM-009", "Joins what is left of a message after a gap.";
+    ClosesOnOrphanAfterGap, "closes-on-orphan-after-gap", "PW-FRM-010", "Closes on the continuation of a message that a gap took.";
+    SkipsForEver, "skips-for-ever", "PW-FRM-011", "Has no budget for resynchronising.";
+    IgnoresFrameLimit, "ignores-frame-limit", "PW-FRM-012", "Takes frames above the limit that it announced.";
+    NeverStalls, "never-stalls", "PW-FRM-015", "Waits for ever for the rest of a packet.";
+    ActsAfterFault, "acts-after-fault", "PW-FRM-016", "Delivers the messages behind a packet for which it closed.";
+    DropsEmptyMessage, "drops-empty-message", "PW-DAT-001", "Does not deliver an empty message.";
+    DeliversFragments, "delivers-fragments", "PW-DAT-002", "Delivers every frame as a message.";
+    AcceptsMixedClasses, "accepts-mixed-classes", "PW-DAT-003", "Joins frames of different classes.";
+    AcceptsEmptyFragment, "accepts-empty-fragment", "PW-DAT-004", "Takes an empty frame with MORE.";
+    RestartsMessage, "restarts-message", "PW-DAT-005", "Forgets the open message when another begins.";
+    HoldsOtherClasses, "holds-other-classes", "PW-DAT-006", "Closes on a message of another class between frames.";
+    AcceptsOrphanFragment, "accepts-orphan-fragment", "PW-DAT-007", "Passes over a continuation without a beginning.";
+    IgnoresMessageLimit, "ignores-message-limit", "PW-DAT-008", "Lets messages grow above the limit that it announced.";
+    IgnoresPeerLimits, "ignores-peer-limits", "PW-DAT-009", "Sends frames and messages as large as it likes.";
+    DeliversOutOfOrder, "delivers-out-of-order", "PW-DAT-011", "Returns messages that wait together in reverse order.";
+    LosesEncryptedMark, "loses-encrypted-mark", "PW-DAT-012", "Does not hand ENCRYPTED to the application.";
+    AnswersHighestOffered, "answers-highest-offered", "PW-HS-003", "Answers with the highest version of the client.";
+    AcceptsAnyVersion, "accepts-any-version", "PW-HS-004", "Goes on with a client that shares no version.";
+    AcceptsUnknownItem, "accepts-unknown-item", "PW-HS-005", "Passes over unknown critical items.";
+    RejectsIgnorableItem, "rejects-ignorable-item", "PW-HS-006", "Closes on unknown items that may be passed over.";
+    AcceptsBadItem, "accepts-bad-item", "PW-HS-007", "Ignores an item that is cut off.";
+    AcceptsRepeatedItem, "accepts-repeated-item", "PW-HS-008", "Takes the first of several equal items.";
+    NoHandshakeTimeout, "no-handshake-timeout", "PW-HS-012", "Waits for ever for the first packet.";
+    SecondHelloAccepted, "second-hello-accepted", "PW-HS-013", "Ignores a second HELLO.";
+    ForgetsDetectWithin, "forgets-detect-within", "PW-HS-016", "Does not compare its effective timers with detect_within.";
+    ScreamsBeforeHelloAck, "screams-before-hello-ack", "PW-HS-018", "Sends CLOSE as a client that has no HELLO_ACK.";
+    MissesAddUp, "misses-add-up", "PW-HB-004", "Counts unanswered probes over the whole life of the connection.";
+    IgnoresPingFloor, "ignores-ping-floor", "PW-HB-005", "Probes more often than the peer tolerates.";
+    PingSuppressedBySending, "ping-suppressed-by-sending", "PW-HB-006", "Takes what it sends for a reason not to probe.";
+    PingNumberRepeats, "ping-number-repeats", "PW-HB-007", "Sends every PING with the same number.";
+    NoPong, "no-pong", "PW-HB-008", "Does not answer PING.";
+    PongWrongNumber, "pong-wrong-number", "PW-HB-008", "Answers PING with a number of its own.";
+    AcceptsStrangePong, "accepts-strange-pong", "PW-HB-009", "Ignores a PONG for a PING that it never sent.";
+    NeverGivesUp, "never-gives-up", "PW-HB-012", "Goes on probing a silent peer.";
+    VerdictTooEarly, "verdict-too-early", "PW-HB-013", "Gives up one probe too early.";
+    GarbageIsEvidence, "garbage-is-evidence", "PW-HB-003", "Takes any received byte for a sign of life.";
+    PongsAreNoEvidence, "pongs-are-no-evidence", "PW-HB-014", "Gives up a peer that says nothing but PONG.";
+    PongWaitsInLine, "pong-waits-in-line", "PW-HB-015", "Sends PONG behind the messages that wait.";
+    NoFloodLimit, "no-flood-limit", "PW-HB-017", "Answers any number of PINGs.";
+    NoCloseAck, "no-close-ack", "PW-CLS-001", "Ends without CLOSE_ACK.";
+    SendsAfterClose, "sends-after-close", "PW-CLS-002", "Sends messages after its CLOSE.";
+    CloseOvertakes, "close-overtakes", "PW-CLS-003", "Sends CLOSE before the messages that wait.";
+    WrongReceivedCount, "wrong-received-count", "PW-CLS-004", "Counts frames instead of messages.";
+    DeafAfterClose, "deaf-after-close", "PW-CLS-005", "Drops messages that come after its CLOSE.";
+    IgnoresCrossingClose, "ignores-crossing-close", "PW-CLS-006", "Does not answer a CLOSE after sending its own.";
+    NoCloseTimeout, "no-close-timeout", "PW-CLS-007", "Waits for ever for CLOSE_ACK.";
+    RejectsUnknownReason, "rejects-unknown-reason", "PW-CLS-008", "Closes on a CLOSE with a reason that it does not know.";
+    AcceptsStrayCloseAck, "accepts-stray-close-ack", "PW-CLS-010", "Ignores CLOSE_ACK without a CLOSE of its own.";
+    ListensAfterClose, "listens-after-close", "PW-CLS-013", "Takes messages that come behind a CLOSE.";
+    RejectsOddCloseItem, "rejects-odd-close-item", "PW-CLS-014", "Closes on a CLOSE whose items are malformed.";
+    ReportsEndAsOrderly, "reports-end-as-orderly", "PW-CLS-011", "Reports the end of the stream as NORMAL.";
+    ClosesAtOnce, "closes-at-once", "PW-CLS-012", "Closes the transport without reading on.";
+    CookieRepeats, "cookie-repeats", "PW-CK-001", "Counts cookies with 8 bits.";
+    AcceptsStaleId, "accepts-stale-id", "PW-CK-002", "Looks at the slot of an id only.";
+    LosesRefusedPayload, "loses-refused-payload", "PW-CK-003", "Keeps the payload of a refused send.";
+    QueueBelongsToSlot, "queue-belongs-to-slot", "PW-CK-004", "Leaves unsent messages in the slot for its next connection.";
+}

@@ -1,0 +1,236 @@
+//! From received bytes to packets (spec sections 3 to 5).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::fault::Fault;
+use super::{Behaviour, Bug};
+use crate::codec::registry::{flag, kind, reason};
+use crate::codec::{Header, Packet, crc32c};
+
+/// What the framer found next.
+pub(super) enum Found {
+    /// A valid packet.
+    Packet(Packet),
+    /// Bytes that belong to no valid packet were passed over, or a DATA packet was dropped: the open message is lost.
+    Gap,
+}
+
+/// The receiving side of the packet layer.
+pub(super) struct Framer {
+    behaviour: Arc<Behaviour>,
+    buffer: Vec<u8>,
+    /// When the first byte of the buffer came.
+    begun_at: Option<Instant>,
+    /// The key in force: 0 until the first packet, then the one that this side announced.
+    key: u32,
+    /// The first packet is still to come.
+    at_first_packet: bool,
+    /// The last bytes were skipped, so that more of them are the same gap.
+    skipping: bool,
+    budget: Budget,
+}
+
+impl Framer {
+    pub(super) fn new(behaviour: Arc<Behaviour>) -> Self {
+        let budget = Budget { window_began: None, bytes: 0, gaps: 0 };
+        Self { behaviour, buffer: Vec::new(), begun_at: None, key: 0, at_first_packet: true, skipping: false, budget }
+    }
+
+    /// The first packet has been received: from now on `key` is in force.
+    pub(super) fn first_packet_received(&mut self, key: u32) {
+        self.at_first_packet = false;
+        self.key = key;
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8], now: Instant) {
+        if self.behaviour.has(Bug::RejectsSplitHeader) {
+            self.buffer.clear();
+        }
+        if self.buffer.is_empty() {
+            self.begun_at = Some(now);
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Whether the newest bytes belong to the payload of a verified header (PW-HB-002).
+    pub(super) fn is_inside_payload(&self) -> bool {
+        let waiting = self.buffer.len() > Header::SIZE && self.verifies(0);
+        waiting || self.behaviour.has(Bug::GarbageIsEvidence)
+    }
+
+    /// When the packet that is being received must be complete (PW-FRM-015).
+    pub(super) fn stall_deadline(&self) -> Option<Instant> {
+        if self.at_first_packet || self.behaviour.has(Bug::NeverStalls) {
+            return None;
+        }
+        let verified = self.buffer.len() >= Header::SIZE && self.verifies(0);
+        let length = if verified { Header::decode(&self.buffer).length } else { 0 };
+        Some(self.begun_at? + self.behaviour.profile.assembly_time(length))
+    }
+
+    /// Takes the next packet or gap off the front. `judge_in_state` has the rules that depend on what came before.
+    pub(super) fn next(
+        &mut self,
+        judge_in_state: &dyn Fn(&Header) -> Result<(), Fault>,
+        now: Instant,
+    ) -> Result<Option<Found>, Fault> {
+        if self.buffer.len() < Header::SIZE {
+            return Ok(None);
+        }
+        let header = Header::decode(&self.buffer);
+        if self.behaviour.has(Bug::JudgesBeforeCheck) && Header::has_magic(&self.buffer) {
+            self.judge(&header)?;
+        }
+        if !self.verifies(0) {
+            return self.skip(now);
+        }
+        self.skipping = false;
+        self.judge(&header)?;
+        judge_in_state(&header)?;
+        let size = header.packet_size();
+        if self.buffer.len() < size {
+            return Ok(None);
+        }
+        let payload = &self.buffer[Header::SIZE..Header::SIZE + header.length as usize];
+        let trailer = &self.buffer[Header::SIZE + payload.len()..size];
+        let wrong = header.flags & flag::CHECKSUM != 0 && trailer != crc32c(payload).to_be_bytes();
+        if wrong && !self.behaviour.has(Bug::IgnoresTrailer) {
+            return self.drop_packet(&header, judge_in_state, now);
+        }
+        let mut payload = payload.to_vec();
+        if self.behaviour.has(Bug::CountsTrailerInLength) {
+            payload.extend_from_slice(trailer);
+        }
+        let packet = Packet { kind: header.kind, flags: header.flags, class: header.class, payload };
+        self.consume(size, now);
+        Ok(Some(Found::Packet(packet)))
+    }
+
+    fn verifies(&self, offset: usize) -> bool {
+        let bytes = &self.buffer[offset..];
+        let magic = Header::has_magic(bytes) || self.behaviour.has(Bug::IgnoresMagic);
+        let check = Header::has_check(bytes, self.key)
+            || self.behaviour.has(Bug::ReadsMagicOnly)
+            || self.behaviour.has(Bug::AcceptsKeyZero) && Header::has_check(bytes, 0);
+        magic && check
+    }
+
+    /// The rules that depend on the header alone, in the order of PW-HDR-017.
+    fn judge(&self, header: &Header) -> Result<(), Fault> {
+        let Header { kind, flags, class, .. } = *header;
+        let bug = |bug| self.behaviour.has(bug);
+        if flags & flag::UNDEFINED != 0 && !bug(Bug::AcceptsUnknownFlag) {
+            return Err(Fault::new(reason::UNKNOWN_FLAG));
+        }
+        let lengths = kind::control_lengths(kind);
+        let known = kind == kind::DATA || lengths.is_some();
+        let passed_over = kind >= kind::FIRST_IGNORABLE && !bug(Bug::ClosesOnIgnorableKind);
+        if !known && !passed_over && !bug(Bug::PassesOverUnknownKind) {
+            return Err(Fault::new(reason::UNKNOWN_KIND));
+        }
+        if bug(Bug::ClosesOnReservedKind) && matches!(kind, kind::REJECT | kind::BUSY | kind::DRAIN) {
+            return Err(Fault::new(reason::UNKNOWN_KIND));
+        }
+        if bug(Bug::JudgesLengthFirst) {
+            self.judge_length(header)?;
+        }
+        let data_flags = flag::FIRST | flag::MORE | flag::ENCRYPTED;
+        if kind != kind::DATA && flags & data_flags != 0 && !bug(Bug::AcceptsFlagsOnControl) {
+            return Err(Fault::new(reason::BAD_PACKET));
+        }
+        if kind != kind::DATA && class != 0 && !bug(Bug::AcceptsClassOnControl) {
+            return Err(Fault::new(reason::BAD_PACKET));
+        }
+        if kind == kind::DATA && (5..=127).contains(&class) && !bug(Bug::AcceptsReservedClass) {
+            return Err(Fault::new(reason::BAD_PACKET));
+        }
+        self.judge_length(header)
+    }
+
+    fn judge_length(&self, header: &Header) -> Result<(), Fault> {
+        let (length, limit) = (header.length, self.behaviour.profile.frame_limit);
+        match kind::control_lengths(header.kind) {
+            Some(lengths) if !lengths.contains(&length) && !self.behaviour.has(Bug::WaitsForLongControl) => {
+                Err(Fault::new(reason::BAD_LENGTH))
+            }
+            None if length > limit && !self.behaviour.has(Bug::IgnoresFrameLimit) => {
+                Err(Fault::frame_too_large(limit, length))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The header at the front does not verify: goes to the next offset where one does, or might.
+    fn skip(&mut self, now: Instant) -> Result<Option<Found>, Fault> {
+        if self.at_first_packet && !self.behaviour.has(Bug::SkipsBeforeHello) {
+            return Err(Fault::new(reason::NOT_PULSEWIRE));
+        }
+        let may_skip = self.behaviour.profile.resync || self.behaviour.has(Bug::SkipsWithoutResync);
+        if !may_skip && !self.at_first_packet {
+            return Err(Fault::new(reason::BAD_HEADER));
+        }
+        let last = self.buffer.len() - Header::SIZE;
+        let mut count = (1..=last).find(|offset| self.verifies(*offset)).unwrap_or(last + 1);
+        if self.behaviour.has(Bug::DropsReadBuffer) {
+            count = self.buffer.len();
+        }
+        self.consume(count, now);
+        let is_new = !self.skipping;
+        self.skipping = true;
+        self.spend(count, is_new, now)?;
+        Ok(Some(Found::Gap))
+    }
+
+    /// The trailer is wrong: drops the packet, or closes without RESYNC.
+    fn drop_packet(
+        &mut self,
+        header: &Header,
+        judge_in_state: &dyn Fn(&Header) -> Result<(), Fault>,
+        now: Instant,
+    ) -> Result<Option<Found>, Fault> {
+        if self.at_first_packet || !self.behaviour.profile.resync {
+            return Err(Fault::new(reason::PAYLOAD_CHECKSUM));
+        }
+        let size = if self.behaviour.has(Bug::RescansDroppedPacket) { Header::SIZE } else { header.packet_size() };
+        self.consume(size, now);
+        self.spend(size, true, now)?;
+        if header.kind == kind::DATA {
+            return Ok(Some(Found::Gap));
+        }
+        self.next(judge_in_state, now)
+    }
+
+    fn spend(&mut self, bytes: usize, is_new_gap: bool, now: Instant) -> Result<(), Fault> {
+        if self.budget.spend(bytes, is_new_gap, now) || self.behaviour.has(Bug::SkipsForEver) {
+            return Ok(());
+        }
+        Err(Fault::new(reason::RESYNC_BUDGET))
+    }
+
+    fn consume(&mut self, count: usize, now: Instant) {
+        self.buffer.drain(..count);
+        // What is left came with the newest bytes.
+        self.begun_at = (!self.buffer.is_empty()).then_some(now);
+    }
+}
+
+/// What may be skipped within one window (PW-FRM-011).
+struct Budget {
+    window_began: Option<Instant>,
+    bytes: usize,
+    gaps: u32,
+}
+
+impl Budget {
+    /// Counts a gap, or more bytes of the last one; `false` if that is too much.
+    fn spend(&mut self, bytes: usize, is_new_gap: bool, now: Instant) -> bool {
+        const WINDOW: Duration = Duration::from_secs(60);
+        if self.window_began.is_none_or(|began| now >= began + WINDOW) {
+            *self = Self { window_began: Some(now), bytes: 0, gaps: 0 };
+        }
+        self.bytes += bytes;
+        self.gaps += u32::from(is_new_gap);
+        self.bytes <= 65_536 && self.gaps <= 16
+    }
+}

@@ -1,0 +1,87 @@
+//! The handshake's checks (spec section 7).
+
+use std::time::Duration;
+
+use super::fault::Fault;
+use super::{Behaviour, Bug};
+use crate::codec::registry::{item, reason};
+use crate::codec::{Hello, Item, parse_items};
+
+/// The only version that this side knows.
+const VERSION: u8 = 1;
+
+impl Behaviour {
+    /// What this side announces, with a sync key of its own for this connection.
+    pub(super) fn greeting(&self) -> Hello {
+        Hello {
+            lowest_version: VERSION,
+            highest_version: VERSION,
+            sync_key: self.sync_key(),
+            frame_limit: self.profile.frame_limit,
+            message_limit: self.profile.message_limit,
+            ping_floor: u32::try_from(self.profile.ping_floor.as_millis()).expect("at most 60,000 ms"),
+            resync: self.profile.resync,
+        }
+    }
+
+    /// Reads the peer's HELLO or HELLO_ACK, apart from its versions.
+    pub(super) fn read_greeting(&self, payload: &[u8]) -> Result<Hello, Fault> {
+        let (mut items, rest) = parse_items(payload);
+        let known = |id| matches!(id, item::VERSIONS..=item::FEATURES | item::TOKEN);
+        if self.has(Bug::AcceptsUnknownItem) {
+            items.retain(|entry| known(entry.id));
+        }
+        if self.has(Bug::RejectsIgnorableItem) && items.iter().any(|entry| !known(entry.id)) {
+            return Err(Fault::new(reason::UNKNOWN_ITEM));
+        }
+        if self.has(Bug::AcceptsRepeatedItem) {
+            let all = items.clone();
+            let mut index = 0;
+            items.retain(|entry| {
+                index += 1;
+                all[..index - 1].iter().all(|earlier| earlier.id != entry.id)
+            });
+        }
+        if self.has(Bug::AcceptsZeroSyncKey) {
+            let zero = Item::sync_key(0);
+            items.iter_mut().filter(|entry| **entry == zero).for_each(|entry| *entry = Item::sync_key(1));
+        }
+        let hello = Hello::from_items(&items).map_err(Fault::new)?;
+        if !rest.is_empty() && !self.has(Bug::AcceptsBadItem) {
+            return Err(Fault::new(reason::BAD_HELLO));
+        }
+        self.compare_timers(&hello)?;
+        Ok(hello)
+    }
+
+    /// The version for a HELLO_ACK (PW-HS-003, PW-HS-004).
+    pub(super) fn choose_version(&self, client: &Hello) -> Result<u8, Fault> {
+        if self.has(Bug::AnswersHighestOffered) {
+            return Ok(client.highest_version);
+        }
+        let shared = (client.lowest_version..=client.highest_version).contains(&VERSION);
+        if shared || self.has(Bug::AcceptsAnyVersion) {
+            return Ok(VERSION);
+        }
+        Err(Fault::new(reason::UNSUPPORTED_VERSION))
+    }
+
+    /// PW-HS-015.
+    pub(super) fn check_chosen_version(&self, server: &Hello) -> Result<(), Fault> {
+        if server.lowest_version == VERSION && server.highest_version == VERSION {
+            return Ok(());
+        }
+        Err(Fault::new(reason::UNSUPPORTED_VERSION))
+    }
+
+    /// PW-HS-016.
+    fn compare_timers(&self, peer: &Hello) -> Result<(), Fault> {
+        let floor = Duration::from_millis(peer.ping_floor.into());
+        let silence = self.profile.idle.max(floor) + self.profile.interval.max(floor) * self.profile.probes;
+        let too_long = self.profile.detect_within.is_some_and(|within| silence > within);
+        if too_long && !self.has(Bug::ForgetsDetectWithin) {
+            return Err(Fault::new(reason::INCOMPATIBLE_TIMERS));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! The heartbeat of one connection (spec section 8): it says when to probe and when to give up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::fault::Fault;
+use super::{Behaviour, Bug};
+use crate::codec::registry::reason;
+
+/// What a deadline asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Nothing is due.
+    Wait,
+    /// Send PING with this number.
+    Probe(u64),
+    /// Close with PEER_TIMEOUT.
+    GiveUp,
+}
+
+enum State {
+    /// The peer gave a sign of life; at `probe_at` it is asked for another.
+    Quiet { probe_at: Instant },
+    /// PING went out and nothing came back yet.
+    Probing { taken_at: Option<Instant>, deadline: Instant, progress: bool },
+}
+
+/// Probes, their answers, and the PINGs of the peer.
+pub(super) struct Heartbeat {
+    behaviour: Arc<Behaviour>,
+    idle: Duration,
+    interval: Duration,
+    floor: Duration,
+    state: State,
+    silent_since: Instant,
+    unanswered: u32,
+    grace_used: bool,
+    last_number: u64,
+    answered: u64,
+    round_trip: Option<RoundTrip>,
+    highest_received: Option<u64>,
+    tokens: f64,
+    tokens_at: Instant,
+}
+
+/// The estimator of RFC 6298, in seconds.
+struct RoundTrip {
+    smoothed: f64,
+    variation: f64,
+}
+
+impl Heartbeat {
+    /// `peer_floor` is the PING_FLOOR that the peer announced.
+    pub(super) fn new(behaviour: Arc<Behaviour>, peer_floor: Duration, now: Instant) -> Self {
+        let floor = if behaviour.has(Bug::IgnoresPingFloor) { Duration::ZERO } else { peer_floor };
+        let mut heartbeat = Self {
+            idle: behaviour.profile.idle,
+            interval: behaviour.profile.interval.max(floor),
+            behaviour,
+            floor,
+            state: State::Quiet { probe_at: now },
+            silent_since: now,
+            unanswered: 0,
+            grace_used: false,
+            last_number: 0,
+            answered: 0,
+            round_trip: None,
+            highest_received: None,
+            tokens: 16.0,
+            tokens_at: now,
+        };
+        heartbeat.evidence(now);
+        heartbeat
+    }
+
+    /// The peer gave a sign of life (PW-HB-004).
+    pub(super) fn evidence(&mut self, now: Instant) {
+        self.silent_since = now;
+        self.grace_used = false;
+        if !self.behaviour.has(Bug::MissesAddUp) {
+            self.unanswered = 0;
+        }
+        self.state = State::Quiet { probe_at: now + self.jittered_idle() };
+    }
+
+    /// This side sent a message, which is no evidence: only the bug cares.
+    pub(super) fn sent_message(&mut self, now: Instant) {
+        if self.behaviour.has(Bug::PingSuppressedBySending) {
+            self.state = State::Quiet { probe_at: now + self.idle };
+        }
+    }
+
+    /// The transport took bytes, of whatever packet.
+    pub(super) fn bytes_taken(&mut self) {
+        if let State::Probing { progress, .. } = &mut self.state {
+            *progress = true;
+        }
+    }
+
+    /// The transport took the whole PING (PW-HB-010).
+    pub(super) fn ping_taken(&mut self, now: Instant) {
+        let wait = self.wait();
+        if let State::Probing { taken_at, deadline, .. } = &mut self.state {
+            *taken_at = Some(now);
+            *deadline = now + wait;
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        match self.state {
+            State::Quiet { probe_at } => probe_at,
+            State::Probing { deadline, .. } => deadline.min(self.latest_verdict()),
+        }
+    }
+
+    /// Does what the time asks for.
+    pub(super) fn tick(&mut self, now: Instant) -> Action {
+        if now < self.deadline() {
+            return Action::Wait;
+        }
+        let (wait, latest) = (self.wait(), self.latest_verdict());
+        match &mut self.state {
+            State::Quiet { .. } => return self.probe(now),
+            State::Probing { .. } if now >= latest => {}
+            State::Probing { deadline, .. } if now > *deadline + self.interval && !self.grace_used => {
+                self.grace_used = true;
+                return self.probe(now);
+            }
+            State::Probing { taken_at: None, deadline, progress } if *progress => {
+                *progress = false;
+                *deadline = now + wait;
+                return Action::Wait;
+            }
+            State::Probing { .. } => {}
+        }
+        self.unanswered += 1;
+        let early = u32::from(self.behaviour.has(Bug::VerdictTooEarly));
+        let enough = self.unanswered + early >= self.behaviour.profile.probes || now >= latest;
+        if enough && !self.behaviour.has(Bug::NeverGivesUp) { Action::GiveUp } else { self.probe(now) }
+    }
+
+    /// A PONG came (PW-HB-009).
+    pub(super) fn pong(&mut self, number: u64, now: Instant) -> Result<(), Fault> {
+        if (number == 0 || number > self.last_number) && !self.behaviour.has(Bug::AcceptsStrangePong) {
+            return Err(Fault::new(reason::BAD_PONG));
+        }
+        if let State::Probing { taken_at: Some(taken_at), .. } = self.state
+            && number == self.last_number
+            && number > self.answered
+        {
+            self.measure((now - taken_at).as_secs_f64());
+        }
+        self.answered = self.answered.max(number);
+        Ok(())
+    }
+
+    /// A PING came (PW-HB-007, PW-HB-017).
+    pub(super) fn ping(&mut self, number: u64, now: Instant) -> Result<(), Fault> {
+        if self.highest_received.is_some_and(|highest| number <= highest) {
+            return Err(Fault::new(reason::BAD_PING));
+        }
+        self.highest_received = Some(number);
+        let refill = self.behaviour.profile.ping_floor.as_secs_f64() / 2.0;
+        let gained = (now - self.tokens_at).as_secs_f64() / refill;
+        self.tokens = (self.tokens + gained).min(16.0) - 1.0;
+        self.tokens_at = now;
+        if self.tokens < 0.0 && !self.behaviour.has(Bug::NoFloodLimit) {
+            return Err(Fault::new(reason::PING_FLOOD));
+        }
+        Ok(())
+    }
+
+    fn probe(&mut self, now: Instant) -> Action {
+        let repeats = self.behaviour.has(Bug::PingNumberRepeats) && self.last_number > 0;
+        self.last_number += u64::from(!repeats);
+        self.state = State::Probing { taken_at: None, deadline: now + self.wait(), progress: false };
+        Action::Probe(self.last_number)
+    }
+
+    /// Jitter comes first, then the floor (PW-HB-005).
+    fn jittered_idle(&self) -> Duration {
+        let share = 1.0 - 0.2 * self.behaviour.fraction();
+        self.idle.mul_f64(share).max(self.floor)
+    }
+
+    /// The wait for an answer (section 8.3).
+    fn wait(&self) -> Duration {
+        let measured = self.round_trip.as_ref().map_or(Duration::ZERO, |round_trip| {
+            Duration::from_secs_f64(round_trip.smoothed + 4.0 * round_trip.variation)
+        });
+        measured.clamp(self.interval, self.interval * 4)
+    }
+
+    /// However much the verdict was put off, it comes by then (PW-HB-013).
+    fn latest_verdict(&self) -> Instant {
+        if self.behaviour.has(Bug::NeverGivesUp) {
+            return self.silent_since + Duration::from_secs(86_400);
+        }
+        let longest_silence = self.idle.max(self.floor) + self.interval * self.behaviour.profile.probes;
+        self.silent_since + longest_silence + self.behaviour.profile.extension_max
+    }
+
+    fn measure(&mut self, sample: f64) {
+        match &mut self.round_trip {
+            None => self.round_trip = Some(RoundTrip { smoothed: sample, variation: sample / 2.0 }),
+            Some(RoundTrip { smoothed, variation }) => {
+                *variation = 0.75 * *variation + 0.25 * (*smoothed - sample).abs();
+                *smoothed = 0.875 * *smoothed + 0.125 * sample;
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The scripted side: it sends exactly the bytes that a case wants, and believes nothing.
+
+mod expect;
+mod handshake;
+mod inspect;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::case::Role;
+use crate::codec::registry::kind;
+use crate::codec::{Header, Hello, Packet, Parser};
+use crate::transcript::Transcript;
+use crate::verdict::{Failure, violation};
+
+pub(crate) use expect::Message;
+
+/// How long a case waits for what must come at once. Generous: a busy machine is no violation.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What came from the subject.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// A valid packet.
+    Packet(Packet),
+    /// The end of the stream.
+    End,
+    /// The connection was reset.
+    Reset,
+}
+
+/// The suite's end of one connection.
+pub(crate) struct Peer {
+    stream: TcpStream,
+    /// The role of the subject, not of this side.
+    pub(crate) subject_role: Role,
+    /// Which of the case's [`Running`](crate::subject::Running) has the other end.
+    pub(crate) runner: usize,
+    /// What this side announces; cases change it before the handshake.
+    pub(crate) hello: Hello,
+    /// What the subject announced.
+    pub(crate) subject_hello: Option<Hello>,
+    /// Whether a PING is answered as it comes, or given to the case.
+    pub(crate) answers_pings: bool,
+    /// Taken just before the last bytes were sent: the subject's silence began no earlier.
+    pub(crate) last_sent_at: Instant,
+    parser: Parser,
+    first_packet_came: bool,
+    ended: Option<Ended>,
+    write_failed: bool,
+    transcript: Transcript,
+    highest_ping_seen: Option<u64>,
+    next_ping: u64,
+    open_message: Option<Message>,
+    /// Messages received whole from the subject.
+    pub(crate) received: u64,
+    markers: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Ended {
+    InOrder,
+    Reset,
+}
+
+impl Peer {
+    /// Takes over a connection on which nothing was sent yet.
+    pub(crate) fn new(
+        stream: TcpStream,
+        subject_role: Role,
+        runner: usize,
+        sync_key: u32,
+        transcript: Transcript,
+    ) -> Result<Self, Failure> {
+        let harness = |error: std::io::Error| Failure::Harness(format!("a socket option failed: {error}"));
+        // Without this the small pieces of a split packet would wait for one another.
+        stream.set_nodelay(true).map_err(harness)?;
+        stream.set_write_timeout(Some(PATIENCE)).map_err(harness)?;
+        let hello = Hello {
+            lowest_version: 1,
+            highest_version: 1,
+            sync_key,
+            frame_limit: 65_536,
+            message_limit: 16_777_216,
+            ping_floor: 10,
+            resync: false,
+        };
+        Ok(Self {
+            stream,
+            subject_role,
+            runner,
+            hello,
+            subject_hello: None,
+            answers_pings: true,
+            last_sent_at: Instant::now(),
+            parser: Parser::new(),
+            first_packet_came: false,
+            ended: None,
+            write_failed: false,
+            transcript,
+            highest_ping_seen: None,
+            next_ping: 1,
+            open_message: None,
+            received: 0,
+            markers: 0,
+        })
+    }
+
+    /// The key for what this side sends: 0 until the handshake is done.
+    pub(crate) fn key(&self) -> u32 {
+        self.subject_hello.as_ref().map_or(0, |hello| hello.sync_key)
+    }
+
+    /// What the subject announced.
+    ///
+    /// # Panics
+    ///
+    /// Before the handshake.
+    pub(crate) fn announced(&self) -> &Hello {
+        self.subject_hello.as_ref().expect("a case asks only after the handshake")
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// A connection that the subject has ended is no failure here: what it sent before tells whether it was right.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.last_sent_at = Instant::now();
+        match self.stream.write_all(bytes) {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                violation(format!("the subject read nothing for {} s", PATIENCE.as_secs()))
+            }
+            Err(error) => {
+                self.transcript.note(format!("a write failed: {:?}", error.kind()));
+                self.write_failed = true;
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn send(&mut self, packet: &Packet) -> Result<(), Failure> {
+        self.send_raw(&packet.encode(self.key()))
+    }
+
+    /// Sends packets in one piece.
+    pub(crate) fn send_glued(&mut self, packets: &[Packet]) -> Result<(), Failure> {
+        let key = self.key();
+        let bytes: Vec<u8> = packets.iter().flat_map(|packet| packet.encode(key)).collect();
+        self.send_raw(&bytes)
+    }
+
+    /// Sends only the header of a packet whose payload would have `length` bytes.
+    pub(crate) fn send_header(&mut self, packet: &Packet, length: u32) -> Result<(), Failure> {
+        let header = Header { length, ..packet.header() };
+        self.send_raw(&header.encode(self.key()))
+    }
+
+    /// Ends this side's direction of the stream.
+    pub(crate) fn half_close(&mut self) {
+        // It fails only where the subject has closed already, which the next receive tells.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// The next arrival, within [`PATIENCE`].
+    pub(crate) fn receive(&mut self) -> Result<Arrival, Failure> {
+        match self.receive_by(Instant::now() + PATIENCE)? {
+            Some(arrival) => Ok(arrival),
+            None => violation(format!("nothing came from the subject for {} s", PATIENCE.as_secs())),
+        }
+    }
+
+    /// The next arrival, or `None` if none came by `deadline`.
+    pub(crate) fn receive_by(&mut self, deadline: Instant) -> Result<Option<Arrival>, Failure> {
+        loop {
+            if let Some(packet) = self.parse()? {
+                if packet.kind == kind::PING && self.answers_pings {
+                    self.send(&Packet::pong(packet.number()))?;
+                    continue;
+                }
+                return Ok(Some(Arrival::Packet(packet)));
+            }
+            match self.ended {
+                Some(Ended::InOrder) => return Ok(Some(Arrival::End)),
+                Some(Ended::Reset) => return Ok(Some(Arrival::Reset)),
+                None => {}
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.read(left)?;
+        }
+    }
+
+    /// Whether a write since the end of the stream was answered with a reset.
+    pub(crate) fn was_reset(&mut self) -> Result<bool, Failure> {
+        let harness = |error: std::io::Error| Failure::Harness(format!("the socket cannot be asked: {error}"));
+        let error = self.stream.take_error().map_err(harness)?;
+        if let Some(error) = &error {
+            self.transcript.note(format!("after the end: {:?}", error.kind()));
+        }
+        Ok(error.is_some() || self.write_failed)
+    }
+
+    fn read(&mut self, timeout: Duration) -> Result<(), Failure> {
+        let harness = |error: std::io::Error| Failure::Harness(format!("reading failed: {error}"));
+        self.stream.set_read_timeout(Some(timeout.max(Duration::from_millis(1)))).map_err(harness)?;
+        let mut buffer = [0; 16_384];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => {
+                self.transcript.note("end of the stream".into());
+                self.ended = Some(Ended::InOrder);
+                if !self.parser.rest().is_empty() {
+                    return violation("PW-HDR-001: the stream ended in the middle of a packet");
+                }
+            }
+            Ok(count) => self.parser.push(&buffer[..count]),
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
+                ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+                    self.transcript.note("reset".into());
+                    self.ended = Some(Ended::Reset);
+                }
+                _ => return Err(harness(error)),
+            },
+        }
+        Ok(())
+    }
+
+    fn parse(&mut self) -> Result<Option<Packet>, Failure> {
+        let packet = match self.parser.next_packet() {
+            Ok(None) => return Ok(None),
+            Ok(Some(packet)) => packet,
+            Err(sentence) => {
+                self.transcript.note(format!("invalid bytes: {sentence}"));
+                return Err(Failure::Violation(sentence));
+            }
+        };
+        self.transcript.note(inspect::describe(&packet));
+        if !self.first_packet_came {
+            self.first_packet_came = true;
+            self.parser.set_key(self.hello.sync_key);
+        }
+        self.inspect(&packet)?;
+        Ok(Some(packet))
+    }
+}

@@ -1,0 +1,57 @@
+//! What every packet of a subject is held to, whatever the case is about.
+
+use super::Peer;
+use crate::codec::registry::{flag, item, kind};
+use crate::codec::{Close, Item, Packet, encode_items, parse_items};
+use crate::verdict::{Outcome, require, violation};
+
+impl Peer {
+    /// Holds a packet to what this side announced and to the order of PINGs.
+    pub(super) fn inspect(&mut self, packet: &Packet) -> Outcome {
+        match packet.kind {
+            kind::DATA => {
+                let (size, limit) = (packet.payload.len(), self.hello.frame_limit as usize);
+                require(size <= limit, format!("PW-DAT-009: a frame of {size} bytes, above the announced {limit}"))?;
+                let checked = !self.hello.resync || packet.has(flag::CHECKSUM);
+                require(checked, "PW-FRM-007: DATA without CHECKSUM to a peer that announced RESYNC")
+            }
+            kind::PING => {
+                let number = packet.number();
+                let larger = self.highest_ping_seen.is_none_or(|highest| number > highest);
+                self.highest_ping_seen = Some(number);
+                require(larger, format!("PW-HB-007: PING {number} is not larger than every PING before"))
+            }
+            kind::CLOSE => {
+                // Cut items do not come back from parsing, so that the packet would differ.
+                let close = Close::parse(&packet.payload).filter(|close| close.to_packet().payload == packet.payload);
+                let Some(close) = close else {
+                    return violation("section 9: a CLOSE that is cut off");
+                };
+                let on_wire = !(256..32_768).contains(&close.reason);
+                require(on_wire, format!("section 11.3: {} never appears on the wire", close.reason))
+            }
+            kind::REJECT | kind::BUSY | kind::DRAIN => {
+                violation(format!("section 12: a reserved {} was sent", kind::name(packet.kind)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The packet as text for a transcript, without the sync key, which differs from run to run.
+pub(super) fn describe(packet: &Packet) -> String {
+    let mut payload = packet.payload.clone();
+    if matches!(packet.kind, kind::HELLO | kind::HELLO_ACK) {
+        let (mut items, rest) = parse_items(&packet.payload);
+        for entry in items.iter_mut().filter(|entry| entry.id == item::SYNC_KEY) {
+            let is_zero = entry.value.iter().all(|byte| *byte == 0);
+            *entry = Item::sync_key(if is_zero { 0 } else { u32::MAX });
+        }
+        payload = encode_items(&items);
+        payload.extend_from_slice(rest);
+    }
+    let shown: String = payload.iter().take(48).map(|byte| format!("{byte:02x}")).collect();
+    let Packet { flags, class, .. } = packet;
+    let name = kind::name(packet.kind);
+    format!("{name} flags {flags:#04x} class {class} length {} payload {shown}", payload.len())
+}

@@ -1,0 +1,110 @@
+//! The numbers of spec section 10 that a subject is run with.
+
+use std::time::Duration;
+
+/// Every number that an implementation can be told, and whether it resynchronises (spec section 10).
+///
+/// A subject is given one of these for each server and client that the suite asks for, and follows it exactly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Silence before the first PING.
+    pub idle: Duration,
+    /// The shortest wait for the answer to a PING.
+    pub interval: Duration,
+    /// Unanswered PINGs after which the peer is given up.
+    pub probes: u32,
+    /// The most that PW-HB-013 lets the verdict be put off.
+    pub extension_max: Duration,
+    /// The longest time to detection that the side accepts (PW-HS-016); `None` accepts any.
+    pub detect_within: Option<Duration>,
+    /// The PING_FLOOR to announce, in whole milliseconds.
+    pub ping_floor: Duration,
+    /// The frame limit to announce, in bytes.
+    pub frame_limit: u32,
+    /// The message limit to announce, in bytes.
+    pub message_limit: u32,
+    /// The time for the peer's first packet (PW-HS-012).
+    pub handshake_timeout: Duration,
+    /// The time for the peer's CLOSE_ACK (PW-CLS-007).
+    pub close_timeout: Duration,
+    /// The time in which the transport must take a byte, where one waits.
+    pub write_stall: Duration,
+    /// The time to complete a packet, without what its length adds (PW-FRM-015).
+    pub assembly_base: Duration,
+    /// What the length adds to it, in bytes per second.
+    pub assembly_rate: u32,
+    /// Whether to announce RESYNC.
+    pub resync: bool,
+}
+
+impl Default for Profile {
+    /// The defaults of the specification, with RESYNC announced.
+    fn default() -> Self {
+        let (idle, interval, probes) = (Duration::from_secs(5), Duration::from_secs(2), 3);
+        Self {
+            idle,
+            interval,
+            probes,
+            extension_max: idle + interval * probes,
+            detect_within: None,
+            ping_floor: Duration::from_secs(1),
+            frame_limit: 65_536,
+            message_limit: 16_777_216,
+            handshake_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
+            write_stall: Duration::from_secs(30),
+            assembly_base: Duration::from_secs(10),
+            assembly_rate: 1_024,
+            resync: true,
+        }
+    }
+}
+
+impl Profile {
+    /// No timer of it comes due while a case runs, and its limits are small: for everything that is not about time.
+    #[must_use]
+    pub fn calm() -> Self {
+        let minute = Duration::from_secs(60);
+        Self {
+            idle: minute,
+            interval: minute,
+            extension_max: minute,
+            ping_floor: Duration::from_millis(10),
+            frame_limit: 4_096,
+            message_limit: 65_536,
+            handshake_timeout: minute,
+            close_timeout: minute,
+            write_stall: minute,
+            assembly_base: minute,
+            ..Self::default()
+        }
+    }
+
+    /// As [`calm`](Self::calm), but a silent peer is given up after 650 ms: for cases about the heartbeat.
+    ///
+    /// Long enough that a busy machine does not make an answer late, short enough to wait for many times.
+    #[must_use]
+    pub fn brisk() -> Self {
+        let (idle, interval, probes) = (Duration::from_millis(200), Duration::from_millis(150), 3);
+        Self { idle, interval, probes, extension_max: idle + interval * probes, ..Self::calm() }
+    }
+
+    /// The longest silence without extensions: `idle + interval * probes` (PW-HB-013).
+    #[must_use]
+    pub fn longest_silence(&self) -> Duration {
+        self.idle + self.interval * self.probes
+    }
+
+    /// The shortest silence that may end in PEER_TIMEOUT: `0.8 * idle + interval * probes` (PW-HB-013).
+    #[must_use]
+    pub fn shortest_silence(&self) -> Duration {
+        self.idle * 4 / 5 + self.interval * self.probes
+    }
+
+    /// The time for a packet of `length` payload bytes to be complete (PW-FRM-015).
+    #[must_use]
+    pub fn assembly_time(&self, length: u32) -> Duration {
+        let milliseconds = (u64::from(length) + 16) * 1_000 / u64::from(self.assembly_rate);
+        self.assembly_base + Duration::from_millis(milliseconds)
+    }
+}

@@ -1,0 +1,45 @@
+//! Numbers that look random and can be repeated.
+
+use std::hash::{BuildHasher, RandomState};
+
+/// A SplitMix64 generator.
+pub(crate) struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// Always the same sequence for the same `seed`.
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    /// A sequence of its own in every process and for every call.
+    pub(crate) fn from_entropy() -> Self {
+        Self::from_seed(RandomState::new().hash_one(std::process::id()))
+    }
+
+    pub(crate) fn next_u64(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn next_u32(&mut self) -> u32 {
+        u32::try_from(self.next_u64() >> 32).expect("32 bits are left")
+    }
+
+    /// A sync key, which is not 0.
+    pub(crate) fn sync_key(&mut self) -> u32 {
+        self.next_u32() | 1
+    }
+
+    /// A fraction from 0 to 1.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        f64::from(self.next_u32()) / f64::from(u32::MAX)
+    }
+
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next_u64().to_be_bytes()[0]).collect()
+    }
+}
