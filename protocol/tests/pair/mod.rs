@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use end::End;
 pub use packets::*;
-use pulsewire_protocol::{Class, Closed, Config, Connection, Instant, Message, Payload, Seed, ValidConfig};
+use pulsewire_protocol::{Class, Closed, Config, Connection, Damage, Instant, Message, Payload, Seed, ValidConfig};
 
 pub fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -24,13 +24,14 @@ pub fn at(count: u64) -> Instant {
     Instant::ZERO + ms(count)
 }
 
-/// Round numbers: idle 1 s, interval 100 ms, three probes, no extensions.
+/// Round numbers: idle 1 s, interval 100 ms, three probes. No extensions, no RESYNC: a test asks for them where it means them.
 pub fn config() -> Config {
     let mut config = Config::default();
     config.heartbeat.idle = ms(1_000);
     config.heartbeat.interval = ms(100);
     config.heartbeat.ping_floor = ms(10);
     config.heartbeat.extension_max = Some(Duration::ZERO);
+    config.damage = Damage::Close;
     config
 }
 
