@@ -16,8 +16,8 @@ use crate::time::{Instant, nanos};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     Nothing,
-    /// Queue PING with this number.
-    Ping(u64),
+    /// Queue PING.
+    Ping,
     /// Give the peer up; a sentence with the particulars.
     GiveUp(String),
 }
@@ -46,19 +46,33 @@ struct Probe {
     extended: Duration,
 }
 
+impl Probe {
+    /// As much of `wanted` as this silence may still be extended by (PW-HB-013).
+    fn extend(&mut self, wanted: Duration, extension_max: Duration) -> Duration {
+        let granted = wanted.min(extension_max.saturating_sub(self.extended));
+        self.extended += granted;
+        granted
+    }
+
+    /// Starts the next wait for an answer.
+    fn wait_again(&mut self, now: Instant, interval: Duration, excess: Duration, extension_max: Duration) {
+        self.since = now;
+        self.wait = interval + self.extend(excess, extension_max);
+        self.progressed = false;
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Heartbeat {
     idle: Duration,
     interval: Duration,
     probes: u32,
     extension_max: Duration,
-    /// `idle` less its jitter.
+    /// `idle` less its jitter, which is drawn once per connection.
     first_wait: Duration,
-    jitter: u64,
     last_evidence: Instant,
     rtt: RttEstimator,
-    /// The number of the latest PING queued, and when the transport took it, if it is unanswered.
-    sent: u64,
+    /// When the transport took the latest PING, if it did and no answer came.
     sent_at: Option<Instant>,
     state: State,
     received: Received,
@@ -81,23 +95,25 @@ impl Heartbeat {
     pub(crate) fn new(now: Instant, config: &HeartbeatConfig, peer_floor: Duration, jitter: u64) -> Self {
         let (idle, interval) = (config.idle.max(peer_floor), config.interval.max(peer_floor));
         let bound = idle + interval * config.probes;
-        let mut heartbeat = Self {
+        // Jitter first, then the floor: in the other order jitter would undercut it.
+        let shortening = config.idle.mul_f64((jitter >> 40) as f64 / (1u64 << 24) as f64 / 5.0);
+        Self {
             idle,
             interval,
             probes: config.probes,
             extension_max: config.extension_max.unwrap_or(bound),
-            first_wait: idle,
-            // Zero is the one state that xorshift never leaves.
-            jitter: jitter | 1,
+            first_wait: (config.idle - shortening).max(peer_floor),
             last_evidence: now,
             rtt: RttEstimator::default(),
-            sent: 0,
             sent_at: None,
             state: State::Quiet,
-            received: Received { last: None, refill: config.ping_floor / 2, full_at: now },
-        };
-        heartbeat.draw_first_wait(config.idle, peer_floor);
-        heartbeat
+            // Half of what was announced, which is whole milliseconds.
+            received: Received {
+                last: None,
+                refill: Duration::from_millis(millis(config.ping_floor)) / 2,
+                full_at: now,
+            },
+        }
     }
 
     pub(crate) fn idle(&self) -> Duration {
@@ -115,15 +131,6 @@ impl Heartbeat {
 
     pub(crate) fn rtt(&self) -> Option<Duration> {
         self.rtt.smoothed()
-    }
-
-    /// Shortens `idle` by a random 0 to 20 % and then raises it to the floor: in this order, or jitter would undercut it.
-    fn draw_first_wait(&mut self, idle: Duration, floor: Duration) {
-        self.jitter ^= self.jitter << 13;
-        self.jitter ^= self.jitter >> 7;
-        self.jitter ^= self.jitter << 17;
-        let shortening = idle.mul_f64((self.jitter >> 40) as f64 / (1u64 << 24) as f64 / 5.0);
-        self.first_wait = (idle - shortening).max(floor);
     }
 
     /// The peer lives (PW-HB-001, PW-HB-002, PW-HB-004).
@@ -150,19 +157,18 @@ impl Heartbeat {
         {
             probe.flushed = true;
             // The wait runs from here; what lay before extends the silence, as far as that may be extended.
-            let extension = (now - probe.since).min(self.extension_max.saturating_sub(probe.extended));
-            probe.since = probe.since + extension;
-            probe.extended += extension;
+            probe.since = probe.since + probe.extend(now - probe.since, self.extension_max);
         }
     }
 
-    /// PONG came (PW-HB-009). The evidence is recorded by the caller, as for every packet.
-    pub(crate) fn pong(&mut self, now: Instant, number: u64) -> Result<(), ProtocolError> {
-        if number > self.sent || self.sent == 0 {
-            return Err(ProtocolError::BadPong { number, last: self.sent });
+    /// PONG came (PW-HB-009); `last` is the number of the latest PING handed out, and all from 1 to `last` were. The
+    /// evidence is recorded by the caller, as for every packet.
+    pub(crate) fn pong(&mut self, now: Instant, number: u64, last: u64) -> Result<(), ProtocolError> {
+        if !(1..=last).contains(&number) {
+            return Err(ProtocolError::BadPong { number, last });
         }
         // Only the latest PING's answer tells the round trip; an older one's may belong to either.
-        if number == self.sent
+        if number == last
             && let Some(sent_at) = self.sent_at.take()
         {
             self.rtt.sample(now - sent_at);
@@ -201,56 +207,51 @@ impl Heartbeat {
         if now < deadline {
             return Action::Nothing;
         }
+        let excess = self.rtt.wait(self.interval) - self.interval;
         match &mut self.state {
             State::Quiet => {
-                self.state = State::Probing(Probe {
+                let mut probe = Probe {
                     unanswered: 0,
                     since: now,
-                    wait: self.rtt.wait(self.interval).min(self.interval + self.extension_max),
+                    wait: self.interval,
                     flushed: false,
                     progressed: false,
                     grace_spent: false,
                     extended: Duration::ZERO,
-                });
-                self.next_ping()
+                };
+                probe.wait_again(now, self.interval, excess, self.extension_max);
+                self.state = State::Probing(probe);
+                self.sent_at = None;
+                Action::Ping
             }
             State::Probing(probe) => {
-                let left = self.extension_max.saturating_sub(probe.extended);
-                if !probe.flushed && probe.progressed && !left.is_zero() {
+                if !probe.flushed && probe.progressed {
                     // A slow link, not a dead one: wait for the PING to get through (PW-HB-011).
-                    let extension = probe.wait.min(left);
-                    probe.extended += extension;
-                    probe.since = now;
-                    probe.wait = extension;
-                    probe.progressed = false;
-                    return Action::Nothing;
+                    let extension = probe.extend(probe.wait, self.extension_max);
+                    if !extension.is_zero() {
+                        (probe.since, probe.wait, probe.progressed) = (now, extension, false);
+                        return Action::Nothing;
+                    }
                 }
                 if now - deadline > self.interval && !probe.grace_spent {
+                    // This side was late itself; it asks once more, and can't know better how long that may take.
                     probe.grace_spent = true;
+                    probe.extend(probe.wait, self.extension_max);
                 } else {
                     probe.unanswered += 1;
                 }
                 if probe.unanswered >= self.probes {
                     return Action::GiveUp(self.verdict(now));
                 }
-                let wait = self.rtt.wait(self.interval);
-                let extension = (wait - self.interval).min(self.extension_max.saturating_sub(probe.extended));
-                probe.extended += extension;
-                probe.wait = self.interval + extension;
-                probe.since = now;
-                probe.progressed = false;
-                if probe.flushed { self.next_ping() } else { Action::Nothing }
+                probe.wait_again(now, self.interval, excess, self.extension_max);
+                if !probe.flushed {
+                    return Action::Nothing;
+                }
+                probe.flushed = false;
+                self.sent_at = None;
+                Action::Ping
             }
         }
-    }
-
-    fn next_ping(&mut self) -> Action {
-        self.sent += 1;
-        self.sent_at = None;
-        if let State::Probing(probe) = &mut self.state {
-            probe.flushed = false;
-        }
-        Action::Ping(self.sent)
     }
 
     /// What was seen, for the person who asks why.

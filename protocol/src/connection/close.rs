@@ -1,12 +1,12 @@
 //! The ways a connection ends (section 9 of the specification).
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use super::Connection;
-use super::state::{PeerClose, Role, State};
-use crate::close::{CloseReason, Closed, Disconnect, Origin, Retry};
+use super::state::{Role, State};
+use crate::close::{CloseReason, Closed, Disconnect, Origin};
 use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::time::Instant;
@@ -40,13 +40,20 @@ impl Connection {
 
     /// The transport below ended. `Closed` follows, unless it was given before.
     pub fn disconnected(&mut self, how: Disconnect) {
+        if how == Disconnect::EndOfStream
+            && let State::PeerClosing(close) = &self.state
+        {
+            // The stream ended with CLOSE, though CLOSE_ACK did not get through: the peer's reason stands (PW-CLS-011).
+            let close = (**close).clone();
+            return self.end_by_peer(close, false);
+        }
         let (reason, origin) = match how {
             Disconnect::EndOfStream => (CloseReason::PEER_ENDED, Origin::Transport),
             Disconnect::Reset => (CloseReason::RESET, Origin::Transport),
             Disconnect::NetworkLost => (CloseReason::NETWORK_LOST, Origin::Transport),
             Disconnect::Aborted => (CloseReason::ABORTED, Origin::Local),
         };
-        self.end(reason, origin, reason.retry(), String::new(), None);
+        self.end(Closed { origin, ..ending(reason) });
     }
 
     /// The peer broke the protocol.
@@ -60,7 +67,7 @@ impl Connection {
             return;
         }
         let greeted = !matches!(self.state, State::Handshake { .. }) || self.outgoing.key != 0;
-        self.end(reason, Origin::Local, reason.retry(), text.clone(), None);
+        self.end(Closed { detail: text.clone(), ..ending(reason) });
         // A client that never got HELLO_ACK says nothing (PW-HS-018); a server refuses with key 0 (PW-HS-019).
         if greeted || self.role == Role::Server {
             self.outgoing.close(now, close_frame(reason, text, limit));
@@ -69,12 +76,9 @@ impl Connection {
 
     /// CLOSE came. Gives the event where the application has to know now.
     pub(super) fn peer_asks_to_close<'b>(&mut self, now: Instant, close: CloseFrame) -> Option<Event<'b>> {
-        let CloseFrame { reason, received, retry, mut text, limit } = close;
-        if let Some((limit, size)) = limit {
-            text = format!("{text} (limit {limit}, size {size})");
-        }
+        let reason = close.reason;
         if reason.is_fault() {
-            self.end(reason, Origin::Peer, retry, text, Some(received));
+            self.end_by_peer(close, false);
             return None;
         }
         self.outgoing.close_ack(now);
@@ -84,52 +88,63 @@ impl Connection {
             return None;
         }
         self.reason = Some(reason);
-        self.state = State::PeerClosing(Box::new(PeerClose { reason, retry, text, received }));
+        self.state = State::PeerClosing(Box::new(close));
         Some(Event::Closing(reason))
     }
 
     /// CLOSE_ACK came.
     pub(super) fn finish_close(&mut self, received: u64) {
         if let State::Closing { reason, .. } = self.state {
-            self.end(reason, Origin::Local, reason.retry(), String::new(), Some(received));
-            self.set_orderly();
+            self.end(Closed { acknowledged: Some(received), orderly: true, ..ending(reason) });
         }
     }
 
     /// CLOSE_ACK of this side was taken by the transport.
     pub(super) fn finish_peer_close(&mut self) {
-        if let State::PeerClosing(peer) = &self.state {
-            let PeerClose { reason, retry, text, received } = (**peer).clone();
-            self.end(reason, Origin::Peer, retry, text, Some(received));
-            self.set_orderly();
+        if let State::PeerClosing(close) = &self.state {
+            let close = (**close).clone();
+            self.end_by_peer(close, true);
         }
     }
 
-    fn set_orderly(&mut self) {
-        if let Some(closed) = &mut self.closed {
-            closed.orderly = true;
-        }
+    /// The end that the peer's CLOSE asked for.
+    pub(super) fn end_by_peer(&mut self, close: CloseFrame, orderly: bool) {
+        let CloseFrame { reason, retry, received, .. } = close;
+        let (origin, detail) = (Origin::Peer, close.into_detail());
+        self.end(Closed { origin, retry, detail, acknowledged: Some(received), orderly, ..ending(reason) });
     }
 
-    /// The end of every connection passes here, once.
-    pub(super) fn end(
-        &mut self,
-        reason: CloseReason,
-        origin: Origin,
-        retry: Retry,
-        detail: String,
-        acknowledged: Option<u64>,
-    ) {
+    /// The end of every connection passes here, once. What the connection itself knows is filled in.
+    fn end(&mut self, mut closed: Closed) {
         if self.state.is_over() {
             return;
         }
+        if let State::PeerClosing(close) = &self.state {
+            closed.acknowledged = Some(close.received);
+        }
+        if !closed.orderly {
+            self.outgoing.drop_farewell();
+        }
         self.state = State::Over;
-        self.reason = Some(reason);
+        self.reason = Some(closed.reason);
         self.heartbeat = None;
-        let unsent = self.outgoing.take_unsent();
-        let received = self.received;
-        let orderly = false;
-        self.closed = Some(Box::new(Closed { reason, origin, retry, detail, orderly, received, acknowledged, unsent }));
+        closed.received = self.received;
+        closed.unsent = self.outgoing.take_unsent();
+        self.closed = Some(Box::new(closed));
+    }
+}
+
+/// An end by this side that was not orderly, without particulars.
+fn ending(reason: CloseReason) -> Closed {
+    Closed {
+        reason,
+        origin: Origin::Local,
+        retry: reason.retry(),
+        detail: String::new(),
+        orderly: false,
+        received: 0,
+        acknowledged: None,
+        unsent: Vec::new(),
     }
 }
 

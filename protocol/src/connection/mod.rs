@@ -119,7 +119,7 @@ impl Connection {
             return Some(SendRefused::TooLarge { limit });
         }
         let queued = self.outgoing.queued();
-        if queued > 0 && queued + message.payload.len() > self.config.limits.send_queue {
+        if queued > 0 && queued.saturating_add(message.payload.len()) > self.config.limits.send_queue {
             return Some(SendRefused::Full);
         }
         None
@@ -157,7 +157,7 @@ impl Connection {
                 heartbeat.progress();
             }
         }
-        if taken.last && matches!(self.state, State::PeerClosing(_)) {
+        if taken.close_ack {
             self.finish_peer_close();
         }
     }
@@ -179,7 +179,8 @@ impl Connection {
         matches!(self.state, State::Open)
     }
 
-    /// Whether the connection is over. What [`poll_transmit`](Self::poll_transmit) still gives is its last word.
+    /// Whether the connection is over. What [`poll_transmit`](Self::poll_transmit) still gives is its last word; how long
+    /// that may take to be written is for the driver to bound.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.state.is_over()

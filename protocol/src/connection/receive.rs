@@ -6,7 +6,6 @@ use bytes::BytesMut;
 
 use super::Connection;
 use super::state::{Input, Role, State};
-use crate::close::Origin;
 use crate::config::Damage;
 use crate::error::ProtocolError;
 use crate::event::{Established, Event, Gap, Message, Payload};
@@ -97,9 +96,6 @@ impl Connection {
         if self.state.is_over() {
             return Ok(None);
         }
-        if received > 0 {
-            self.evidence_of_payload(now);
-        }
         self.framer
             .take_back(now, buffer, received)
             .and_then(|arrival| self.arrival(now, arrival))
@@ -109,9 +105,6 @@ impl Connection {
 
     fn next_event<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
         while !self.state.is_over() {
-            if self.framer.has_grown(input.len()) && !input.is_empty() {
-                self.evidence_of_payload(now);
-            }
             let arrival = if self.framer.has_partial() {
                 self.framer.continue_partial(now, input)?
             } else {
@@ -122,7 +115,10 @@ impl Connection {
                         self.framer.body(now, header, input, || fragments.buffer(fate))?
                     }
                     Step::Gap(skipped) => return Ok(Some(self.gap(skipped))),
-                    Step::Incomplete => return Ok(None),
+                    Step::Incomplete { payload_grew } => {
+                        self.evidence_of_payload(now, payload_grew);
+                        return Ok(None);
+                    }
                 }
             };
             let step = self.arrival(now, arrival)?;
@@ -167,7 +163,10 @@ impl Connection {
             Arrival::Damaged(_, skipped) => {
                 Ok(Progress { event: Some(Event::Gap(Gap { skipped, message_lost: false })), go_on: true })
             }
-            Arrival::Incomplete => Ok(Progress { event: None, go_on: false }),
+            Arrival::Incomplete { payload_grew } => {
+                self.evidence_of_payload(now, payload_grew);
+                Ok(Progress { event: None, go_on: false })
+            }
         }
     }
 
@@ -183,9 +182,10 @@ impl Connection {
         Event::Gap(Gap { skipped, message_lost: self.fragments.gap() })
     }
 
-    /// Bytes of a payload came whose header was verified (PW-HB-002).
-    fn evidence_of_payload(&mut self, now: Instant) {
-        if let Some(heartbeat) = &mut self.heartbeat
+    /// If bytes of a payload came whose header was verified, the peer lives, until their time is up (PW-HB-002).
+    fn evidence_of_payload(&mut self, now: Instant, payload_grew: bool) {
+        if payload_grew
+            && let Some(heartbeat) = &mut self.heartbeat
             && self.framer.deadline(&self.config.timeouts).is_none_or(|deadline| now < deadline)
         {
             heartbeat.evidence(now);
@@ -197,7 +197,10 @@ impl Connection {
         match self.state.input(self.role, kind) {
             Input::Greeting => self.greeting(now, kind, payload).map(Some),
             Input::Refusal => {
-                self.refused(payload);
+                // CLOSE in place of HELLO_ACK (PW-HS-019).
+                if let Some(close) = CloseFrame::decode(payload) {
+                    self.end_by_peer(close, false);
+                }
                 Ok(None)
             }
             Input::Ping => {
@@ -207,7 +210,8 @@ impl Connection {
                 Ok(None)
             }
             Input::Pong => {
-                self.heartbeat.as_mut().map_or(Ok(()), |heartbeat| heartbeat.pong(now, count(payload)))?;
+                let latest = self.outgoing.pings();
+                self.heartbeat.as_mut().map_or(Ok(()), |heartbeat| heartbeat.pong(now, count(payload), latest))?;
                 Ok(None)
             }
             Input::Close => Ok(CloseFrame::decode(payload).and_then(|close| self.peer_asks_to_close(now, close))),
@@ -264,13 +268,6 @@ impl Connection {
         self.heartbeat = Some(heartbeat);
         self.state = State::Open;
         Ok(Event::Established(Box::new(established)))
-    }
-
-    /// CLOSE in place of HELLO_ACK (PW-HS-019).
-    fn refused(&mut self, payload: &[u8]) {
-        if let Some(close) = CloseFrame::decode(payload) {
-            self.end(close.reason, Origin::Peer, close.retry, close.text, None);
-        }
     }
 }
 

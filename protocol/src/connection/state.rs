@@ -1,11 +1,10 @@
 //! The states of a connection and the ways between them (sections 7 and 9 of the specification).
 
 use alloc::boxed::Box;
-use alloc::string::String;
 
-use crate::close::{CloseReason, Retry};
+use crate::close::CloseReason;
 use crate::time::Instant;
-use crate::wire::Kind;
+use crate::wire::{CloseFrame, Kind};
 
 /// Which side opened the connection below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,18 +25,9 @@ pub(super) enum State {
     /// This side asked to close. The deadline begins when CLOSE was handed out.
     Closing { reason: CloseReason, deadline: Option<Instant>, peer_asked: bool },
     /// The peer asked to close. What was accepted goes out, then CLOSE_ACK.
-    PeerClosing(Box<PeerClose>),
+    PeerClosing(Box<CloseFrame>),
     /// `Closed` was or will be reported. Last bytes may wait to be written.
     Over,
-}
-
-/// What the peer's CLOSE said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PeerClose {
-    pub(super) reason: CloseReason,
-    pub(super) retry: Retry,
-    pub(super) text: String,
-    pub(super) received: u64,
 }
 
 /// What a packet kind means in a state.

@@ -62,7 +62,7 @@ impl Connection {
         let Some(heartbeat) = &mut self.heartbeat else { return };
         match heartbeat.timeout(now) {
             Action::Nothing => {}
-            Action::Ping(number) => self.outgoing.ping(now, number),
+            Action::Ping => self.outgoing.ping(now),
             Action::GiveUp(verdict) => self.fault(now, CloseReason::PEER_TIMEOUT, verdict, None),
         }
     }

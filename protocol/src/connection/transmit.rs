@@ -151,11 +151,15 @@ enum Entry {
     Large { class: Class, encrypted: bool, payload: Bytes, sent: usize },
 }
 
-/// The last packets of this side.
+/// The last packets of this side: what waits, and what was handed out.
 #[derive(Default)]
 struct Farewell {
     close: Option<Box<CloseFrame>>,
     close_ack: bool,
+    /// No second CLOSE may follow (PW-CLS-013).
+    close_handed: bool,
+    /// Nothing at all may follow (PW-CLS-001).
+    close_ack_handed: bool,
 }
 
 /// The queue of what goes out: control packets ahead, messages in order, CLOSE and CLOSE_ACK last.
@@ -168,7 +172,9 @@ pub(super) struct Outgoing {
     /// The peer resynchronises, so DATA carries checksums (PW-FRM-007).
     pub(super) checksums: bool,
     greeting: Option<Box<(Kind, Hello)>>,
-    ping: Option<u64>,
+    /// A PING waits. It gets its number when it is handed out, so that every number up to `pings` was sent.
+    ping: bool,
+    pings: u64,
     pong: Option<u64>,
     queue: VecDeque<Entry>,
     /// Bytes in `queue`: encoded ones, or payloads with one header each.
@@ -177,9 +183,9 @@ pub(super) struct Outgoing {
     /// Bytes handed to the driver, and those that the transport took, since the beginning.
     handed: u64,
     taken: u64,
-    /// Where in the stream the latest PING, and the last packet of this side, end.
+    /// Where in the stream the latest PING, and CLOSE_ACK, end.
     ping_ends: Option<u64>,
-    last_ends: Option<u64>,
+    close_ack_ends: Option<u64>,
     /// When bytes began to wait, or the transport last took some.
     waiting_since: Instant,
 }
@@ -197,7 +203,7 @@ pub(super) struct Handed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) ping: bool,
-    pub(super) last: bool,
+    pub(super) close_ack: bool,
 }
 
 impl Outgoing {
@@ -208,7 +214,8 @@ impl Outgoing {
             message_limit: 0,
             checksums: false,
             greeting: None,
-            ping: None,
+            ping: false,
+            pings: 0,
             pong: None,
             queue: VecDeque::new(),
             queued: 0,
@@ -216,7 +223,7 @@ impl Outgoing {
             handed: 0,
             taken: 0,
             ping_ends: None,
-            last_ends: None,
+            close_ack_ends: None,
             waiting_since: now,
         }
     }
@@ -230,7 +237,7 @@ impl Outgoing {
     pub(super) fn has_more(&self) -> bool {
         !self.queue.is_empty()
             || self.pong.is_some()
-            || self.ping.is_some()
+            || self.ping
             || self.greeting.is_some()
             || self.farewell.close.is_some()
             || self.farewell.close_ack
@@ -260,20 +267,40 @@ impl Outgoing {
         self.greeting = Some(Box::new((kind, hello)));
     }
 
-    pub(super) fn ping(&mut self, now: Instant, number: u64) {
+    pub(super) fn ping(&mut self, now: Instant) {
+        if self.farewell.close_ack_handed {
+            return;
+        }
         self.begin_waiting(now);
-        self.ping = Some(number);
+        self.ping = true;
         self.ping_ends = None;
     }
 
+    /// The number of the latest PING handed out; they count from 1.
+    pub(super) fn pings(&self) -> u64 {
+        self.pings
+    }
+
     pub(super) fn pong(&mut self, now: Instant, number: u64) {
+        if self.farewell.close_ack_handed {
+            return;
+        }
         self.begin_waiting(now);
         self.pong = Some(number);
     }
 
+    /// Queues CLOSE, unless one went out before or none may any more.
     pub(super) fn close(&mut self, now: Instant, close: CloseFrame) {
+        if self.farewell.close_handed || self.farewell.close_ack_handed {
+            return;
+        }
         self.begin_waiting(now);
         self.farewell.close = Some(Box::new(close));
+    }
+
+    /// Drops CLOSE and CLOSE_ACK that were not handed out.
+    pub(super) fn drop_farewell(&mut self) {
+        (self.farewell.close, self.farewell.close_ack) = (None, false);
     }
 
     pub(super) fn close_ack(&mut self, now: Instant) {
@@ -315,7 +342,7 @@ impl Outgoing {
     pub(super) fn take_unsent(&mut self) -> Vec<Message<'static>> {
         let mut unsent = Vec::new();
         self.queued = 0;
-        (self.ping, self.pong, self.greeting) = (None, None, None);
+        (self.ping, self.pong, self.greeting) = (false, None, None);
         for entry in core::mem::take(&mut self.queue) {
             match entry {
                 Entry::Large { class, encrypted, payload, .. } => {
@@ -353,21 +380,25 @@ impl Outgoing {
             let (kind, hello) = *greeting;
             let mut payload = Vec::new();
             hello.encode(&mut payload);
-            // The first packet in each direction has key 0 (PW-KEY-001), though the peer's key may be known by now.
-            out.inline(|inline| encode(inline, control_header(kind, payload.len()), &payload, 0));
+            self.poll_payload(kind, &payload, out);
         }
         if let Some(number) = self.pong.take() {
-            self.poll_number(Kind::PONG, number, out);
+            self.poll_payload(Kind::PONG, &number.to_be_bytes(), out);
         }
-        if let Some(number) = self.ping.take() {
-            self.poll_number(Kind::PING, number, out);
+        if core::mem::take(&mut self.ping) {
+            self.pings += 1;
+            self.poll_payload(Kind::PING, &self.pings.to_be_bytes(), out);
             self.ping_ends = Some(self.handed + out.len() as u64);
         }
     }
 
-    fn poll_number(&self, kind: Kind, number: u64, out: &mut Transmit) {
-        let payload = number.to_be_bytes();
-        out.inline(|inline| encode(inline, control_header(kind, payload.len()), &payload, self.key));
+    /// Hands out a control packet.
+    fn poll_payload(&self, kind: Kind, payload: &[u8], out: &mut Transmit) {
+        // The first packet in each direction has key 0 (PW-KEY-001), though the peer's key may be known by now.
+        let key = if self.handed == 0 && out.is_empty() { 0 } else { self.key };
+        let length = payload.len() as u32;
+        let header = Header { kind, flags: Flags::NONE, class: Class::UNCLASSIFIED, length };
+        out.inline(|inline| encode(inline, header, payload, key));
     }
 
     fn poll_entry(&mut self, entry: Entry, out: &mut Transmit) {
@@ -406,11 +437,13 @@ impl Outgoing {
             close.received = received;
             let mut payload = Vec::new();
             close.encode(&mut payload);
-            out.inline(|inline| encode(inline, control_header(Kind::CLOSE, payload.len()), &payload, self.key));
+            self.poll_payload(Kind::CLOSE, &payload, out);
+            self.farewell.close_handed = true;
         }
         if core::mem::take(&mut self.farewell.close_ack) {
-            self.poll_number(Kind::CLOSE_ACK, received, out);
-            self.last_ends = Some(self.handed + out.len() as u64);
+            self.poll_payload(Kind::CLOSE_ACK, &received.to_be_bytes(), out);
+            self.farewell.close_ack_handed = true;
+            self.close_ack_ends = Some(self.handed + out.len() as u64);
         }
         closes
     }
@@ -424,13 +457,9 @@ impl Outgoing {
         let taken = self.taken;
         Taken {
             ping: self.ping_ends.take_if(|end| *end <= taken).is_some(),
-            last: self.last_ends.take_if(|end| *end <= taken).is_some(),
+            close_ack: self.close_ack_ends.take_if(|end| *end <= taken).is_some(),
         }
     }
-}
-
-fn control_header(kind: Kind, length: usize) -> Header {
-    Header { kind, flags: Flags::NONE, class: Class::UNCLASSIFIED, length: length as u32 }
 }
 
 /// Appends a packet. Its header says whether a trailer follows.

@@ -103,7 +103,7 @@ impl Fragments {
                 self.after_gap = false;
                 let buffer = match body {
                     Body::Borrowed(bytes) => BytesMut::from(bytes),
-                    Body::Owned { buffer, .. } => buffer,
+                    Body::Owned(buffer) => buffer,
                 };
                 self.open = Some(Box::new(Open {
                     class: header.class,
@@ -146,7 +146,7 @@ impl Open {
                 }
                 self.buffer.extend_from_slice(bytes);
             }
-            Body::Owned { buffer, .. } => self.buffer = buffer,
+            Body::Owned(buffer) => self.buffer = buffer,
         }
         self.size = self.buffer.len() as u64;
     }

@@ -9,7 +9,7 @@ mod resync;
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 pub(crate) use fragments::{Fate, Fragments};
 use resync::Resync;
@@ -34,33 +34,30 @@ pub(crate) enum Step {
     Header(Header),
     /// This many bytes were skipped; ask again.
     Gap(u64),
-    /// More bytes are needed.
-    Incomplete,
+    /// More bytes are needed. Whether more of a payload came whose header is verified (PW-HB-002).
+    Incomplete { payload_grew: bool },
 }
 
 /// A packet's payload, verified.
 pub(crate) enum Body<'b> {
     /// In the driver's buffer.
     Borrowed(&'b [u8]),
-    /// In a buffer of its own, behind `start` bytes that were there before.
-    Owned { buffer: BytesMut, start: usize },
+    /// In a buffer of its own, behind what that held before.
+    Owned(BytesMut),
 }
 
 impl<'b> Body<'b> {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Borrowed(bytes) => bytes,
-            Self::Owned { buffer, start } => &buffer[*start..],
+            Self::Owned(buffer) => buffer,
         }
     }
 
     pub(crate) fn into_payload(self) -> Payload<'b> {
         match self {
             Self::Borrowed(bytes) => Payload::Borrowed(bytes),
-            Self::Owned { buffer, start } => {
-                let mut bytes: Bytes = buffer.freeze();
-                Payload::Owned(bytes.split_off(start))
-            }
+            Self::Owned(buffer) => Payload::Owned(buffer.freeze()),
         }
     }
 }
@@ -70,17 +67,33 @@ pub(crate) enum Arrival<'b> {
     Whole(Header, Body<'b>),
     /// The trailer is wrong; the packet was dropped, with this many bytes in all.
     Damaged(Header, u64),
-    Incomplete,
+    /// As [`Step::Incomplete`].
+    Incomplete {
+        payload_grew: bool,
+    },
 }
 
 /// A large packet under way.
 struct Partial {
     header: Header,
+    /// Empty while it is lent.
     buffer: BytesMut,
     /// Bytes in `buffer` that were there before this packet.
     start: usize,
-    /// Bytes of payload and trailer still to come.
-    need: usize,
+}
+
+impl Partial {
+    /// Bytes of payload and trailer still to come. Taken from the buffer itself, so that it is right whatever a driver that
+    /// borrowed it says.
+    fn missing(&self) -> usize {
+        (self.start + self.header.body_size()).saturating_sub(self.buffer.len())
+    }
+
+    /// Makes room for `bytes` more as they arrive, never for all that a length field promises (PW-FRM-013).
+    fn reserve(&mut self, bytes: usize) {
+        let ahead = self.missing().min(RESERVE.max(self.buffer.len()));
+        self.buffer.reserve(ahead.max(bytes));
+    }
 }
 
 pub(crate) struct Framer {
@@ -146,11 +159,12 @@ impl Framer {
     }
 
     fn wait(&mut self, now: Instant, held: usize) -> Step {
+        let payload_grew = self.length.is_some() && held > self.seen;
         self.seen = held;
         if held > 0 {
             self.since.get_or_insert(now);
         }
-        Step::Incomplete
+        Step::Incomplete { payload_grew }
     }
 
     #[cold]
@@ -166,7 +180,7 @@ impl Framer {
         self.since = None;
         resync.skip(now, input, self.key)?;
         if input.len() >= HEADER_SIZE {
-            return Ok(resync.end_run().map_or(Step::Incomplete, Step::Gap));
+            return Ok(resync.end_run().map_or(Step::Incomplete { payload_grew: false }, Step::Gap));
         }
         Ok(self.wait(now, input.len()))
     }
@@ -196,13 +210,14 @@ impl Framer {
             self.wanted = HEADER_SIZE + size;
             self.seen = input.len();
         } else {
-            let mut buffer = buffer();
-            let start = buffer.len();
-            append(&mut buffer, rest, size);
-            self.partial = Some(Box::new(Partial { header, start, need: size - rest.len(), buffer }));
+            let buffer = buffer();
+            let mut partial = Box::new(Partial { header, start: buffer.len(), buffer });
+            partial.reserve(rest.len());
+            partial.buffer.extend_from_slice(rest);
+            self.partial = Some(partial);
             *input = &[];
         }
-        Ok(Arrival::Incomplete)
+        Ok(Arrival::Incomplete { payload_grew: !rest.is_empty() })
     }
 
     /// Whether a large packet is under way: then its bytes come first.
@@ -216,19 +231,22 @@ impl Framer {
         now: Instant,
         input: &mut &'b [u8],
     ) -> Result<Arrival<'b>, ProtocolError> {
-        let Some(partial) = &mut self.partial else { return Ok(Arrival::Incomplete) };
-        let (bytes, tail) = input.split_at(partial.need.min(input.len()));
-        append(&mut partial.buffer, bytes, partial.need);
-        partial.need -= bytes.len();
+        let Some(partial) = &mut self.partial else { return Ok(Arrival::Incomplete { payload_grew: false }) };
+        let (bytes, tail) = input.split_at(partial.missing().min(input.len()));
+        if partial.buffer.capacity() - partial.buffer.len() < bytes.len() {
+            partial.reserve(bytes.len());
+        }
+        partial.buffer.extend_from_slice(bytes);
         *input = tail;
-        self.finish_partial(now)
+        self.finish_partial(now, !bytes.is_empty())
     }
 
     /// Lends the large packet's buffer, with spare capacity, and the number of bytes that belong there.
     pub(crate) fn lend(&mut self) -> Option<(BytesMut, usize)> {
         let partial = self.partial.as_mut()?;
-        reserve(&mut partial.buffer, partial.need);
-        Some((core::mem::take(&mut partial.buffer), partial.need))
+        partial.reserve(1);
+        let missing = partial.missing();
+        Some((core::mem::take(&mut partial.buffer), missing))
     }
 
     /// The lent buffer came back with `received` bytes more.
@@ -238,27 +256,26 @@ impl Framer {
         buffer: BytesMut,
         received: usize,
     ) -> Result<Arrival<'static>, ProtocolError> {
-        let Some(partial) = &mut self.partial else { return Ok(Arrival::Incomplete) };
-        partial.buffer = buffer;
-        partial.need = partial.need.saturating_sub(received);
-        self.finish_partial(now)
+        if let Some(partial) = &mut self.partial {
+            partial.buffer = buffer;
+        }
+        self.finish_partial(now, received > 0)
     }
 
-    fn finish_partial<'b>(&mut self, now: Instant) -> Result<Arrival<'b>, ProtocolError> {
-        if self.partial.as_ref().is_some_and(|partial| partial.need > 0) {
-            return Ok(Arrival::Incomplete);
-        }
-        let Some(partial) = self.partial.take() else { return Ok(Arrival::Incomplete) };
+    fn finish_partial<'b>(&mut self, now: Instant, payload_grew: bool) -> Result<Arrival<'b>, ProtocolError> {
+        let Some(partial) = self.partial.take_if(|partial| partial.missing() == 0) else {
+            return Ok(Arrival::Incomplete { payload_grew });
+        };
         self.forget_packet();
-        let Partial { header, mut buffer, start, .. } = *partial;
-        if header.flags.contains(Flags::CHECKSUM) {
-            let (payload, trailer) = buffer[start..].split_at(header.length as usize);
-            if !trailer_is_right(payload, trailer) {
-                return self.damaged(now, header);
-            }
-            buffer.truncate(start + header.length as usize);
+        let Partial { header, mut buffer, start } = *partial;
+        let end = start + header.length as usize;
+        if header.flags.contains(Flags::CHECKSUM)
+            && !trailer_is_right(&buffer[start..end], &buffer[end..end + TRAILER_SIZE])
+        {
+            return self.damaged(now, header);
         }
-        Ok(Arrival::Whole(header, Body::Owned { buffer, start }))
+        buffer.truncate(end);
+        Ok(Arrival::Whole(header, Body::Owned(buffer)))
     }
 
     #[cold]
@@ -279,11 +296,6 @@ impl Framer {
         self.since = None;
     }
 
-    /// Whether the input holds more bytes of a packet with a verified header than at the last look (PW-HB-002).
-    pub(crate) fn has_grown(&self, held: usize) -> bool {
-        self.partial.is_some() || (self.length.is_some() && held > self.seen)
-    }
-
     /// When the incomplete packet must be complete (PW-FRM-015).
     pub(crate) fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
         let length = u64::from(self.length.unwrap_or(0)) + (HEADER_SIZE + TRAILER_SIZE) as u64;
@@ -294,18 +306,6 @@ impl Framer {
 
 fn trailer_is_right(payload: &[u8], trailer: &[u8]) -> bool {
     payload_checksum(payload).to_be_bytes() == *trailer
-}
-
-/// Makes room as bytes arrive, never for all that a length field promises.
-fn reserve(buffer: &mut BytesMut, need: usize) {
-    buffer.reserve(need.min(RESERVE.max(buffer.len())));
-}
-
-fn append(buffer: &mut BytesMut, bytes: &[u8], need: usize) {
-    if buffer.capacity() - buffer.len() < bytes.len() {
-        reserve(buffer, need.max(bytes.len()));
-    }
-    buffer.extend_from_slice(bytes);
 }
 
 /// The well-known protocol whose first bytes these are (PW-FRM-014).

@@ -1,30 +1,35 @@
 //! The deadlines of all connections of a table.
 
-use alloc::collections::BinaryHeap;
-use core::cmp::Reverse;
+use alloc::collections::BTreeSet;
 
 use super::ConnectionId;
 use crate::time::Instant;
 
-/// A heap with lazy deletion: what is no longer true is passed over when its time comes.
+/// At most one deadline per connection, so that memory is bounded by the number of connections, however often deadlines
+/// move and connections come and go.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    heap: BinaryHeap<Reverse<(Instant, ConnectionId)>>,
+    ordered: BTreeSet<(Instant, ConnectionId)>,
 }
 
 impl Deadlines {
-    pub(super) fn arm(&mut self, deadline: Instant, id: ConnectionId) {
-        self.heap.push(Reverse((deadline, id)));
+    /// Notes `deadline` in place of `armed`; `Instant::MAX` is none.
+    pub(super) fn rearm(&mut self, armed: Instant, deadline: Instant, id: ConnectionId) {
+        self.ordered.remove(&(armed, id));
+        if deadline < Instant::MAX {
+            self.ordered.insert((deadline, id));
+        }
     }
 
     pub(super) fn earliest(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((deadline, _))| *deadline)
+        self.ordered.first().map(|(deadline, _)| *deadline)
     }
 
-    pub(super) fn pop_until(&mut self, now: Instant) -> Option<(Instant, ConnectionId)> {
+    /// Takes the earliest one out, if it has come.
+    pub(super) fn pop_until(&mut self, now: Instant) -> Option<ConnectionId> {
         if self.earliest()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| entry)
+        self.ordered.pop_first().map(|(_, id)| id)
     }
 }

@@ -41,7 +41,7 @@ pub struct ConnectionTable<T> {
 struct Entry<T> {
     connection: Connection,
     data: T,
-    /// The earliest deadline in `deadlines` that is this connection's. The true one may be later, never earlier.
+    /// This connection's deadline in `deadlines`, or `Instant::MAX`. The true one may be later, never earlier.
     armed: Instant,
 }
 
@@ -78,12 +78,21 @@ impl<T> ConnectionTable<T> {
 
     /// Ends the id and frees the slot. For a driver that has nothing outstanding on the connection.
     pub fn remove(&mut self, id: ConnectionId) -> Option<(Connection, T)> {
+        self.disarm(id);
         self.slots.remove(id).map(Entry::into_parts)
     }
 
     /// Ends the id, but keeps the slot: operations of the driver are still outstanding (PW-CK-005). Says whether it lived.
     pub fn retire(&mut self, id: ConnectionId) -> bool {
+        self.disarm(id);
         self.slots.retire(id)
+    }
+
+    fn disarm(&mut self, id: ConnectionId) {
+        if let Some(entry) = self.slots.get_mut(id) {
+            self.deadlines.rearm(entry.armed, Instant::MAX, id);
+            entry.armed = Instant::MAX;
+        }
     }
 
     /// The data of a retired connection.
@@ -121,8 +130,8 @@ impl<T> ConnectionTable<T> {
 
     /// Lets time come to `now` for one connection whose deadline has passed, and names it: poll it then. Call until `None`.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<ConnectionId> {
-        while let Some((deadline, id)) = self.deadlines.pop_until(now) {
-            let Some(entry) = self.slots.get_mut(id).filter(|entry| entry.armed == deadline) else { continue };
+        while let Some(id) = self.deadlines.pop_until(now) {
+            let Some(entry) = self.slots.get_mut(id) else { continue };
             entry.armed = Instant::MAX;
             let mut connection = ConnectionRef { id, entry, deadlines: &mut self.deadlines };
             if connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
@@ -186,8 +195,8 @@ impl<T> Drop for ConnectionRef<'_, T> {
         if let Some(deadline) = self.entry.connection.poll_timeout()
             && deadline < self.entry.armed
         {
+            self.deadlines.rearm(self.entry.armed, deadline, self.id);
             self.entry.armed = deadline;
-            self.deadlines.arm(deadline, self.id);
         }
     }
 }

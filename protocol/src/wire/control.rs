@@ -2,9 +2,11 @@
 //!
 //! Their sizes were judged with the header, so the fixed ones can't fail here.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use nom::combinator::all_consuming;
 use nom::number::complete::{be_u16, be_u32, be_u64};
 use nom::{IResult, Parser};
 
@@ -46,7 +48,8 @@ impl CloseFrame {
         }
     }
 
-    /// Reads CLOSE. Items that are unknown or cut off are passed over: the connection ends anyway (PW-CLS-008).
+    /// Reads CLOSE. Unknown items are passed over, and a malformed one with all that follows it: the connection ends anyway
+    /// (PW-CLS-008, PW-CLS-014).
     pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
         let parsed: IResult<&[u8], _> = (be_u16, be_u64, be_u32).parse(payload);
         let (mut row, (reason, received, retry)) = parsed.ok()?;
@@ -60,14 +63,27 @@ impl CloseFrame {
         while let Ok((rest, item)) = items::first(row) {
             row = rest;
             match item.id {
-                items::TEXT => close.text = String::from_utf8_lossy(item.value).into_owned(),
+                items::TEXT => {
+                    let Ok(text) = core::str::from_utf8(item.value) else { break };
+                    close.text = String::from(text);
+                }
                 items::LIMIT => {
-                    let fields: IResult<&[u8], (u64, u64)> = (be_u64, be_u64).parse(item.value);
-                    close.limit = fields.ok().map(|(_, limit)| limit);
+                    let fields: IResult<&[u8], (u64, u64)> = all_consuming((be_u64, be_u64)).parse(item.value);
+                    let Ok((_, limit)) = fields else { break };
+                    close.limit = Some(limit);
                 }
                 _ => {}
             }
         }
         Some(close)
+    }
+
+    /// TEXT and LIMIT, for a person.
+    pub(crate) fn into_detail(self) -> String {
+        match self.limit {
+            None => self.text,
+            Some((limit, size)) if self.text.is_empty() => format!("(limit {limit}, size {size})"),
+            Some((limit, size)) => format!("{} (limit {limit}, size {size})", self.text),
+        }
     }
 }

@@ -1,25 +1,42 @@
-//! Two connections, a link between them, and virtual time.
-#![allow(dead_code, unreachable_pub, reason = "a module of several test crates, each of which uses a part of it")]
+//! Connections in virtual time: one that is told what to receive ([`End`]), or two with a link between them ([`Pair`]).
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "a module of several test crates, each of which uses a part"
+)]
+
+mod end;
+mod packets;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use pulsewire_protocol::{
-    Closed, Config, Connection, Disconnect, Event, HEADER_SIZE, Header, Hello, Instant, Kind, Message, Payload, Seed,
-    Transmit,
-};
+pub use end::End;
+pub use packets::*;
+use pulsewire_protocol::{Class, Closed, Config, Connection, Damage, Instant, Message, Payload, Seed, ValidConfig};
 
 pub fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// Round numbers: idle 1 s, interval 100 ms, three probes.
+pub fn at(count: u64) -> Instant {
+    Instant::ZERO + ms(count)
+}
+
+/// Round numbers: idle 1 s, interval 100 ms, three probes. No extensions, no RESYNC: a test asks for them where it means them.
 pub fn config() -> Config {
     let mut config = Config::default();
     config.heartbeat.idle = ms(1_000);
     config.heartbeat.interval = ms(100);
     config.heartbeat.ping_floor = ms(10);
+    config.heartbeat.extension_max = Some(Duration::ZERO);
+    config.damage = Damage::Close;
     config
+}
+
+pub fn valid(config: Config) -> ValidConfig {
+    config.validate().expect("a valid configuration")
 }
 
 pub fn seed(sync_key: u32) -> Seed {
@@ -28,126 +45,18 @@ pub fn seed(sync_key: u32) -> Seed {
     Seed::from_bytes(bytes)
 }
 
-/// The peer's HELLO in these tests: no RESYNC, no limits beyond the defaults.
-pub fn hello(sync_key: u32) -> Hello {
-    Hello {
-        version_lowest: 1,
-        version_highest: 1,
-        sync_key: sync_key.try_into().expect("not zero"),
-        frame_limit: 65_536,
-        message_limit: 16 << 20,
-        ping_floor: ms(10),
-        resync: false,
-        token: None,
-    }
+pub fn payload(size: usize) -> Payload<'static> {
+    Payload::from((0..size).map(|index| (index * 31 + index / 251) as u8).collect::<Vec<u8>>())
 }
 
-pub fn packet(header: Header, payload: &[u8], key: u32) -> Vec<u8> {
-    [&header.encode(key), payload].concat()
+pub fn business(size: usize) -> Message<'static> {
+    Message::new(Class::BUSINESS, payload(size))
 }
 
-pub fn control(kind: Kind, payload: &[u8], key: u32) -> Vec<u8> {
-    let length = payload.len() as u32;
-    packet(Header { kind, flags: Default::default(), class: Default::default(), length }, payload, key)
-}
-
-pub fn hello_packet(kind: Kind, hello: &Hello) -> Vec<u8> {
-    let mut payload = Vec::new();
-    hello.encode(&mut payload);
-    control(kind, &payload, 0)
-}
-
-/// The key that the peer of `handshaken_server` announced.
-pub const PEER_KEY: u32 = 0x0BAD_CAFE;
-
-/// A server that has answered HELLO, and whose answer was taken.
-pub fn handshaken_server(config: Config, key: u32) -> Connection {
-    let config = config.validate().expect("a valid configuration");
-    let mut connection = Connection::server(Instant::ZERO, &config, seed(key));
-    let bytes = hello_packet(Kind::HELLO, &hello(PEER_KEY));
-    let mut input = &bytes[..];
-    assert!(matches!(connection.receive(Instant::ZERO, &mut input), Ok(Some(Event::Established(_)))));
-    transmit_all(&mut connection, Instant::ZERO);
-    connection
-}
-
-/// All bytes that wait, taken by the transport at once.
-pub fn transmit_all(connection: &mut Connection, now: Instant) -> Vec<u8> {
-    let (mut bytes, mut batch) = (Vec::new(), Transmit::new());
-    while connection.poll_transmit(now, 64 << 10, &mut batch) {
-        let before = bytes.len();
-        batch.slices().for_each(|slice| bytes.extend_from_slice(slice));
-        connection.transmitted(now, bytes.len() - before);
-    }
-    bytes
-}
-
-/// What waits, as packets, from a connection whose peer's key is `PEER_KEY`.
-pub fn transmitted(connection: &mut Connection) -> Vec<(Header, Vec<u8>)> {
-    packets(&transmit_all(connection, Instant::ZERO), PEER_KEY)
-}
-
-pub fn packets(mut bytes: &[u8], key: u32) -> Vec<(Header, Vec<u8>)> {
-    let mut packets = Vec::new();
-    while let Some((header, rest)) = bytes.split_first_chunk::<HEADER_SIZE>() {
-        let header = Header::verify(header, key).or_else(|| Header::verify(header, 0)).expect("a header that verifies");
-        let (body, tail) = rest.split_at(header.body_size());
-        packets.push((header, body[..header.length as usize].to_vec()));
-        bytes = tail;
-    }
-    assert!(bytes.is_empty(), "half a header");
-    packets
-}
-
-/// One end, what it holds, and what it told.
-pub struct End {
-    pub connection: Connection,
-    pub held: Vec<u8>,
-    pub messages: Vec<Message<'static>>,
-    pub closing: Vec<pulsewire_protocol::CloseReason>,
-    pub closed: Option<(Instant, Closed)>,
-    pub established: bool,
-    /// When this end sent a packet of a kind.
-    pub sent: Vec<(Instant, Kind)>,
-}
-
-impl End {
-    fn new(connection: Connection) -> Self {
-        let (held, messages, sent) = (Vec::new(), Vec::new(), Vec::new());
-        Self { connection, held, messages, closing: Vec::new(), closed: None, established: false, sent }
-    }
-
-    fn note(&mut self, now: Instant, event: Event<'_>) {
-        assert!(self.closed.is_none(), "{event:?} after Closed");
-        match event {
-            Event::Message(message) => self.messages.push(message.into_owned()),
-            Event::Established(_) => self.established = true,
-            Event::Closing(reason) => self.closing.push(reason),
-            Event::Closed(closed) => self.closed = Some((now, *closed)),
-            Event::Gap(gap) => panic!("{gap:?} on a clean link"),
-        }
-    }
-
-    fn receive(&mut self, now: Instant, bytes: &[u8]) {
-        let mut held = std::mem::take(&mut self.held);
-        held.extend_from_slice(bytes);
-        let mut input = &held[..];
-        loop {
-            match self.connection.receive(now, &mut input) {
-                Ok(Some(event)) => self.note(now, event),
-                Ok(None) => break,
-                Err(error) => panic!("{error}"),
-            }
-        }
-        self.held = input.to_vec();
-    }
-
-    fn poll_events(&mut self, now: Instant) {
-        while let Some(event) = self.connection.poll_event() {
-            self.note(now, event);
-        }
-    }
-}
+pub const CLIENT: usize = 0;
+pub const SERVER: usize = 1;
+pub const CLIENT_KEY: u32 = 0x1111_1111;
+pub const SERVER_KEY: u32 = 0x2222_2222;
 
 /// A client and a server. Bytes take `latency` each way.
 pub struct Pair {
@@ -156,30 +65,24 @@ pub struct Pair {
     /// Client, server.
     pub ends: [End; 2],
     /// On the way to the client, to the server.
-    links: [VecDeque<(Instant, Vec<u8>)>; 2],
+    pub links: [VecDeque<(Instant, Vec<u8>)>; 2],
     /// What arrives is lost, without a word.
     pub cut: bool,
-    /// Each end takes at most this many bytes per step; `None`: all.
-    pub step: Option<usize>,
+    /// Each end receives at most this many bytes per step.
+    pub step: usize,
 }
-
-pub const CLIENT: usize = 0;
-pub const SERVER: usize = 1;
 
 impl Pair {
     pub fn new(client: Config, server: Config) -> Self {
-        let (client, server) = (client.validate().expect("valid"), server.validate().expect("valid"));
-        let now = Instant::ZERO;
+        let client = Connection::client(Instant::ZERO, &valid(client), seed(CLIENT_KEY));
+        let server = Connection::server(Instant::ZERO, &valid(server), seed(SERVER_KEY));
         Self {
-            now,
+            now: Instant::ZERO,
             latency: ms(1),
-            ends: [
-                End::new(Connection::client(now, &client, seed(0x1111_1111))),
-                End::new(Connection::server(now, &server, seed(0x2222_2222))),
-            ],
+            ends: [End::new(client, SERVER_KEY), End::new(server, CLIENT_KEY)],
             links: Default::default(),
             cut: false,
-            step: None,
+            step: usize::MAX,
         }
     }
 
@@ -187,7 +90,7 @@ impl Pair {
     pub fn established(client: Config, server: Config) -> Self {
         let mut pair = Self::new(client, server);
         pair.run_for(ms(10));
-        assert!(pair.ends.iter().all(|end| end.established));
+        assert!(pair.ends.iter().all(|end| end.connection.is_open()));
         pair
     }
 
@@ -202,22 +105,17 @@ impl Pair {
             self.transmit();
             let next = self.next_moment();
             if next > end {
-                self.now = end;
-                return;
+                return self.set_now(end);
             }
-            self.now = self.now.max(next);
+            self.set_now(self.now.max(next));
             self.deliver();
-            for end in &mut self.ends {
-                if end.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now) {
-                    end.connection.handle_timeout(self.now);
-                    assert!(
-                        end.connection.poll_timeout().is_none_or(|deadline| deadline > self.now),
-                        "a deadline in the past after handle_timeout"
-                    );
-                }
-                end.poll_events(self.now);
-            }
+            self.ends.iter_mut().for_each(End::pass_time);
         }
+    }
+
+    fn set_now(&mut self, now: Instant) {
+        self.now = now;
+        self.ends.iter_mut().for_each(|end| end.now = now);
     }
 
     fn next_moment(&self) -> Instant {
@@ -228,14 +126,13 @@ impl Pair {
 
     fn transmit(&mut self) {
         for (index, end) in self.ends.iter_mut().enumerate() {
-            let bytes = transmit_all(&mut end.connection, self.now);
-            end.poll_events(self.now);
-            if bytes.is_empty() {
-                continue;
+            let bytes = end.transmit();
+            if !bytes.is_empty() {
+                let link = &mut self.links[1 - index];
+                // A stream keeps its order, whatever the latency does.
+                let earliest = link.back().map_or(Instant::ZERO, |(arrival, _)| *arrival);
+                link.push_back((earliest.max(self.now + self.latency), bytes));
             }
-            let key = if index == CLIENT { 0x2222_2222 } else { 0x1111_1111 };
-            end.sent.extend(packets(&bytes, key).iter().map(|(header, _)| (self.now, header.kind)));
-            self.links[1 - index].push_back((self.now + self.latency, bytes));
         }
     }
 
@@ -243,23 +140,15 @@ impl Pair {
         for (link, end) in self.links.iter_mut().zip(&mut self.ends) {
             while let Some((_, bytes)) = link.pop_front_if(|(arrival, _)| *arrival <= self.now) {
                 if !self.cut {
-                    bytes.chunks(self.step.unwrap_or(usize::MAX)).for_each(|chunk| end.receive(self.now, chunk));
+                    for chunk in bytes.chunks(self.step) {
+                        end.receive(chunk).expect("a clean link");
+                    }
                 }
             }
-            end.poll_events(self.now);
         }
     }
 
     pub fn closed(&self, end: usize) -> &Closed {
-        &self.ends[end].closed.as_ref().expect("closed").1
+        self.ends[end].closed()
     }
-}
-
-pub fn disconnect(end: &mut End, how: Disconnect, now: Instant) {
-    end.connection.disconnected(how);
-    end.poll_events(now);
-}
-
-pub fn payload(size: usize) -> Payload<'static> {
-    Payload::from((0..size).map(|index| (index * 31 + index / 251) as u8).collect::<Vec<u8>>())
 }
