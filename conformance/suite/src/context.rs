@@ -32,8 +32,17 @@ impl<'s> Context<'s> {
     pub(crate) fn new(subject: &'s dyn Subject, case: &Case, role: Role, transcript: Transcript) -> Self {
         let profile = subject.fixed_profile().unwrap_or_else(|| case.wanted_profile());
         // The same keys in every run of a case, so that its transcripts can be compared.
-        let seed = case.id.bytes().fold(u64::from(role == Role::Client), |sum, byte| sum * 31 % (1 << 50) + u64::from(byte));
-        Self { subject, role, profile, random: Random::from_seed(seed), transcript, running: Vec::new(), listener: None }
+        let seed =
+            case.id.bytes().fold(u64::from(role == Role::Client), |sum, byte| sum * 31 % (1 << 50) + u64::from(byte));
+        Self {
+            subject,
+            role,
+            profile,
+            random: Random::from_seed(seed),
+            transcript,
+            running: Vec::new(),
+            listener: None,
+        }
     }
 
     /// A connection on which nothing was sent yet.

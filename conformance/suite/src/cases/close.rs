@@ -22,7 +22,11 @@ macro_rules! calm {
 pub(super) const CASES: &[Case] = &[
     calm!("PW-CLS-001/answers-close", "answers CLOSE with CLOSE_ACK and ends the stream", answers_close),
     calm!("PW-CLS-001/accepted-messages-first", "sends what it had accepted before CLOSE_ACK", accepted_messages_first),
-    calm!("PW-CLS-002/no-message-after-close", "sends no message after its CLOSE, but answers PING", silent_after_close),
+    calm!(
+        "PW-CLS-002/no-message-after-close",
+        "sends no message after its CLOSE, but answers PING",
+        silent_after_close
+    ),
     calm!("PW-CLS-003/close-behind-messages", "sends CLOSE behind every accepted message", close_behind_messages),
     calm!("PW-CLS-004/received-count", "counts messages received whole, not frames", received_count),
     calm!("PW-CLS-004/count-in-own-close", "names the count in its own CLOSE too", count_in_own_close),
@@ -40,7 +44,11 @@ pub(super) const CASES: &[Case] = &[
     calm!("PW-CLS-009/no-wait-after-fault", "waits for no CLOSE_ACK after a CLOSE for a fault", no_wait_after_fault),
     calm!("PW-CLS-009/fault-of-subject", "ends the connection when the peer's CLOSE names a fault", fault_of_subject),
     calm!("PW-CLS-010/stray-close-ack", "closes with UNEXPECTED_PACKET on a stray CLOSE_ACK", stray_close_ack),
-    calm!("PW-CLS-011/end-without-close", "reports the end of the stream as another thing than CLOSE", end_without_close),
+    calm!(
+        "PW-CLS-011/end-without-close",
+        "reports the end of the stream as another thing than CLOSE",
+        end_without_close
+    ),
     calm!("PW-CLS-012/reads-on", "reads on after it has ended its direction", reads_on),
     calm!("PW-CLS-013/message-behind-close", "takes no message behind a CLOSE", message_behind_close),
     calm!("PW-CLS-014/malformed-item", "passes over a malformed item of CLOSE", malformed_item),

@@ -69,7 +69,12 @@ pub(super) const CASES: &[Case] = &[
         needs: &[Need::OwnNumbers],
         run: incompatible_timers,
     },
-    calm!("PW-HS-017/version-range", "refuses VERSIONS that begin with 0 or end before they begin", BOTH, version_range),
+    calm!(
+        "PW-HS-017/version-range",
+        "refuses VERSIONS that begin with 0 or end before they begin",
+        BOTH,
+        version_range
+    ),
     Case {
         id: "PW-HS-018/gives-up-silently",
         title: "sends nothing as a client that gives up before HELLO_ACK",

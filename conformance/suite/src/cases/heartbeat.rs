@@ -331,7 +331,8 @@ fn first_ping(context: &mut Context<'_>) -> Outcome {
         let since = peer.last_sent_at;
         let (number, at) = peer.expect_ping()?;
         let silence = at - since;
-        let sentence = format!("PING came after {} ms of silence; idle is {} ms", silence.as_millis(), idle.as_millis());
+        let sentence =
+            format!("PING came after {} ms of silence; idle is {} ms", silence.as_millis(), idle.as_millis());
         let in_time = silence + CLOCK_TOLERANCE >= idle * 4 / 5 && silence <= idle + LATENESS_TOLERANCE;
         require(in_time, sentence)?;
         peer.send(&Packet::pong(number))?;

@@ -2,8 +2,8 @@
 
 use super::BOTH;
 use crate::case::{Case, Need};
-use crate::codec::registry::{flag, reason};
 use crate::codec::Packet;
+use crate::codec::registry::{flag, reason};
 use crate::context::Context;
 use crate::peer::Message;
 use crate::profile::Profile;

@@ -1,0 +1,156 @@
+//! The tokio transport as a subject.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pulsewire_conformance::Profile;
+use pulsewire_conformance::subject::{Command, Ending, Reply, Running, Subject, SubjectError, Unsupported};
+use pulsewire_transport_tokio::protocol::{Class, CloseReason, Message};
+use pulsewire_transport_tokio::protocol::{ConnectionId, Event, SendRefused};
+use pulsewire_transport_tokio::{Connection, Endpoint};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::core_config;
+
+/// `pulsewire-transport-tokio`, all its connections on one runtime.
+pub struct TokioSubject {
+    runtime: Arc<Runtime>,
+}
+
+impl TokioSubject {
+    /// Starts the runtime.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn new() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        Ok(Self { runtime: Arc::new(runtime) })
+    }
+
+    fn endpoint(&self, profile: &Profile) -> Result<Endpoint, SubjectError> {
+        let config = core_config(profile).validate().map_err(|error| SubjectError::failed(error.to_string()))?;
+        let _runtime = self.runtime.enter();
+        Ok(Endpoint::new(config))
+    }
+}
+
+impl Subject for TokioSubject {
+    fn name(&self) -> &str {
+        "tokio"
+    }
+
+    fn serve(&self, profile: &Profile) -> Result<Box<dyn Running>, SubjectError> {
+        let endpoint = self.endpoint(profile)?;
+        let listener = self.runtime.block_on(endpoint.listen("127.0.0.1:0"))?;
+        let address = listener.address()?;
+        let seen = Arc::new(Seen::default());
+        let task = self.runtime.spawn({
+            let seen = Arc::clone(&seen);
+            async move {
+                while let Ok(connection) = listener.accept().await {
+                    tokio::spawn(echo(connection, Arc::clone(&seen)));
+                }
+            }
+        });
+        Ok(Box::new(TokioRunning { runtime: Arc::clone(&self.runtime), endpoint, address, seen, task }))
+    }
+
+    fn connect(&self, profile: &Profile, address: SocketAddr) -> Result<Box<dyn Running>, SubjectError> {
+        let endpoint = self.endpoint(profile)?;
+        let seen = Arc::new(Seen::default());
+        let task = self.runtime.spawn({
+            let (endpoint, seen) = (endpoint.clone(), Arc::clone(&seen));
+            async move {
+                // How a refused handshake looks on the wire is what the suite judges; nobody else waits for it.
+                if let Ok(connection) = endpoint.connect(address).await {
+                    seen.lock().live.push(connection.id());
+                    echo(connection, seen).await;
+                }
+            }
+        });
+        Ok(Box::new(TokioRunning { runtime: Arc::clone(&self.runtime), endpoint, address, seen, task }))
+    }
+}
+
+/// What the connections of one endpoint did.
+#[derive(Default)]
+struct Seen(Mutex<Lists>);
+
+#[derive(Default)]
+struct Lists {
+    /// Established and not over, oldest first.
+    live: Vec<ConnectionId>,
+    endings: Vec<Ending>,
+}
+
+impl Seen {
+    fn lock(&self) -> MutexGuard<'_, Lists> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn echo(mut connection: Connection, seen: Arc<Seen>) {
+    let (sender, id) = (connection.sender(), connection.id());
+    while let Some(event) = connection.recv().await {
+        match event {
+            Event::Established(_) => seen.lock().live.push(id),
+            // What can't go back any more is dropped: the trait says so.
+            Event::Message(message) => drop(sender.send(message).await),
+            Event::Closed(closed) => {
+                let mut lists = seen.lock();
+                if lists.live.contains(&id) {
+                    lists.live.retain(|live| *live != id);
+                    lists.endings.push(super::ending(super::id_to_suite(id), &closed));
+                }
+            }
+            Event::Gap(_) | Event::Closing(_) => {}
+        }
+    }
+}
+
+struct TokioRunning {
+    runtime: Arc<Runtime>,
+    endpoint: Endpoint,
+    address: SocketAddr,
+    seen: Arc<Seen>,
+    /// Accepts, or is the one client.
+    task: JoinHandle<()>,
+}
+
+impl Running for TokioRunning {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
+        Ok(match command {
+            Command::Connections => {
+                Reply::Connections(self.seen.lock().live.iter().copied().map(super::id_to_suite).collect())
+            }
+            Command::Endings => Reply::Endings(self.seen.lock().endings.clone()),
+            Command::Send { to, class, payload } => {
+                let _runtime = self.runtime.enter();
+                match self.endpoint.try_send(super::id_from_suite(to), Message::new(Class(class), &payload[..])) {
+                    Ok(()) => Reply::Sent,
+                    Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
+                }
+            }
+            Command::Close { connection, reason } => match self.endpoint.sender(super::id_from_suite(connection)) {
+                Some(sender) => {
+                    sender.close(CloseReason(reason));
+                    Reply::Closing
+                }
+                None => super::refused(SendRefused::Stale, Vec::new()),
+            },
+        })
+    }
+
+    fn stop(self: Box<Self>) {
+        if self.address.port() != 0 {
+            self.task.abort();
+        }
+        self.runtime.block_on(self.endpoint.shutdown(Duration::from_millis(100)));
+    }
+}
