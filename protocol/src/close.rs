@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use crate::event::Message;
+use crate::message::Message;
 
 /// Why a connection ended: a number of the registry in section 11.3 of the specification.
 ///

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::close::CloseReason;
-use crate::event::Message;
+use crate::message::Message;
 use crate::wire::{Class, Kind};
 
 /// What the peer did wrong. Always fatal: the connection has queued CLOSE with [`close_reason`](Self::close_reason).

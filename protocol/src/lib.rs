@@ -91,6 +91,7 @@ mod error;
 mod event;
 mod framer;
 mod heartbeat;
+mod message;
 mod rtt;
 mod table;
 mod time;
@@ -100,7 +101,8 @@ pub use close::{CloseReason, Closed, Disconnect, Origin, Retry};
 pub use config::{Config, Damage, HeartbeatConfig, Limits, Seed, Timeouts, ValidConfig};
 pub use connection::{Connection, Role, Transmit};
 pub use error::{ConfigError, ProtocolError, SendError, SendRefused};
-pub use event::{Established, Event, Gap, Message, Payload};
+pub use event::{Established, Event, Gap};
+pub use message::{Message, Payload};
 pub use table::{ConnectionId, ConnectionRef, ConnectionTable, Slots};
 #[cfg(feature = "std")]
 pub use time::Clock;

@@ -16,9 +16,10 @@ pub use transmit::Transmit;
 use crate::close::{CloseReason, Closed};
 use crate::config::{Seed, ValidConfig};
 use crate::error::{SendError, SendRefused};
-use crate::event::{Event, Message};
+use crate::event::Event;
 use crate::framer::{Fragments, Framer};
 use crate::heartbeat::Heartbeat;
+use crate::message::Message;
 use crate::time::Instant;
 use crate::wire::{Hello, Kind};
 

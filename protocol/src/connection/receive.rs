@@ -8,9 +8,10 @@ use super::Connection;
 use super::state::{Input, Role, State};
 use crate::config::Damage;
 use crate::error::ProtocolError;
-use crate::event::{Established, Event, Gap, Message, Payload};
+use crate::event::{Established, Event, Gap};
 use crate::framer::{Arrival, Body, Fate, Step};
 use crate::heartbeat::Heartbeat;
+use crate::message::{Message, Payload};
 use crate::time::Instant;
 use crate::wire::{CloseFrame, Flags, HEADER_SIZE, Header, Hello, Kind, count};
 

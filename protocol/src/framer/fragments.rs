@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::{Body, RESERVE};
 use crate::error::ProtocolError;
-use crate::event::{Message, Payload};
+use crate::message::{Message, Payload};
 use crate::wire::{Class, Flags, Header};
 
 /// What a DATA frame is to the messages under way.

@@ -16,7 +16,7 @@ use resync::Resync;
 
 use crate::config::Timeouts;
 use crate::error::ProtocolError;
-use crate::event::Payload;
+use crate::message::Payload;
 use crate::time::Instant;
 use crate::wire::{Flags, HEADER_SIZE, Header, TRAILER_SIZE, payload_checksum};
 

@@ -10,7 +10,7 @@ pub use slots::{ConnectionId, Slots};
 
 use crate::connection::Connection;
 use crate::error::{SendError, SendRefused};
-use crate::event::Message;
+use crate::message::Message;
 use crate::time::Instant;
 
 /// The connections of one driver, each with data of the driver's own. One thread owns it.

@@ -1,7 +1,8 @@
 //! CRC32C: a table for the eight bytes of a header, and a well-kept crate for payloads.
 //!
 //! The crate's call costs more than the eight look-ups do, and the instruction that would be a little faster needs
-//! `unsafe`. The crate needs the standard library, so without it the table serves payloads too, some thirty times slower.
+//! `unsafe`. The crate needs the standard library, so without it the table serves payloads too, which is
+//! slower.
 
 /// CRC32C of a payload.
 #[cfg(feature = "std")]
