@@ -44,6 +44,8 @@ mod driver;
 mod endpoint;
 mod error;
 mod farewell;
+mod input;
+mod receiver;
 mod registry;
 mod sender;
 mod socket_options;

@@ -1,0 +1,221 @@
+//! The receiving side of a connection: reads, handles, writes and lets time pass, in this order.
+
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BufMut;
+use pulsewire_protocol::{Class, Closed, ConnectionId, Disconnect, Event, Instant, Message, Payload};
+use tokio::time::Sleep;
+use tokio_util::io::poll_read_buf;
+
+use crate::buffers;
+use crate::clock::Clock;
+use crate::driver::{Driver, Shared, cause};
+use crate::farewell;
+use crate::input::Input;
+use crate::registry::Registry;
+
+pub(crate) struct Receiver {
+    registry: Arc<Registry>,
+    input: Input,
+    /// The time of the latest read: packets that came together came at the same time.
+    now: Instant,
+    timer: Option<Timer>,
+    over: bool,
+}
+
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    armed: Instant,
+}
+
+/// An event, with the place of its payload in the input where it is borrowed: what a loop may hold on to.
+pub(crate) enum Found {
+    Owned(Event<'static>),
+    Message { class: Class, encrypted: bool, place: Range<usize> },
+}
+
+impl Receiver {
+    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+        Self { registry, input: Input::default(), now: Instant::ZERO, timer: None, over: false }
+    }
+
+    /// What was found, with its payload borrowed.
+    pub(crate) fn event(&self, found: Found) -> Event<'_> {
+        match found {
+            Found::Owned(event) => event,
+            Found::Message { class, encrypted, place } => {
+                Event::Message(Message { class, encrypted, payload: Payload::Borrowed(&self.input.buffer[place]) })
+            }
+        }
+    }
+
+    /// Ends the id of a connection that is dropped before it is over. Says whether it was so.
+    pub(crate) fn leave(&self, id: ConnectionId) -> bool {
+        if !self.over {
+            self.registry.remove(id);
+        }
+        !self.over
+    }
+
+    /// The next thing that is found, or that it is over.
+    pub(crate) fn poll(&mut self, shared: &Shared, context: &mut Context<'_>) -> Poll<Option<Found>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let mut driver = shared.lock();
+        driver.clear_receiver();
+        loop {
+            if let Some(found) = self.next_found(shared, &mut driver) {
+                // Answers of the protocol itself (HELLO_ACK, PONG) don't wait for the application to come back.
+                if !driver.more_input {
+                    let _ = driver.flush(&shared.clock, context);
+                }
+                return Poll::Ready(Some(found));
+            }
+            if let Some(closed) = self.poll_closed(shared, &mut driver) {
+                return Poll::Ready(Some(Found::Owned(Event::Closed(closed))));
+            }
+            // Everything that came is handled: write once.
+            let _ = driver.flush(&shared.clock, context);
+            if driver.connection.is_over() {
+                continue;
+            }
+            match self.poll_read(shared, &mut driver, context) {
+                Poll::Ready(Some(event)) => return Poll::Ready(Some(Found::Owned(event))),
+                Poll::Ready(None) => continue,
+                Poll::Pending if driver.end_broken() => continue,
+                Poll::Pending => {}
+            }
+            // What could be read was delivered, so time may pass.
+            if self.poll_timer(&shared.clock, &mut driver, context).is_ready() {
+                continue;
+            }
+            driver.set_receiver(context);
+            return Poll::Pending;
+        }
+    }
+
+    /// Takes the next event out of the bytes at hand.
+    fn next_found(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Found> {
+        let Input { buffer, handled } = &mut self.input;
+        let mut rest = &buffer[*handled..];
+        let result = driver.connection.receive(self.now, &mut rest);
+        *handled = buffer.len() - rest.len();
+        driver.more_input = !rest.is_empty();
+        match result {
+            Ok(Some(Event::Message(Message { class, encrypted, payload: Payload::Borrowed(bytes) }))) => {
+                let start = bytes.as_ptr() as usize - buffer.as_ptr() as usize;
+                Some(Found::Message { class, encrypted, place: start..start + bytes.len() })
+            }
+            Ok(Some(event)) => Some(Found::Owned(owned(event))),
+            Ok(None) => {
+                driver.more_input = false;
+                None
+            }
+            // The connection is over; `Closed` says why.
+            Err(error) => {
+                tracing::debug!(connection = ?shared.id, %error, "the peer broke the protocol");
+                None
+            }
+        }
+    }
+
+    fn poll_closed(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Box<Closed>> {
+        let Some(Event::Closed(closed)) = driver.connection.poll_event() else { return None };
+        // The id dies before the socket is closed (PW-CK-005).
+        self.registry.remove(shared.id);
+        self.over = true;
+        self.timer = None;
+        self.input = Input::default();
+        tracing::debug!(connection = ?shared.id, %closed, "closed");
+        if let Some((stream, batches)) = driver.take_remains(shared.clock.now()) {
+            farewell::spawn(stream, batches, &closed, &self.registry);
+        }
+        Some(closed)
+    }
+
+    /// Reads once: into a large packet's own buffer, or behind the bytes that wait.
+    fn poll_read(
+        &mut self,
+        shared: &Shared,
+        driver: &mut Driver,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Event<'static>>> {
+        let Driver { connection, stream: Some(stream), .. } = driver else { return Poll::Ready(None) };
+        let stream = Pin::new(&mut **stream);
+        let mut event = None;
+        let result = if let Some((mut buffer, need)) = connection.direct_buffer() {
+            let result = poll_read_buf(stream, context, &mut (&mut buffer).limit(need));
+            let count = if let Poll::Ready(Ok(count)) = result { count } else { 0 };
+            if count > 0 {
+                self.now = shared.clock.now();
+            }
+            event = connection.received_direct(self.now, buffer, count).unwrap_or_else(|error| {
+                tracing::debug!(connection = ?shared.id, %error, "the peer broke the protocol");
+                None
+            });
+            result
+        } else {
+            self.input.make_room();
+            let room = buffers::READ - self.input.buffer.len();
+            let result = poll_read_buf(stream, context, &mut (&mut self.input.buffer).limit(room));
+            if result.is_ready() {
+                self.now = shared.clock.now();
+            } else {
+                self.input.shrink();
+            }
+            result
+        };
+        match ready!(result) {
+            Ok(0) => connection.disconnected(Disconnect::EndOfStream),
+            Ok(_) => {}
+            Err(error) => connection.disconnected(cause(&error)),
+        }
+        Poll::Ready(event)
+    }
+
+    /// `Ready`: time was let pass.
+    fn poll_timer(&mut self, clock: &Clock, driver: &mut Driver, context: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = driver.connection.poll_timeout() else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Timer {
+            sleep: Box::pin(tokio::time::sleep_until(clock.tokio(deadline))),
+            armed: deadline,
+        });
+        // Nearly every packet moves the deadline to later. The timer is left alone then, and asks again when it runs out.
+        if deadline < timer.armed {
+            timer.arm(clock, deadline);
+        }
+        while timer.sleep.as_mut().poll(context).is_ready() {
+            let now = clock.now();
+            if deadline <= now {
+                timer.armed = Instant::MAX;
+                driver.connection.handle_timeout(now);
+                return Poll::Ready(());
+            }
+            timer.arm(clock, deadline);
+        }
+        Poll::Pending
+    }
+}
+
+impl Timer {
+    fn arm(&mut self, clock: &Clock, deadline: Instant) {
+        self.armed = deadline;
+        self.sleep.as_mut().reset(clock.tokio(deadline));
+    }
+}
+
+/// Only messages borrow, and those were taken out before.
+fn owned(event: Event<'_>) -> Event<'static> {
+    match event {
+        Event::Message(message) => Event::Message(message.into_owned()),
+        Event::Established(established) => Event::Established(established),
+        Event::Gap(gap) => Event::Gap(gap),
+        Event::Closing(reason) => Event::Closing(reason),
+        Event::Closed(closed) => Event::Closed(closed),
+    }
+}
