@@ -101,8 +101,7 @@ fn chosen_subjects(arguments: &Arguments) -> Result<Vec<Arc<dyn Subject>>, Strin
         let idle = Duration::from_millis(arguments.idle);
         let interval = Duration::from_millis(arguments.interval);
         let probes = arguments.probes;
-        let profile =
-            Profile { idle, interval, probes, extension_max: idle + interval * probes, ..Profile::default() };
+        let profile = Profile { idle, interval, probes, extension_max: idle + interval * probes, ..Profile::default() };
         let remote = Remote::new(resolve(server)?, profile).map_err(|error| error.to_string())?;
         return Ok(vec![Arc::new(remote)]);
     }
