@@ -81,24 +81,25 @@ fn never_repeats(context: &mut Context<'_>) -> Outcome {
         let id = context.youngest(&peer)?;
         require(cookies.insert(id.cookie), format!("the cookie {} was used twice", id.cookie))?;
         peer.close()?;
-        context.await_gone(&peer, id)?;
+        context.await_gone(peer.runner, id)?;
     }
     Ok(())
 }
 
 /// Ends `peer`, and connects until another connection lives in its slot.
 fn reuse_slot(context: &mut Context<'_>, peer: Peer, old: Id) -> Result<(Peer, Id), Failure> {
+    let runner = peer.runner;
     drop(peer);
+    context.await_gone(runner, old)?;
     for _ in 0..RECONNECTS_MAX {
         let mut next = context.establish()?;
-        context.await_gone(&next, old)?;
         let id = context.youngest(&next)?;
         if id.slot == old.slot && id.domain == old.domain {
             require(id.cookie != old.cookie, format!("the cookie {} was used twice", id.cookie))?;
             return Ok((next, id));
         }
         next.close()?;
-        context.await_gone(&next, id)?;
+        context.await_gone(next.runner, id)?;
     }
     Err(Failure::NotApplicable(format!("the slot was not used again in {RECONNECTS_MAX} connections")))
 }
@@ -128,7 +129,7 @@ fn stale_close(context: &mut Context<'_>) -> Outcome {
     let refused = matches!(reply, Reply::Refused { reason: Refusal::Stale, .. });
     require(refused, format!("closing a connection that ended gave {}", describe(&reply)))?;
     next.alive()?;
-    let lives = context.connections(&next)?.contains(&id);
+    let lives = context.connections(next.runner)?.contains(&id);
     require(lives, "the connection that lives in the slot now is no longer listed")
 }
 
@@ -156,7 +157,7 @@ fn payload_comes_back(context: &mut Context<'_>) -> Outcome {
     let id = context.youngest(&peer)?;
     peer.close()?;
     let mut next = context.establish()?;
-    context.await_gone(&next, id)?;
+    context.await_gone(next.runner, id)?;
     for size in [0, 1, 60_000] {
         let payload = context.random.bytes(size);
         let due = Reply::Refused { reason: Refusal::Stale, payload: payload.clone() };
@@ -194,6 +195,6 @@ fn invalid_once_closed(context: &mut Context<'_>) -> Outcome {
     };
     require(refused, format!("a send to a closed connection gave {}", describe(&reply)))?;
     let mut next = context.establish()?;
-    context.await_gone(&next, id)?;
+    context.await_gone(next.runner, id)?;
     next.alive()
 }

@@ -212,7 +212,8 @@ impl Connection {
                 Err(fault) => self.fail(fault, now),
             }
             let finished = match self.phase {
-                Phase::Failing { .. } => !self.behaviour.has(Bug::ActsAfterFault),
+                Phase::Failing { .. } if self.behaviour.has(Bug::ActsAfterFault) => !self.framer.pass_over(now),
+                Phase::Failing { .. } => true,
                 Phase::Lingering { .. } | Phase::Gone => true,
                 Phase::Greeting { .. } | Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. } => false,
             };
