@@ -32,8 +32,17 @@ impl<'s> Context<'s> {
     pub(crate) fn new(subject: &'s dyn Subject, case: &Case, role: Role, transcript: Transcript) -> Self {
         let profile = subject.fixed_profile().unwrap_or_else(|| case.wanted_profile());
         // The same keys in every run of a case, so that its transcripts can be compared.
-        let seed = case.id.bytes().fold(u64::from(role == Role::Client), |sum, byte| sum * 31 % (1 << 50) + u64::from(byte));
-        Self { subject, role, profile, random: Random::from_seed(seed), transcript, running: Vec::new(), listener: None }
+        let seed =
+            case.id.bytes().fold(u64::from(role == Role::Client), |sum, byte| sum * 31 % (1 << 50) + u64::from(byte));
+        Self {
+            subject,
+            role,
+            profile,
+            random: Random::from_seed(seed),
+            transcript,
+            running: Vec::new(),
+            listener: None,
+        }
     }
 
     /// A connection on which nothing was sent yet.
@@ -57,6 +66,13 @@ impl<'s> Context<'s> {
         change(&mut peer);
         peer.handshake()?;
         peer.alive()?;
+        Ok(peer)
+    }
+
+    /// As [`establish`](Self::establish), with a peer that leaves the answers to PINGs to the case.
+    pub(crate) fn establish_mute(&mut self) -> Result<Peer, Failure> {
+        let mut peer = self.establish()?;
+        peer.answers_pings = false;
         Ok(peer)
     }
 

@@ -12,62 +12,55 @@ use crate::subject::{Command, Id, Refusal, Reply};
 use crate::verdict::{Failure, Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "PW-CK-001/never-repeats",
-        title: "gives every one of 300 connections another cookie",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: never_repeats,
-    },
-    Case {
-        id: "PW-CK-002/stale-send",
-        title: "refuses a send to a connection that ended, although its slot is in use again",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: stale_send,
-    },
-    Case {
-        id: "PW-CK-002/stale-close",
-        title: "refuses to close a connection that ended, and leaves the new one in its slot alone",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: stale_close,
-    },
-    Case {
-        id: "PW-CK-002/forged-id",
-        title: "refuses a send whose cookie, slot or table is not that of the connection",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: forged_id,
-    },
-    Case {
-        id: "PW-CK-003/payload-comes-back",
-        title: "gives the payload of a refused send back untouched",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: payload_comes_back,
-    },
-    Case {
-        id: "PW-CK-004/queue-dies-with-connection",
-        title: "never writes what was queued for a connection that ended to the next one in its slot",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: queue_dies_with_connection,
-    },
-    Case {
-        id: "PW-CK-005/invalid-once-closed",
-        title: "knows the id no longer when the transport connection is closed",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: invalid_once_closed,
-    },
+    case!(
+        "PW-CK-001/never-repeats",
+        "gives every one of 300 connections another cookie",
+        SERVER,
+        Profile::calm,
+        never_repeats
+    ),
+    case!(
+        "PW-CK-002/stale-send",
+        "refuses a send to a connection that ended, although its slot is in use again",
+        SERVER,
+        Profile::calm,
+        stale_send
+    ),
+    case!(
+        "PW-CK-002/stale-close",
+        "refuses to close a connection that ended, and leaves the new one in its slot alone",
+        SERVER,
+        Profile::calm,
+        stale_close
+    ),
+    case!(
+        "PW-CK-002/forged-id",
+        "refuses a send whose cookie, slot or table is not that of the connection",
+        SERVER,
+        Profile::calm,
+        forged_id
+    ),
+    case!(
+        "PW-CK-003/payload-comes-back",
+        "gives the payload of a refused send back untouched",
+        SERVER,
+        Profile::calm,
+        payload_comes_back
+    ),
+    case!(
+        "PW-CK-004/queue-dies-with-connection",
+        "never writes what was queued for a connection that ended to the next one in its slot",
+        SERVER,
+        Profile::calm,
+        queue_dies_with_connection
+    ),
+    case!(
+        "PW-CK-005/invalid-once-closed",
+        "knows the id no longer when the transport connection is closed",
+        SERVER,
+        Profile::calm,
+        invalid_once_closed
+    ),
 ];
 
 /// Reconnects after which a slot must have been used again, for the cases that need that.

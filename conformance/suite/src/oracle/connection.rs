@@ -352,13 +352,7 @@ impl Connection {
 }
 
 /// Which kinds may come in which phase.
-fn judge_in_phase(
-    phase: &Phase,
-    role: Role,
-    peer_closed: bool,
-    behaviour: &Behaviour,
-    kind: u8,
-) -> Result<(), Fault> {
+fn judge_in_phase(phase: &Phase, role: Role, peer_closed: bool, behaviour: &Behaviour, kind: u8) -> Result<(), Fault> {
     let fits = match (phase, kind) {
         (Phase::Greeting { .. }, _) => match role {
             Role::Server => kind == kind::HELLO,

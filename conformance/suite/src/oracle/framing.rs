@@ -109,7 +109,8 @@ impl Framer {
 
     /// Goes behind the packet at the front, if it is whole: only a bug goes on after a fault.
     pub(super) fn pass_over(&mut self, now: Instant) -> bool {
-        let size = Header::decode(&self.buffer).packet_size();
+        let size =
+            if self.buffer.len() < Header::SIZE { usize::MAX } else { Header::decode(&self.buffer).packet_size() };
         let whole = size <= self.buffer.len();
         if whole {
             self.consume(size, now);

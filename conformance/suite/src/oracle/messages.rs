@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::fault::Fault;
 use super::{Behaviour, Bug};
-use crate::codec::{Header, Packet};
 use crate::codec::registry::{flag, reason};
+use crate::codec::{Header, Packet};
 use crate::peer::Message;
 
 /// The receiving side of the message layer.

@@ -154,9 +154,7 @@ impl Table {
             },
             Command::Close { connection, reason } => match self.find(&mut contents, connection) {
                 Err(refusal) => Reply::Refused { reason: refusal, payload: Vec::new() },
-                Ok(entry) if entry.closing.is_some() => {
-                    Reply::Refused { reason: Refusal::Closed, payload: Vec::new() }
-                }
+                Ok(entry) if entry.closing.is_some() => Reply::Refused { reason: Refusal::Closed, payload: Vec::new() },
                 Ok(entry) => {
                     entry.closing = Some(reason);
                     Reply::Closing

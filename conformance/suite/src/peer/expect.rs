@@ -30,11 +30,7 @@ impl Message {
         }
         let last = pieces.len() - 1;
         let flags = |index| (if index == 0 { flag::FIRST } else { 0 }) | (if index == last { 0 } else { flag::MORE });
-        pieces
-            .iter()
-            .enumerate()
-            .map(|(index, piece)| Packet::data(mark | flags(index), self.class, *piece))
-            .collect()
+        pieces.iter().enumerate().map(|(index, piece)| Packet::data(mark | flags(index), self.class, *piece)).collect()
     }
 }
 
@@ -113,9 +109,7 @@ impl Peer {
     pub(crate) fn expect_kind(&mut self, kind: u8) -> Result<Packet, Failure> {
         match self.receive()? {
             Arrival::Packet(packet) if packet.kind == kind => Ok(packet),
-            Arrival::Packet(packet) => {
-                violation(format!("{} came instead of {}", describe(&packet), kind::name(kind)))
-            }
+            Arrival::Packet(packet) => violation(format!("{} came instead of {}", describe(&packet), kind::name(kind))),
             Arrival::End => violation(format!("the stream ended without {}", kind::name(kind))),
             Arrival::Reset => violation(format!("the connection was reset without {}", kind::name(kind))),
         }

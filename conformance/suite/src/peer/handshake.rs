@@ -38,7 +38,8 @@ impl Peer {
             Role::Server => {
                 self.read_hello(kind::HELLO_ACK)?;
                 let Hello { lowest_version, highest_version, .. } = *self.announced();
-                let sentence = format!("PW-HS-003: HELLO_ACK holds the versions {lowest_version} and {highest_version}");
+                let sentence =
+                    format!("PW-HS-003: HELLO_ACK holds the versions {lowest_version} and {highest_version}");
                 require(lowest_version == 1 && highest_version == 1, sentence)
             }
             Role::Client => Ok(()),
