@@ -40,7 +40,6 @@ const SERVER: &[Role] = &[Role::Server];
 const CLIENT: &[Role] = &[Role::Client];
 
 /// Every case, in the order of the specification.
-#[must_use]
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     let areas = [
         header::CASES,

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BOTH, CLOCK_TOLERANCE, LATENESS_TOLERANCE};
+use super::{BOTH, LATENESS_TOLERANCE};
 use crate::case::{Case, Need};
+use crate::codec::Packet;
 use crate::codec::registry::{flag, kind, reason};
-use crate::codec::{Item, Packet};
 use crate::context::Context;
-use crate::peer::{Arrival, Message, PATIENCE, Peer};
+use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
-use crate::verdict::{Failure, Outcome, require, violation};
+use crate::verdict::{Failure, Outcome, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(

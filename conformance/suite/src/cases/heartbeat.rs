@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::{BOTH, CLOCK_TOLERANCE, LATENESS_TOLERANCE};
-use crate::case::{Case, Need};
-use crate::codec::registry::{flag, kind, reason};
+use crate::case::Case;
+use crate::codec::registry::{kind, reason};
 use crate::codec::{Item, Packet};
 use crate::context::Context;
-use crate::peer::{Arrival, Message, PATIENCE, Peer};
+use crate::peer::{Arrival, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::verdict::{Failure, Outcome, require, violation};
 

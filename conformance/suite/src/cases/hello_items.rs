@@ -1,15 +1,13 @@
 //! Section 7: the items of HELLO and HELLO_ACK.
 
-use std::time::{Duration, Instant};
-
-use super::{BOTH, CLIENT, CLOCK_TOLERANCE, SERVER};
-use crate::case::{Case, Need, Role};
-use crate::codec::registry::{item, kind, reason};
-use crate::codec::{Item, Packet, encode_items};
+use super::{BOTH, SERVER};
+use crate::case::Case;
+use crate::codec::registry::{item, reason};
+use crate::codec::{Item, encode_items};
 use crate::context::Context;
-use crate::peer::{Arrival, Message, PATIENCE, Peer};
+use crate::peer::Peer;
 use crate::profile::Profile;
-use crate::verdict::{Outcome, require, violation};
+use crate::verdict::{Outcome, require};
 
 pub(super) const CASES: &[Case] = &[
     case!(

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BOTH, CLOCK_TOLERANCE, LATENESS_TOLERANCE};
-use crate::case::{Case, Need};
-use crate::codec::registry::{flag, kind, reason};
-use crate::codec::{Item, Packet};
+use super::BOTH;
+use crate::case::Case;
+use crate::codec::Packet;
+use crate::codec::registry::{kind, reason};
 use crate::context::Context;
-use crate::peer::{Arrival, Message, PATIENCE, Peer};
+use crate::peer::{Arrival, PATIENCE};
 use crate::profile::Profile;
 use crate::verdict::{Failure, Outcome, require, violation};
 
