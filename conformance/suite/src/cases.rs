@@ -1,12 +1,25 @@
 //! Every case, by area of the specification.
 
+/// A case, and what it needs of the subject apart from its numbers.
+macro_rules! case {
+    ($id:literal, $title:literal, $roles:expr, $profile:expr, $run:expr) => {
+        case!($id, $title, $roles, $profile, $run, [])
+    };
+    ($id:literal, $title:literal, $roles:expr, $profile:expr, $run:expr, $needs:expr) => {
+        Case { id: $id, title: $title, roles: $roles, profile: $profile, needs: &$needs, run: $run }
+    };
+}
+
 mod close;
 mod cookie;
 mod data;
+mod evidence;
 mod framing;
 mod handshake;
 mod header;
 mod heartbeat;
+mod hello_items;
+mod pings;
 mod resync;
 mod sync_key;
 
@@ -27,7 +40,6 @@ const SERVER: &[Role] = &[Role::Server];
 const CLIENT: &[Role] = &[Role::Client];
 
 /// Every case, in the order of the specification.
-#[must_use]
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     let areas = [
         header::CASES,
@@ -36,7 +48,10 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         resync::CASES,
         data::CASES,
         handshake::CASES,
+        hello_items::CASES,
+        evidence::CASES,
         heartbeat::CASES,
+        pings::CASES,
         close::CASES,
         cookie::CASES,
     ];

@@ -69,6 +69,13 @@ impl<'s> Context<'s> {
         Ok(peer)
     }
 
+    /// As [`establish`](Self::establish), with a peer that leaves the answers to PINGs to the case.
+    pub(crate) fn establish_mute(&mut self) -> Result<Peer, Failure> {
+        let mut peer = self.establish()?;
+        peer.answers_pings = false;
+        Ok(peer)
+    }
+
     /// Not applicable if the subject's numbers make the case wait this long.
     pub(crate) fn takes(&self, duration: Duration) -> Outcome {
         if duration <= LONGEST_WAIT {
@@ -80,20 +87,20 @@ impl<'s> Context<'s> {
 
     /// Gives the implementation at the other end of `peer` a command.
     pub(crate) fn control(&mut self, peer: &Peer, command: Command) -> Result<Reply, Failure> {
-        let reply = self.ask(peer, command)?;
+        let reply = self.ask(peer.runner, command)?;
         self.transcript.note(describe(&reply));
         Ok(reply)
     }
 
     /// As [`control`](Self::control), but leaves no trace in the transcript, so that it may be repeated.
-    fn ask(&mut self, peer: &Peer, command: Command) -> Result<Reply, Failure> {
-        let reply = self.running[peer.runner].control(command);
+    fn ask(&mut self, runner: usize, command: Command) -> Result<Reply, Failure> {
+        let reply = self.running[runner].control(command);
         reply.map_err(|_| Failure::NotApplicable("the subject takes no such command".into()))
     }
 
-    /// The ids that live at the other end of `peer`, oldest first.
-    pub(crate) fn connections(&mut self, peer: &Peer) -> Result<Vec<Id>, Failure> {
-        match self.ask(peer, Command::Connections)? {
+    /// The ids that live at a server or client of the subject, oldest first.
+    pub(crate) fn connections(&mut self, runner: usize) -> Result<Vec<Id>, Failure> {
+        match self.ask(runner, Command::Connections)? {
             Reply::Connections(ids) => Ok(ids),
             reply => Err(Failure::Harness(format!("the adapter replied {} to Connections", describe(&reply)))),
         }
@@ -101,7 +108,7 @@ impl<'s> Context<'s> {
 
     /// The id of the youngest connection at the other end of `peer`.
     pub(crate) fn youngest(&mut self, peer: &Peer) -> Result<Id, Failure> {
-        match self.connections(peer)?.last() {
+        match self.connections(peer.runner)?.last() {
             Some(id) => {
                 self.transcript.note(format!("youngest connection: slot {} cookie {}", id.slot, id.cookie));
                 Ok(*id)
@@ -118,13 +125,13 @@ impl<'s> Context<'s> {
 
     /// Queues a message and leaves no trace in the transcript; a connection that just ended is no failure.
     pub(crate) fn send_quietly(&mut self, peer: &Peer, to: Id, payload: &[u8]) -> Outcome {
-        self.ask(peer, Command::Send { to, class: 0, payload: payload.to_vec() }).map(|_| ())
+        self.ask(peer.runner, Command::Send { to, class: 0, payload: payload.to_vec() }).map(|_| ())
     }
 
     /// Queues `message` again and again, until the subject's queue is full or `most` bytes are queued; tells how many.
     pub(crate) fn fill_queue(&mut self, peer: &Peer, to: Id, message: &[u8], most: usize) -> Result<usize, Failure> {
         for count in 0..most / message.len() {
-            match self.ask(peer, Command::Send { to, class: 0, payload: message.to_vec() })? {
+            match self.ask(peer.runner, Command::Send { to, class: 0, payload: message.to_vec() })? {
                 Reply::Sent => {}
                 Reply::Refused { reason: Refusal::Full, .. } => return Ok(count),
                 reply => return violation(format!("a send to a live connection gave {}", describe(&reply))),
@@ -140,16 +147,16 @@ impl<'s> Context<'s> {
     }
 
     /// Waits until the subject no longer lists the connection.
-    pub(crate) fn await_gone(&mut self, peer: &Peer, id: Id) -> Outcome {
+    pub(crate) fn await_gone(&mut self, runner: usize, id: Id) -> Outcome {
         self.poll(&format!("the connection is still listed after {} s", PATIENCE.as_secs()), PATIENCE, |context| {
-            Ok((!context.connections(peer)?.contains(&id)).then_some(()))
+            Ok((!context.connections(runner)?.contains(&id)).then_some(()))
         })
     }
 
     /// Waits until the subject reports how the connection ended.
     pub(crate) fn await_ending(&mut self, peer: &Peer, id: Id, within: Duration) -> Result<Ending, Failure> {
         let ending = self.poll("the end of the connection was not reported", within, |context| {
-            match context.ask(peer, Command::Endings)? {
+            match context.ask(peer.runner, Command::Endings)? {
                 Reply::Endings(endings) => Ok(endings.into_iter().find(|ending| ending.connection == id)),
                 reply => Err(Failure::Harness(format!("the adapter replied {} to Endings", describe(&reply)))),
             }

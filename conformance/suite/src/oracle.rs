@@ -28,23 +28,36 @@ use crate::subject::{Running, Subject, SubjectError};
 pub struct Oracle {
     name: String,
     bug: Option<Bug>,
+    /// Seeds for its servers and clients; without it they are unpredictable, as PW-KEY-004 has it.
+    seeds: Option<Mutex<Random>>,
 }
 
 impl Oracle {
     /// An oracle that follows the specification.
     #[must_use]
     pub fn clean() -> Self {
-        Self { name: "oracle:none".into(), bug: None }
+        Self { name: "oracle:none".into(), bug: None, seeds: None }
     }
 
     /// An oracle with one bug.
     #[must_use]
     pub fn with_bug(bug: Bug) -> Self {
-        Self { name: format!("oracle:{}", bug.name()), bug: Some(bug) }
+        Self { name: format!("oracle:{}", bug.name()), bug: Some(bug), seeds: None }
+    }
+
+    /// The same oracle with the same sync keys in every run, so that transcripts can be compared.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seeds: Some(Mutex::new(Random::from_seed(seed))), ..self }
     }
 
     fn behaviour(&self, profile: &Profile) -> Arc<Behaviour> {
-        Arc::new(Behaviour { profile: profile.clone(), bug: self.bug, random: Mutex::new(Random::from_entropy()) })
+        let random = || match &self.seeds {
+            Some(seeds) => Random::from_seed(seeds.lock().unwrap_or_else(PoisonError::into_inner).next_u64()),
+            None => Random::from_entropy(),
+        };
+        let (keys, jitter) = (Mutex::new(random()), Mutex::new(random()));
+        Arc::new(Behaviour { profile: profile.clone(), bug: self.bug, keys, jitter })
     }
 }
 
@@ -62,11 +75,13 @@ impl Subject for Oracle {
     }
 }
 
-/// The numbers, the bug and the random source of one server or client.
+/// The numbers, the bug and the random sources of one server or client.
 struct Behaviour {
     profile: Profile,
     bug: Option<Bug>,
-    random: Mutex<Random>,
+    /// Apart from the jitter, which is drawn in an order that depends on time.
+    keys: Mutex<Random>,
+    jitter: Mutex<Random>,
 }
 
 impl Behaviour {
@@ -79,11 +94,11 @@ impl Behaviour {
         if self.has(Bug::FixedSyncKey) {
             return 0x5EED_5EED;
         }
-        self.random.lock().unwrap_or_else(PoisonError::into_inner).sync_key()
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).sync_key()
     }
 
     /// A fraction from 0 to 1.
     fn fraction(&self) -> f64 {
-        self.random.lock().unwrap_or_else(PoisonError::into_inner).fraction()
+        self.jitter.lock().unwrap_or_else(PoisonError::into_inner).fraction()
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub struct Observation {
     /// The time since the case began.
     pub at: Duration,
-    /// A packet, the end of a stream, or the reply to a command, without what is random in it.
+    /// A packet, the end of a stream, or the reply to a command.
     pub what: String,
 }
 

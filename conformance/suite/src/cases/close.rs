@@ -12,46 +12,108 @@ use crate::profile::Profile;
 use crate::subject::Origin;
 use crate::verdict::{Failure, Outcome, require, violation};
 
-/// A case whose subject runs with the calm profile.
-macro_rules! calm {
-    ($id:literal, $title:literal, $run:expr) => {
-        Case { id: $id, title: $title, roles: BOTH, profile: Profile::calm, needs: &[], run: $run }
-    };
-}
-
 pub(super) const CASES: &[Case] = &[
-    calm!("PW-CLS-001/answers-close", "answers CLOSE with CLOSE_ACK and ends the stream", answers_close),
-    calm!("PW-CLS-001/accepted-messages-first", "sends what it had accepted before CLOSE_ACK", accepted_messages_first),
-    calm!(
+    case!(
+        "PW-CLS-001/answers-close",
+        "answers CLOSE with CLOSE_ACK and ends the stream",
+        BOTH,
+        Profile::calm,
+        answers_close
+    ),
+    case!(
+        "PW-CLS-001/accepted-messages-first",
+        "sends what it had accepted before CLOSE_ACK",
+        BOTH,
+        Profile::calm,
+        accepted_messages_first
+    ),
+    case!(
         "PW-CLS-002/no-message-after-close",
         "sends no message after its CLOSE, but answers PING",
+        BOTH,
+        Profile::calm,
         silent_after_close
     ),
-    calm!("PW-CLS-003/close-behind-messages", "sends CLOSE behind every accepted message", close_behind_messages),
-    calm!("PW-CLS-004/received-count", "counts messages received whole, not frames", received_count),
-    calm!("PW-CLS-004/count-in-own-close", "names the count in its own CLOSE too", count_in_own_close),
-    calm!("PW-CLS-005/receives-after-close", "goes on receiving messages after its CLOSE", receives_after_close),
-    calm!("PW-CLS-006/crossing-close", "answers a CLOSE that crosses its own", crossing_close),
-    Case {
-        id: "PW-CLS-007/no-close-ack",
-        title: "closes the connection when CLOSE_ACK does not come until close_timeout",
-        roles: BOTH,
-        profile: hasty,
-        needs: &[],
-        run: no_close_ack,
-    },
-    calm!("PW-CLS-008/unknown-reason", "accepts reasons and items of CLOSE that it does not know", unknown_reason),
-    calm!("PW-CLS-009/no-wait-after-fault", "waits for no CLOSE_ACK after a CLOSE for a fault", no_wait_after_fault),
-    calm!("PW-CLS-009/fault-of-subject", "ends the connection when the peer's CLOSE names a fault", fault_of_subject),
-    calm!("PW-CLS-010/stray-close-ack", "closes with UNEXPECTED_PACKET on a stray CLOSE_ACK", stray_close_ack),
-    calm!(
+    case!(
+        "PW-CLS-003/close-behind-messages",
+        "sends CLOSE behind every accepted message",
+        BOTH,
+        Profile::calm,
+        close_behind_messages
+    ),
+    case!(
+        "PW-CLS-004/received-count",
+        "counts messages received whole, not frames",
+        BOTH,
+        Profile::calm,
+        received_count
+    ),
+    case!(
+        "PW-CLS-004/count-in-own-close",
+        "names the count in its own CLOSE too",
+        BOTH,
+        Profile::calm,
+        count_in_own_close
+    ),
+    case!(
+        "PW-CLS-005/receives-after-close",
+        "goes on receiving messages after its CLOSE",
+        BOTH,
+        Profile::calm,
+        receives_after_close
+    ),
+    case!("PW-CLS-006/crossing-close", "answers a CLOSE that crosses its own", BOTH, Profile::calm, crossing_close),
+    case!(
+        "PW-CLS-007/no-close-ack",
+        "closes the connection when CLOSE_ACK does not come until close_timeout",
+        BOTH,
+        hasty,
+        no_close_ack
+    ),
+    case!(
+        "PW-CLS-008/unknown-reason",
+        "accepts reasons and items of CLOSE that it does not know",
+        BOTH,
+        Profile::calm,
+        unknown_reason
+    ),
+    case!(
+        "PW-CLS-009/no-wait-after-fault",
+        "waits for no CLOSE_ACK after a CLOSE for a fault",
+        BOTH,
+        Profile::calm,
+        no_wait_after_fault
+    ),
+    case!(
+        "PW-CLS-009/fault-of-subject",
+        "ends the connection when the peer's CLOSE names a fault",
+        BOTH,
+        Profile::calm,
+        fault_of_subject
+    ),
+    case!(
+        "PW-CLS-010/stray-close-ack",
+        "closes with UNEXPECTED_PACKET on a stray CLOSE_ACK",
+        BOTH,
+        Profile::calm,
+        stray_close_ack
+    ),
+    case!(
         "PW-CLS-011/end-without-close",
         "reports the end of the stream as another thing than CLOSE",
+        BOTH,
+        Profile::calm,
         end_without_close
     ),
-    calm!("PW-CLS-012/reads-on", "reads on after it has ended its direction", reads_on),
-    calm!("PW-CLS-013/message-behind-close", "takes no message behind a CLOSE", message_behind_close),
-    calm!("PW-CLS-014/malformed-item", "passes over a malformed item of CLOSE", malformed_item),
+    case!("PW-CLS-012/reads-on", "reads on after it has ended its direction", BOTH, Profile::calm, reads_on),
+    case!(
+        "PW-CLS-013/message-behind-close",
+        "takes no message behind a CLOSE",
+        BOTH,
+        Profile::calm,
+        message_behind_close
+    ),
+    case!("PW-CLS-014/malformed-item", "passes over a malformed item of CLOSE", BOTH, Profile::calm, malformed_item),
 ];
 
 /// CLOSE_ACK has 400 ms to come.

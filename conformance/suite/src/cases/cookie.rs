@@ -12,62 +12,55 @@ use crate::subject::{Command, Id, Refusal, Reply};
 use crate::verdict::{Failure, Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "PW-CK-001/never-repeats",
-        title: "gives every one of 300 connections another cookie",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: never_repeats,
-    },
-    Case {
-        id: "PW-CK-002/stale-send",
-        title: "refuses a send to a connection that ended, although its slot is in use again",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: stale_send,
-    },
-    Case {
-        id: "PW-CK-002/stale-close",
-        title: "refuses to close a connection that ended, and leaves the new one in its slot alone",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: stale_close,
-    },
-    Case {
-        id: "PW-CK-002/forged-id",
-        title: "refuses a send whose cookie, slot or table is not that of the connection",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: forged_id,
-    },
-    Case {
-        id: "PW-CK-003/payload-comes-back",
-        title: "gives the payload of a refused send back untouched",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: payload_comes_back,
-    },
-    Case {
-        id: "PW-CK-004/queue-dies-with-connection",
-        title: "never writes what was queued for a connection that ended to the next one in its slot",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: queue_dies_with_connection,
-    },
-    Case {
-        id: "PW-CK-005/invalid-once-closed",
-        title: "knows the id no longer when the transport connection is closed",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: invalid_once_closed,
-    },
+    case!(
+        "PW-CK-001/never-repeats",
+        "gives every one of 300 connections another cookie",
+        SERVER,
+        Profile::calm,
+        never_repeats
+    ),
+    case!(
+        "PW-CK-002/stale-send",
+        "refuses a send to a connection that ended, although its slot is in use again",
+        SERVER,
+        Profile::calm,
+        stale_send
+    ),
+    case!(
+        "PW-CK-002/stale-close",
+        "refuses to close a connection that ended, and leaves the new one in its slot alone",
+        SERVER,
+        Profile::calm,
+        stale_close
+    ),
+    case!(
+        "PW-CK-002/forged-id",
+        "refuses a send whose cookie, slot or table is not that of the connection",
+        SERVER,
+        Profile::calm,
+        forged_id
+    ),
+    case!(
+        "PW-CK-003/payload-comes-back",
+        "gives the payload of a refused send back untouched",
+        SERVER,
+        Profile::calm,
+        payload_comes_back
+    ),
+    case!(
+        "PW-CK-004/queue-dies-with-connection",
+        "never writes what was queued for a connection that ended to the next one in its slot",
+        SERVER,
+        Profile::calm,
+        queue_dies_with_connection
+    ),
+    case!(
+        "PW-CK-005/invalid-once-closed",
+        "knows the id no longer when the transport connection is closed",
+        SERVER,
+        Profile::calm,
+        invalid_once_closed
+    ),
 ];
 
 /// Reconnects after which a slot must have been used again, for the cases that need that.
@@ -81,24 +74,25 @@ fn never_repeats(context: &mut Context<'_>) -> Outcome {
         let id = context.youngest(&peer)?;
         require(cookies.insert(id.cookie), format!("the cookie {} was used twice", id.cookie))?;
         peer.close()?;
-        context.await_gone(&peer, id)?;
+        context.await_gone(peer.runner, id)?;
     }
     Ok(())
 }
 
 /// Ends `peer`, and connects until another connection lives in its slot.
 fn reuse_slot(context: &mut Context<'_>, peer: Peer, old: Id) -> Result<(Peer, Id), Failure> {
+    let runner = peer.runner;
     drop(peer);
+    context.await_gone(runner, old)?;
     for _ in 0..RECONNECTS_MAX {
         let mut next = context.establish()?;
-        context.await_gone(&next, old)?;
         let id = context.youngest(&next)?;
         if id.slot == old.slot && id.domain == old.domain {
             require(id.cookie != old.cookie, format!("the cookie {} was used twice", id.cookie))?;
             return Ok((next, id));
         }
         next.close()?;
-        context.await_gone(&next, id)?;
+        context.await_gone(next.runner, id)?;
     }
     Err(Failure::NotApplicable(format!("the slot was not used again in {RECONNECTS_MAX} connections")))
 }
@@ -128,7 +122,7 @@ fn stale_close(context: &mut Context<'_>) -> Outcome {
     let refused = matches!(reply, Reply::Refused { reason: Refusal::Stale, .. });
     require(refused, format!("closing a connection that ended gave {}", describe(&reply)))?;
     next.alive()?;
-    let lives = context.connections(&next)?.contains(&id);
+    let lives = context.connections(next.runner)?.contains(&id);
     require(lives, "the connection that lives in the slot now is no longer listed")
 }
 
@@ -156,7 +150,7 @@ fn payload_comes_back(context: &mut Context<'_>) -> Outcome {
     let id = context.youngest(&peer)?;
     peer.close()?;
     let mut next = context.establish()?;
-    context.await_gone(&next, id)?;
+    context.await_gone(next.runner, id)?;
     for size in [0, 1, 60_000] {
         let payload = context.random.bytes(size);
         let due = Reply::Refused { reason: Refusal::Stale, payload: payload.clone() };
@@ -194,6 +188,6 @@ fn invalid_once_closed(context: &mut Context<'_>) -> Outcome {
     };
     require(refused, format!("a send to a closed connection gave {}", describe(&reply)))?;
     let mut next = context.establish()?;
-    context.await_gone(&next, id)?;
+    context.await_gone(next.runner, id)?;
     next.alive()
 }

@@ -11,142 +11,114 @@ use crate::subject::{Command, Refusal, Reply};
 use crate::verdict::{Failure, Outcome, require};
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "PW-DAT-001/empty-message",
-        title: "delivers an empty message",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: empty_message,
-    },
-    Case {
-        id: "PW-DAT-002/fragments",
-        title: "delivers a message in several frames once and whole",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: fragments,
-    },
-    Case {
-        id: "PW-DAT-003/class-changes",
-        title: "closes with BAD_FRAGMENT when the class changes within a message",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: class_changes,
-    },
-    Case {
-        id: "PW-DAT-003/mark-changes",
-        title: "closes with BAD_FRAGMENT when ENCRYPTED changes within a message",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: mark_changes,
-    },
-    Case {
-        id: "PW-DAT-004/empty-frame-with-more",
-        title: "closes with BAD_FRAGMENT on an empty frame with MORE, and takes an empty last frame",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: empty_frame_with_more,
-    },
-    Case {
-        id: "PW-DAT-005/second-open-message",
-        title: "closes with BAD_FRAGMENT when a second message begins, of the same class or another",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: second_open_message,
-    },
-    Case {
-        id: "PW-DAT-006/other-class-between-frames",
-        title: "delivers whole messages of other classes at once between the frames of a message",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: other_class_between_frames,
-    },
-    Case {
-        id: "PW-DAT-006/same-class-between-frames",
-        title: "closes with BAD_FRAGMENT on a whole message of the class of the open one",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: same_class_between_frames,
-    },
-    Case {
-        id: "PW-DAT-007/continuation-without-beginning",
-        title: "closes with BAD_FRAGMENT on a continuation while no message is open",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: continuation_without_beginning,
-    },
-    Case {
-        id: "PW-DAT-008/message-too-large",
-        title: "closes with MESSAGE_TOO_LARGE and LIMIT at the header that takes a message above its limit",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: message_too_large,
-    },
-    Case {
-        id: "PW-DAT-009/keeps-frame-limit",
-        title: "sends no frame above the limit of the peer",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: keeps_frame_limit,
-    },
-    Case {
-        id: "PW-DAT-009/keeps-message-limit",
-        title: "sends no message above the limit of the peer",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: keeps_message_limit,
-    },
-    Case {
-        id: "PW-DAT-009/refuses-too-large",
-        title: "refuses to queue a message above the limit of the peer, and gives it back",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: refuses_too_large,
-    },
-    Case {
-        id: "PW-DAT-010/control-between-frames",
-        title: "answers PING between the frames of an open message",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: control_between_frames,
-    },
-    Case {
-        id: "PW-DAT-011/order-of-messages",
-        title: "keeps the order of the messages of a class",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: order_of_messages,
-    },
-    Case {
-        id: "PW-DAT-012/encrypted-mark",
-        title: "hands ENCRYPTED on with the message",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: encrypted_mark,
-    },
-    Case {
-        id: "PW-DAT-012/encrypted-is-opaque",
-        title: "treats the payload of an encrypted message as any other, also without RESYNC",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::NoResync],
-        run: encrypted_mark,
-    },
+    case!("PW-DAT-001/empty-message", "delivers an empty message", BOTH, Profile::calm, empty_message),
+    case!(
+        "PW-DAT-002/fragments",
+        "delivers a message in several frames once and whole",
+        BOTH,
+        Profile::calm,
+        fragments
+    ),
+    case!(
+        "PW-DAT-003/class-changes",
+        "closes with BAD_FRAGMENT when the class changes within a message",
+        BOTH,
+        Profile::calm,
+        class_changes
+    ),
+    case!(
+        "PW-DAT-003/mark-changes",
+        "closes with BAD_FRAGMENT when ENCRYPTED changes within a message",
+        BOTH,
+        Profile::calm,
+        mark_changes
+    ),
+    case!(
+        "PW-DAT-004/empty-frame-with-more",
+        "closes with BAD_FRAGMENT on an empty frame with MORE, and takes an empty last frame",
+        BOTH,
+        Profile::calm,
+        empty_frame_with_more
+    ),
+    case!(
+        "PW-DAT-005/second-open-message",
+        "closes with BAD_FRAGMENT when a second message begins, of the same class or another",
+        BOTH,
+        Profile::calm,
+        second_open_message
+    ),
+    case!(
+        "PW-DAT-006/other-class-between-frames",
+        "delivers whole messages of other classes at once between the frames of a message",
+        BOTH,
+        Profile::calm,
+        other_class_between_frames
+    ),
+    case!(
+        "PW-DAT-006/same-class-between-frames",
+        "closes with BAD_FRAGMENT on a whole message of the class of the open one",
+        BOTH,
+        Profile::calm,
+        same_class_between_frames
+    ),
+    case!(
+        "PW-DAT-007/continuation-without-beginning",
+        "closes with BAD_FRAGMENT on a continuation while no message is open",
+        BOTH,
+        Profile::calm,
+        continuation_without_beginning
+    ),
+    case!(
+        "PW-DAT-008/message-too-large",
+        "closes with MESSAGE_TOO_LARGE and LIMIT at the header that takes a message above its limit",
+        BOTH,
+        Profile::calm,
+        message_too_large
+    ),
+    case!(
+        "PW-DAT-009/keeps-frame-limit",
+        "sends no frame above the limit of the peer",
+        BOTH,
+        Profile::calm,
+        keeps_frame_limit
+    ),
+    case!(
+        "PW-DAT-009/keeps-message-limit",
+        "sends no message above the limit of the peer",
+        BOTH,
+        Profile::calm,
+        keeps_message_limit
+    ),
+    case!(
+        "PW-DAT-009/refuses-too-large",
+        "refuses to queue a message above the limit of the peer, and gives it back",
+        BOTH,
+        Profile::calm,
+        refuses_too_large
+    ),
+    case!(
+        "PW-DAT-010/control-between-frames",
+        "answers PING between the frames of an open message",
+        BOTH,
+        Profile::calm,
+        control_between_frames
+    ),
+    case!(
+        "PW-DAT-011/order-of-messages",
+        "keeps the order of the messages of a class",
+        BOTH,
+        Profile::calm,
+        order_of_messages
+    ),
+    case!("PW-DAT-012/encrypted-mark", "hands ENCRYPTED on with the message", BOTH, Profile::calm, encrypted_mark),
+    case!(
+        "PW-DAT-012/encrypted-is-opaque",
+        "treats the payload of an encrypted message as any other, also without RESYNC",
+        BOTH,
+        Profile::calm,
+        encrypted_mark,
+        [Need::NoResync]
+    ),
 ];
 
 fn empty_message(context: &mut Context<'_>) -> Outcome {

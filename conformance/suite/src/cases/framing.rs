@@ -12,126 +12,106 @@ use crate::profile::Profile;
 use crate::verdict::{Failure, Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "PW-FRM-001/split-at-every-byte",
-        title: "takes a message that was split at any byte",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: split_at_every_byte,
-    },
-    Case {
-        id: "PW-FRM-001/byte-by-byte",
-        title: "takes a handshake and a message that come byte by byte",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: byte_by_byte,
-    },
-    Case {
-        id: "PW-FRM-001/glued",
-        title: "takes many packets that come in one piece",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: glued,
-    },
-    Case {
-        id: "PW-FRM-001/glued-to-hello",
-        title: "takes a message that comes in one piece with the rest of the handshake",
-        roles: CLIENT,
-        profile: Profile::calm,
-        needs: &[],
-        run: glued_to_hello_ack,
-    },
-    Case {
-        id: "PW-FRM-002/garbage",
-        title: "closes with BAD_HEADER when 12 bytes do not verify",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::NoResync],
-        run: garbage_without_resync,
-    },
-    Case {
-        id: "PW-FRM-003/garbage-first",
-        title: "closes when the first 12 bytes do not verify",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: garbage_first,
-    },
-    Case {
-        id: "PW-FRM-003/hello-behind-garbage",
-        title: "does not look for the first packet behind garbage",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: hello_behind_garbage,
-    },
-    Case {
-        id: "PW-FRM-004/other-packet-first",
-        title: "closes with UNEXPECTED_PACKET when the first packet is another than the handshake's",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: other_packet_first,
-    },
-    Case {
-        id: "PW-FRM-004/hello-ack-to-server",
-        title: "closes with UNEXPECTED_PACKET when a client sends HELLO_ACK first",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: hello_ack_to_server,
-    },
-    Case {
-        id: "PW-FRM-012/frame-too-large",
-        title: "closes with FRAME_TOO_LARGE and LIMIT at the header of a frame above its limit",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: frame_too_large,
-    },
-    Case {
-        id: "PW-FRM-013/hostile-lengths",
-        title: "serves others while many connections have announced a frame that never comes",
-        roles: SERVER,
-        profile: Profile::calm,
-        needs: &[],
-        run: hostile_lengths,
-    },
-    Case {
-        id: "PW-FRM-015/stalled-payload",
-        title: "closes with FRAME_STALL when the payload trickles beyond its time, and not before",
-        roles: BOTH,
-        profile: stalling,
-        needs: &[],
-        run: stalled_payload,
-    },
-    Case {
-        id: "PW-FRM-015/stalled-header",
-        title: "closes with FRAME_STALL when the rest of a header does not come",
-        roles: BOTH,
-        profile: stalling,
-        needs: &[],
-        run: stalled_header,
-    },
-    Case {
-        id: "PW-FRM-015/fast-enough",
-        title: "takes packets that are complete in time, however long they take together",
-        roles: BOTH,
-        profile: stalling,
-        needs: &[],
-        run: fast_enough,
-    },
-    Case {
-        id: "PW-FRM-016/message-behind-fault",
-        title: "does not act on what follows a packet for which it closed",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: message_behind_fault,
-    },
+    case!(
+        "PW-FRM-001/split-at-every-byte",
+        "takes a message that was split at any byte",
+        BOTH,
+        Profile::calm,
+        split_at_every_byte
+    ),
+    case!(
+        "PW-FRM-001/byte-by-byte",
+        "takes a handshake and a message that come byte by byte",
+        BOTH,
+        Profile::calm,
+        byte_by_byte
+    ),
+    case!("PW-FRM-001/glued", "takes many packets that come in one piece", BOTH, Profile::calm, glued),
+    case!(
+        "PW-FRM-001/glued-to-hello",
+        "takes a message that comes in one piece with the rest of the handshake",
+        CLIENT,
+        Profile::calm,
+        glued_to_hello_ack
+    ),
+    case!(
+        "PW-FRM-002/garbage",
+        "closes with BAD_HEADER when 12 bytes do not verify",
+        BOTH,
+        Profile::calm,
+        garbage_without_resync,
+        [Need::NoResync]
+    ),
+    case!(
+        "PW-FRM-003/garbage-first",
+        "closes when the first 12 bytes do not verify",
+        BOTH,
+        Profile::calm,
+        garbage_first
+    ),
+    case!(
+        "PW-FRM-003/hello-behind-garbage",
+        "does not look for the first packet behind garbage",
+        BOTH,
+        Profile::calm,
+        hello_behind_garbage
+    ),
+    case!(
+        "PW-FRM-004/other-packet-first",
+        "closes with UNEXPECTED_PACKET when the first packet is another than the handshake's",
+        BOTH,
+        Profile::calm,
+        other_packet_first
+    ),
+    case!(
+        "PW-FRM-004/hello-ack-to-server",
+        "closes with UNEXPECTED_PACKET when a client sends HELLO_ACK first",
+        SERVER,
+        Profile::calm,
+        hello_ack_to_server
+    ),
+    case!(
+        "PW-FRM-012/frame-too-large",
+        "closes with FRAME_TOO_LARGE and LIMIT at the header of a frame above its limit",
+        BOTH,
+        Profile::calm,
+        frame_too_large
+    ),
+    case!(
+        "PW-FRM-013/hostile-lengths",
+        "serves others while many connections have announced a frame that never comes",
+        SERVER,
+        Profile::calm,
+        hostile_lengths
+    ),
+    case!(
+        "PW-FRM-015/stalled-payload",
+        "closes with FRAME_STALL when the payload trickles beyond its time, and not before",
+        BOTH,
+        stalling,
+        stalled_payload
+    ),
+    case!(
+        "PW-FRM-015/stalled-header",
+        "closes with FRAME_STALL when the rest of a header does not come",
+        BOTH,
+        stalling,
+        stalled_header
+    ),
+    case!(
+        "PW-FRM-015/fast-enough",
+        "takes packets that are complete in time, however long they take together",
+        BOTH,
+        stalling,
+        fast_enough
+    ),
+    case!(
+        "PW-FRM-016/message-behind-fault",
+        "does not act on what follows a packet for which it closed",
+        BOTH,
+        Profile::calm,
+        message_behind_fault
+    ),
 ];
 
 /// A packet has 900 ms to be complete, and its length adds a little.
@@ -140,11 +120,11 @@ fn stalling() -> Profile {
 }
 
 fn split_at_every_byte(context: &mut Context<'_>) -> Outcome {
-    let message = Message::new(2, *b"cut anywhere");
     let mut peer = context.establish()?;
-    let key = peer.key();
-    let bytes = message.frames(512)[0].encode(key);
-    for cut in 1..bytes.len() {
+    let size = Message::new(2, *b"cut at 00").frames(512)[0].encode(0).len();
+    for cut in 1..size {
+        let message = Message::new(2, format!("cut at {cut:02}"));
+        let bytes = message.frames(512)[0].encode(peer.key());
         peer.send_raw(&bytes[..cut])?;
         // The answer to nothing: gives the subject time to see the first piece alone.
         pause(cut);

@@ -10,158 +10,138 @@ use crate::profile::Profile;
 use crate::verdict::{Outcome, require};
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "PW-HDR-001/empty-and-full",
-        title: "takes packets with the smallest and the largest payload",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: empty_and_full,
-    },
-    Case {
-        id: "PW-HDR-002/wrong-magic",
-        title: "takes nothing for a packet whose magic is wrong, although its check is right",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::NoResync],
-        run: wrong_magic,
-    },
-    Case {
-        id: "PW-HDR-003/wrong-check",
-        title: "takes nothing for a packet whose check has one wrong bit",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::NoResync],
-        run: wrong_check,
-    },
-    Case {
-        id: "PW-HDR-003/damaged-field",
-        title: "notices a damaged bit in every byte that the check covers",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::NoResync],
-        run: damaged_field,
-    },
-    Case {
-        id: "PW-HDR-004/fields-not-believed",
-        title: "does not act on the flags, kind and length of a header that does not verify",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::NoResync],
-        run: fields_not_believed,
-    },
-    Case {
-        id: "PW-HDR-005/unknown-flag",
-        title: "closes with UNKNOWN_FLAG on each undefined flag bit",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: unknown_flag,
-    },
-    Case {
-        id: "PW-HDR-006/data-flags-on-control",
-        title: "closes with BAD_PACKET on FIRST, MORE or ENCRYPTED on a control packet",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: data_flags_on_control,
-    },
-    Case {
-        id: "PW-HDR-007/unknown-kind",
-        title: "closes with UNKNOWN_KIND on a kind below 0x80 that is not defined",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: unknown_kind,
-    },
-    Case {
-        id: "PW-HDR-008/ignorable-kind",
-        title: "passes over packets of unknown kinds of 0x80 and above",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: ignorable_kind,
-    },
-    Case {
-        id: "PW-HDR-008/packet-inside",
-        title: "passes over such a packet whole, also where it contains a packet",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: packet_inside_ignorable,
-    },
-    Case {
-        id: "PW-HDR-009/flags-on-ignorable-kind",
-        title: "closes with BAD_PACKET on a flag other than CHECKSUM on such a packet",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: flags_on_ignorable_kind,
-    },
-    Case {
-        id: "PW-HDR-010/class-on-control",
-        title: "closes with BAD_PACKET on a class other than 0 on a packet other than DATA",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: class_on_control,
-    },
-    Case {
-        id: "PW-HDR-011/reserved-class",
-        title: "closes with BAD_PACKET on the reserved classes, and takes their neighbours",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: reserved_class,
-    },
-    Case {
-        id: "PW-HDR-012/trailer-not-counted",
-        title: "keeps the trailer out of the payload and of the length, of empty payloads too",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: trailer_not_counted,
-    },
-    Case {
-        id: "PW-HDR-013/wrong-trailer",
-        title: "closes with PAYLOAD_CHECKSUM on a wrong trailer",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::NoResync],
-        run: wrong_trailer,
-    },
-    Case {
-        id: "PW-HDR-014/control-length",
-        title: "closes with BAD_LENGTH at the header of a control packet that is too short or too long",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: control_length,
-    },
-    Case {
-        id: "PW-HDR-015/ignorable-too-long",
-        title: "closes with FRAME_TOO_LARGE and LIMIT on an ignorable packet above the frame limit",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: ignorable_too_long,
-    },
-    Case {
-        id: "PW-HDR-016/reserved-kinds",
-        title: "passes over REJECT, BUSY and DRAIN",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: reserved_kinds,
-    },
-    Case {
-        id: "PW-HDR-017/order-of-rules",
-        title: "names the first broken rule where several are broken",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: order_of_rules,
-    },
+    case!(
+        "PW-HDR-001/empty-and-full",
+        "takes packets with the smallest and the largest payload",
+        BOTH,
+        Profile::calm,
+        empty_and_full
+    ),
+    case!(
+        "PW-HDR-002/wrong-magic",
+        "takes nothing for a packet whose magic is wrong, although its check is right",
+        BOTH,
+        Profile::calm,
+        wrong_magic,
+        [Need::NoResync]
+    ),
+    case!(
+        "PW-HDR-003/wrong-check",
+        "takes nothing for a packet whose check has one wrong bit",
+        BOTH,
+        Profile::calm,
+        wrong_check,
+        [Need::NoResync]
+    ),
+    case!(
+        "PW-HDR-003/damaged-field",
+        "notices a damaged bit in every byte that the check covers",
+        BOTH,
+        Profile::calm,
+        damaged_field,
+        [Need::NoResync]
+    ),
+    case!(
+        "PW-HDR-004/fields-not-believed",
+        "does not act on the flags, kind and length of a header that does not verify",
+        BOTH,
+        Profile::calm,
+        fields_not_believed,
+        [Need::NoResync]
+    ),
+    case!(
+        "PW-HDR-005/unknown-flag",
+        "closes with UNKNOWN_FLAG on each undefined flag bit",
+        BOTH,
+        Profile::calm,
+        unknown_flag
+    ),
+    case!(
+        "PW-HDR-006/data-flags-on-control",
+        "closes with BAD_PACKET on FIRST, MORE or ENCRYPTED on a control packet",
+        BOTH,
+        Profile::calm,
+        data_flags_on_control
+    ),
+    case!(
+        "PW-HDR-007/unknown-kind",
+        "closes with UNKNOWN_KIND on a kind below 0x80 that is not defined",
+        BOTH,
+        Profile::calm,
+        unknown_kind
+    ),
+    case!(
+        "PW-HDR-008/ignorable-kind",
+        "passes over packets of unknown kinds of 0x80 and above",
+        BOTH,
+        Profile::calm,
+        ignorable_kind
+    ),
+    case!(
+        "PW-HDR-008/packet-inside",
+        "passes over such a packet whole, also where it contains a packet",
+        BOTH,
+        Profile::calm,
+        packet_inside_ignorable
+    ),
+    case!(
+        "PW-HDR-009/flags-on-ignorable-kind",
+        "closes with BAD_PACKET on a flag other than CHECKSUM on such a packet",
+        BOTH,
+        Profile::calm,
+        flags_on_ignorable_kind
+    ),
+    case!(
+        "PW-HDR-010/class-on-control",
+        "closes with BAD_PACKET on a class other than 0 on a packet other than DATA",
+        BOTH,
+        Profile::calm,
+        class_on_control
+    ),
+    case!(
+        "PW-HDR-011/reserved-class",
+        "closes with BAD_PACKET on the reserved classes, and takes their neighbours",
+        BOTH,
+        Profile::calm,
+        reserved_class
+    ),
+    case!(
+        "PW-HDR-012/trailer-not-counted",
+        "keeps the trailer out of the payload and of the length, of empty payloads too",
+        BOTH,
+        Profile::calm,
+        trailer_not_counted
+    ),
+    case!(
+        "PW-HDR-013/wrong-trailer",
+        "closes with PAYLOAD_CHECKSUM on a wrong trailer",
+        BOTH,
+        Profile::calm,
+        wrong_trailer,
+        [Need::NoResync]
+    ),
+    case!(
+        "PW-HDR-014/control-length",
+        "closes with BAD_LENGTH at the header of a control packet that is too short or too long",
+        BOTH,
+        Profile::calm,
+        control_length
+    ),
+    case!(
+        "PW-HDR-015/ignorable-too-long",
+        "closes with FRAME_TOO_LARGE and LIMIT on an ignorable packet above the frame limit",
+        BOTH,
+        Profile::calm,
+        ignorable_too_long
+    ),
+    case!("PW-HDR-016/reserved-kinds", "passes over REJECT, BUSY and DRAIN", BOTH, Profile::calm, reserved_kinds),
+    case!(
+        "PW-HDR-017/order-of-rules",
+        "names the first broken rule where several are broken",
+        BOTH,
+        Profile::calm,
+        order_of_rules
+    ),
 ];
 
 fn empty_and_full(context: &mut Context<'_>) -> Outcome {

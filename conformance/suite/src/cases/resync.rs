@@ -10,150 +10,149 @@ use crate::profile::Profile;
 use crate::verdict::{Failure, Outcome};
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "PW-FRM-005/garbage-between-packets",
-        title: "finds the next packet behind garbage of any length",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: garbage_between_packets,
-    },
-    Case {
-        id: "PW-FRM-005/false-beginnings",
-        title: "finds the next packet behind bytes that look like the beginning of one",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: false_beginnings,
-    },
-    Case {
-        id: "PW-FRM-005/damaged-header",
-        title: "loses a message whose header is damaged, and no other",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: damaged_header,
-    },
-    Case {
-        id: "PW-FRM-005/missing-bytes",
-        title: "goes on after bytes were lost from a payload",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: missing_bytes,
-    },
-    Case {
-        id: "PW-FRM-006/packet-inside-dropped-packet",
-        title: "does not look for packets inside a packet with a wrong trailer",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: packet_inside_dropped_packet,
-    },
-    Case {
-        id: "PW-FRM-006/dropped-control-packet",
-        title: "drops a control packet with a wrong trailer, and keeps the open message",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: dropped_control_packet,
-    },
-    Case {
-        id: "PW-FRM-007/checksum-for-resync-peer",
-        title: "sends every DATA packet with CHECKSUM to a peer that announced RESYNC",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: checksum_for_resync_peer,
-    },
-    Case {
-        id: "PW-FRM-008/missing-checksum",
-        title: "closes with CHECKSUM_REQUIRED on DATA without CHECKSUM",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: missing_checksum,
-    },
-    Case {
-        id: "PW-FRM-008/not-required-without-resync",
-        title: "takes DATA without CHECKSUM if it did not announce RESYNC",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::NoResync],
-        run: checksum_not_required,
-    },
-    Case {
-        id: "PW-FRM-009/lost-first-frame",
-        title: "delivers nothing of a message whose first frame was lost",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: lost_first_frame,
-    },
-    Case {
-        id: "PW-FRM-009/lost-middle-frame",
-        title: "delivers nothing of a message whose middle frame was lost",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: lost_middle_frame,
-    },
-    Case {
-        id: "PW-FRM-009/lost-last-frame",
-        title: "delivers nothing of a message whose last frame was lost",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: lost_last_frame,
-    },
-    Case {
-        id: "PW-FRM-009/garbage-between-frames",
-        title: "delivers nothing of a message between whose frames bytes were skipped",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: garbage_between_frames,
-    },
-    Case {
-        id: "PW-FRM-010/continuations-after-gap",
-        title: "passes over continuations after a gap, and delivers whole messages meanwhile",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: continuations_after_gap,
-    },
-    Case {
-        id: "PW-FRM-010/message-begun-since",
-        title: "takes the continuations of a message that was begun after the gap",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: message_begun_since,
-    },
-    Case {
-        id: "PW-FRM-011/too-many-gaps",
-        title: "bears 16 gaps in a window, and closes with RESYNC_BUDGET at the next",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: too_many_gaps,
-    },
-    Case {
-        id: "PW-FRM-011/too-many-dropped-packets",
-        title: "counts each dropped packet as a gap",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: too_many_dropped_packets,
-    },
-    Case {
-        id: "PW-FRM-011/too-many-bytes",
-        title: "bears 65,536 skipped bytes in a window, and closes with RESYNC_BUDGET above",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: too_many_bytes,
-    },
+    case!(
+        "PW-FRM-005/garbage-between-packets",
+        "finds the next packet behind garbage of any length",
+        BOTH,
+        Profile::calm,
+        garbage_between_packets,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-005/false-beginnings",
+        "finds the next packet behind bytes that look like the beginning of one",
+        BOTH,
+        Profile::calm,
+        false_beginnings,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-005/damaged-header",
+        "loses a message whose header is damaged, and no other",
+        BOTH,
+        Profile::calm,
+        damaged_header,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-005/missing-bytes",
+        "goes on after bytes were lost from a payload",
+        BOTH,
+        Profile::calm,
+        missing_bytes,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-006/packet-inside-dropped-packet",
+        "does not look for packets inside a packet with a wrong trailer",
+        BOTH,
+        Profile::calm,
+        packet_inside_dropped_packet,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-006/dropped-control-packet",
+        "drops a control packet with a wrong trailer, and keeps the open message",
+        BOTH,
+        Profile::calm,
+        dropped_control_packet,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-007/checksum-for-resync-peer",
+        "sends every DATA packet with CHECKSUM to a peer that announced RESYNC",
+        BOTH,
+        Profile::calm,
+        checksum_for_resync_peer
+    ),
+    case!(
+        "PW-FRM-008/missing-checksum",
+        "closes with CHECKSUM_REQUIRED on DATA without CHECKSUM",
+        BOTH,
+        Profile::calm,
+        missing_checksum,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-008/not-required-without-resync",
+        "takes DATA without CHECKSUM if it did not announce RESYNC",
+        BOTH,
+        Profile::calm,
+        checksum_not_required,
+        [Need::NoResync]
+    ),
+    case!(
+        "PW-FRM-009/lost-first-frame",
+        "delivers nothing of a message whose first frame was lost",
+        BOTH,
+        Profile::calm,
+        lost_first_frame,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-009/lost-middle-frame",
+        "delivers nothing of a message whose middle frame was lost",
+        BOTH,
+        Profile::calm,
+        lost_middle_frame,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-009/lost-last-frame",
+        "delivers nothing of a message whose last frame was lost",
+        BOTH,
+        Profile::calm,
+        lost_last_frame,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-009/garbage-between-frames",
+        "delivers nothing of a message between whose frames bytes were skipped",
+        BOTH,
+        Profile::calm,
+        garbage_between_frames,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-010/continuations-after-gap",
+        "passes over continuations after a gap, and delivers whole messages meanwhile",
+        BOTH,
+        Profile::calm,
+        continuations_after_gap,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-010/message-begun-since",
+        "takes the continuations of a message that was begun after the gap",
+        BOTH,
+        Profile::calm,
+        message_begun_since,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-011/too-many-gaps",
+        "bears 16 gaps in a window, and closes with RESYNC_BUDGET at the next",
+        BOTH,
+        Profile::calm,
+        too_many_gaps,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-011/too-many-dropped-packets",
+        "counts each dropped packet as a gap",
+        BOTH,
+        Profile::calm,
+        too_many_dropped_packets,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-FRM-011/too-many-bytes",
+        "bears 65,536 skipped bytes in a window, and closes with RESYNC_BUDGET above",
+        BOTH,
+        Profile::calm,
+        too_many_bytes,
+        [Need::Resync]
+    ),
 ];
 
 /// The gaps that one window permits.

@@ -10,54 +10,39 @@ use crate::profile::Profile;
 use crate::verdict::{Outcome, require};
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "PW-KEY-001/keys-in-both-directions",
-        title: "checks and sends the first packet with key 0, and every later one with the receiver's key",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: keys_in_both_directions,
-    },
-    Case {
-        id: "PW-KEY-001/own-key-is-not-taken",
-        title: "takes nothing for a packet that has the key of the wrong side",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::NoResync],
-        run: own_key_is_not_taken,
-    },
-    Case {
-        id: "PW-KEY-002/zero-key",
-        title: "refuses a sync key of 0 with BAD_HELLO",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: zero_key,
-    },
-    Case {
-        id: "PW-KEY-003/key-zero-later",
-        title: "closes with BAD_HEADER on a header with key 0 after the first packet",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::NoResync],
-        run: key_zero_later,
-    },
-    Case {
-        id: "PW-KEY-003/crafted-payload",
-        title: "does not act on a packet with key 0 that it meets while it resynchronises",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[Need::Resync],
-        run: crafted_payload,
-    },
-    Case {
-        id: "PW-KEY-004/fresh-keys",
-        title: "announces another sync key on every connection",
-        roles: BOTH,
-        profile: Profile::calm,
-        needs: &[],
-        run: fresh_keys,
-    },
+    case!(
+        "PW-KEY-001/keys-in-both-directions",
+        "checks and sends the first packet with key 0, and every later one with the receiver's key",
+        BOTH,
+        Profile::calm,
+        keys_in_both_directions
+    ),
+    case!(
+        "PW-KEY-001/own-key-is-not-taken",
+        "takes nothing for a packet that has the key of the wrong side",
+        BOTH,
+        Profile::calm,
+        own_key_is_not_taken,
+        [Need::NoResync]
+    ),
+    case!("PW-KEY-002/zero-key", "refuses a sync key of 0 with BAD_HELLO", BOTH, Profile::calm, zero_key),
+    case!(
+        "PW-KEY-003/key-zero-later",
+        "closes with BAD_HEADER on a header with key 0 after the first packet",
+        BOTH,
+        Profile::calm,
+        key_zero_later,
+        [Need::NoResync]
+    ),
+    case!(
+        "PW-KEY-003/crafted-payload",
+        "does not act on a packet with key 0 that it meets while it resynchronises",
+        BOTH,
+        Profile::calm,
+        crafted_payload,
+        [Need::Resync]
+    ),
+    case!("PW-KEY-004/fresh-keys", "announces another sync key on every connection", BOTH, Profile::calm, fresh_keys),
 ];
 
 fn keys_in_both_directions(context: &mut Context<'_>) -> Outcome {

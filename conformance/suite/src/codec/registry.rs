@@ -145,9 +145,4 @@ pub(crate) mod reason {
         };
         name.into()
     }
-
-    /// Whether a CLOSE with this reason is final (PW-CLS-009).
-    pub(crate) fn is_fault(reason: u16) -> bool {
-        (16..=255).contains(&reason)
-    }
 }

@@ -212,7 +212,8 @@ impl Connection {
                 Err(fault) => self.fail(fault, now),
             }
             let finished = match self.phase {
-                Phase::Failing { .. } => !self.behaviour.has(Bug::ActsAfterFault),
+                Phase::Failing { .. } if self.behaviour.has(Bug::ActsAfterFault) => !self.framer.pass_over(now),
+                Phase::Failing { .. } => true,
                 Phase::Lingering { .. } | Phase::Gone => true,
                 Phase::Greeting { .. } | Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. } => false,
             };
@@ -257,6 +258,7 @@ impl Connection {
         let peer = match self.role {
             Role::Server => {
                 let client = self.behaviour.read_greeting(&packet.payload)?;
+                self.behaviour.compare_timers(&client)?;
                 let version = self.behaviour.choose_version(&client)?;
                 let answer = Hello { lowest_version: version, highest_version: version, ..self.greeting.clone() };
                 self.outgoing.push_first(Packet::control(kind::HELLO_ACK, encode_items(&answer.to_items())));
@@ -277,9 +279,10 @@ impl Connection {
         let floor = Duration::from_millis(peer.ping_floor.into());
         self.heartbeat = Some(Heartbeat::new(Arc::clone(&self.behaviour), floor, now));
         self.table.establish(self.id, peer.message_limit);
-        self.outgoing.set_peer(peer);
+        self.outgoing.set_peer(peer.clone());
         self.phase = Phase::Open;
-        Ok(())
+        // Only now can a client say why it closes; a server has compared them before.
+        self.behaviour.compare_timers(&peer)
     }
 
     /// Hands a message to the application, which returns it.

@@ -107,6 +107,17 @@ impl Framer {
         Ok(Some(Found::Packet(packet)))
     }
 
+    /// Goes behind the packet at the front, if it is whole: only a bug goes on after a fault.
+    pub(super) fn pass_over(&mut self, now: Instant) -> bool {
+        let size =
+            if self.buffer.len() < Header::SIZE { usize::MAX } else { Header::decode(&self.buffer).packet_size() };
+        let whole = size <= self.buffer.len();
+        if whole {
+            self.consume(size, now);
+        }
+        whole
+    }
+
     fn verifies(&self, offset: usize) -> bool {
         let bytes = &self.buffer[offset..];
         let magic = Header::has_magic(bytes) || self.behaviour.has(Bug::IgnoresMagic);

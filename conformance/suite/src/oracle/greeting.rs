@@ -50,7 +50,6 @@ impl Behaviour {
         if !rest.is_empty() && !self.has(Bug::AcceptsBadItem) {
             return Err(Fault::new(reason::BAD_HELLO));
         }
-        self.compare_timers(&hello)?;
         Ok(hello)
     }
 
@@ -75,7 +74,7 @@ impl Behaviour {
     }
 
     /// PW-HS-016.
-    fn compare_timers(&self, peer: &Hello) -> Result<(), Fault> {
+    pub(super) fn compare_timers(&self, peer: &Hello) -> Result<(), Fault> {
         let floor = Duration::from_millis(peer.ping_floor.into());
         let silence = self.profile.idle.max(floor) + self.profile.interval.max(floor) * self.profile.probes;
         let too_long = self.profile.detect_within.is_some_and(|within| silence > within);

@@ -1,8 +1,8 @@
 //! What every packet of a subject is held to, whatever the case is about.
 
 use super::Peer;
-use crate::codec::registry::{flag, item, kind};
-use crate::codec::{Close, Item, Packet, encode_items, parse_items};
+use crate::codec::registry::{flag, kind};
+use crate::codec::{Close, Packet};
 use crate::verdict::{Outcome, require, violation};
 
 impl Peer {
@@ -38,20 +38,10 @@ impl Peer {
     }
 }
 
-/// The packet as text for a transcript, without the sync key, which differs from run to run.
+/// The packet as text for a transcript.
 pub(super) fn describe(packet: &Packet) -> String {
-    let mut payload = packet.payload.clone();
-    if matches!(packet.kind, kind::HELLO | kind::HELLO_ACK) {
-        let (mut items, rest) = parse_items(&packet.payload);
-        for entry in items.iter_mut().filter(|entry| entry.id == item::SYNC_KEY) {
-            let is_zero = entry.value.iter().all(|byte| *byte == 0);
-            *entry = Item::sync_key(if is_zero { 0 } else { u32::MAX });
-        }
-        payload = encode_items(&items);
-        payload.extend_from_slice(rest);
-    }
-    let shown: String = payload.iter().take(48).map(|byte| format!("{byte:02x}")).collect();
-    let Packet { flags, class, .. } = packet;
+    let shown: String = packet.payload.iter().take(48).map(|byte| format!("{byte:02x}")).collect();
+    let Packet { flags, class, payload, .. } = packet;
     let name = kind::name(packet.kind);
     format!("{name} flags {flags:#04x} class {class} length {} payload {shown}", payload.len())
 }

@@ -1,0 +1,204 @@
+//! Section 8.1: what is a sign of life, and what is not.
+
+use std::time::{Duration, Instant};
+
+use super::{BOTH, LATENESS_TOLERANCE};
+use crate::case::{Case, Need};
+use crate::codec::Packet;
+use crate::codec::registry::{flag, kind, reason};
+use crate::context::Context;
+use crate::peer::{Arrival, Message, Peer};
+use crate::profile::Profile;
+use crate::verdict::{Failure, Outcome, violation};
+
+pub(super) const CASES: &[Case] = &[
+    case!(
+        "PW-HB-001/every-kind-is-evidence",
+        "takes a packet of any kind for a sign of life",
+        BOTH,
+        Profile::brisk,
+        every_kind
+    ),
+    case!(
+        "PW-HB-002/payload-on-its-way",
+        "does not give up a peer whose payload is on its way",
+        BOTH,
+        Profile::brisk,
+        payload_on_its_way
+    ),
+    case!(
+        "PW-HB-003/partial-header",
+        "does not take parts of a header for a sign of life",
+        BOTH,
+        Profile::brisk,
+        partial_header
+    ),
+    case!(
+        "PW-HB-003/skipped-bytes",
+        "does not take skipped bytes for a sign of life",
+        BOTH,
+        Profile::brisk,
+        skipped_bytes,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-HB-003/dropped-packets",
+        "does not take dropped packets for a sign of life",
+        BOTH,
+        Profile::brisk,
+        dropped_packets,
+        [Need::Resync]
+    ),
+    case!(
+        "PW-HB-003/own-sending",
+        "does not take what it sends for a sign of the peer's life",
+        BOTH,
+        Profile::brisk,
+        own_sending
+    ),
+];
+
+/// Does `act` again and again and expects nothing but PINGs meanwhile.
+fn survives(
+    peer: &mut Peer,
+    duration: Duration,
+    step: Duration,
+    mut act: impl FnMut(&mut Peer, u32) -> Outcome,
+) -> Outcome {
+    let until = Instant::now() + duration;
+    let mut turn = 0;
+    while Instant::now() < until {
+        act(peer, turn)?;
+        turn += 1;
+        let next = Instant::now() + step;
+        while let Some(arrival) = peer.receive_by(next)? {
+            match arrival {
+                Arrival::Packet(packet) if matches!(packet.kind, kind::PING | kind::DATA) => {}
+                Arrival::Packet(packet) => {
+                    return violation(format!("{} came to a peer that lives", kind::name(packet.kind)));
+                }
+                Arrival::End | Arrival::Reset => return violation("a peer that lives was cut off"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Does `act` again and again; the subject must give the peer up all the same.
+fn given_up(
+    context: &Context<'_>,
+    peer: &mut Peer,
+    step: Duration,
+    mut act: impl FnMut(&mut Peer, u32) -> Outcome,
+) -> Outcome {
+    // The last evidence is the message that proved the connection.
+    let deadline = peer.last_sent_at + context.profile.longest_silence() + LATENESS_TOLERANCE;
+    let mut turn = 0;
+    while Instant::now() < deadline {
+        act(peer, turn)?;
+        turn += 1;
+        let next = (Instant::now() + step).min(deadline);
+        while let Some(arrival) = peer.receive_by(next)? {
+            match arrival {
+                Arrival::Packet(packet) if matches!(packet.kind, kind::PING | kind::DATA) => {}
+                Arrival::Packet(packet) => return peer.check_close(&packet, reason::PEER_TIMEOUT).map(|_| ()),
+                Arrival::End | Arrival::Reset => return violation("closed without CLOSE; PEER_TIMEOUT was due"),
+            }
+        }
+    }
+    violation("a peer without a sign of life is not given up")
+}
+
+fn every_kind(context: &mut Context<'_>) -> Outcome {
+    let duration = context.profile.longest_silence() * 3;
+    context.takes(duration)?;
+    let step = context.profile.idle / 2;
+    let kinds = [
+        Packet::control(kind::BUSY, [0; 4]),
+        Packet::control(kind::DRAIN, [0; 8]),
+        Packet::control(kind::REJECT, [0; 10]),
+        Packet::control(kind::FIRST_PRIVATE, []),
+        Packet::data(flag::FIRST | flag::MORE, 0, *b"begun "),
+        Packet::data(flag::MORE, 0, *b"and "),
+        Packet::data(0, 0, *b"ended"),
+        Packet::data(flag::FIRST, 0, []),
+    ];
+    let mut peer = context.establish_mute()?;
+    survives(&mut peer, duration, step, |peer, turn| peer.send(&kinds[turn as usize % kinds.len()]))
+}
+
+fn payload_on_its_way(context: &mut Context<'_>) -> Outcome {
+    let duration = context.profile.longest_silence() * 3;
+    context.takes(duration)?;
+    if context.profile.assembly_base < duration {
+        return Err(Failure::NotApplicable("a payload may not take that long with the subject's numbers".into()));
+    }
+    let step = context.profile.idle / 4;
+    let payload = vec![7; peer_frame(context)];
+    let mut peer = context.establish_mute()?;
+    let bytes = Packet::data(flag::FIRST, 0, payload.clone()).encode(peer.key());
+    let mut sent = 13;
+    peer.send_raw(&bytes[..sent])?;
+    survives(&mut peer, duration, step, |peer, _| {
+        sent += 1;
+        peer.send_raw(&bytes[sent - 1..sent])
+    })?;
+    peer.send_raw(&bytes[sent..])?;
+    peer.answers_pings = true;
+    // What was queued while no answer was possible may come first.
+    peer.expect_message(&Message::new(0, payload))
+}
+
+/// Long enough for a byte at each step.
+fn peer_frame(context: &Context<'_>) -> usize {
+    (context.profile.frame_limit as usize).min(2_000)
+}
+
+fn partial_header(context: &mut Context<'_>) -> Outcome {
+    context.takes(context.profile.longest_silence())?;
+    // Ten of twelve bytes, spread over more than the time in which the verdict is due.
+    let step = (context.profile.longest_silence() + LATENESS_TOLERANCE) / 10;
+    let mut peer = context.establish_mute()?;
+    let bytes = Packet::ping(1).encode(peer.key());
+    given_up(context, &mut peer, step, |peer, turn| match bytes.get(turn as usize) {
+        Some(byte) if turn < 11 => peer.send_raw(&[*byte]),
+        Some(_) | None => Ok(()),
+    })
+}
+
+fn skipped_bytes(context: &mut Context<'_>) -> Outcome {
+    context.takes(context.profile.longest_silence())?;
+    let step = context.profile.idle / 4;
+    let mut peer = context.establish_mute()?;
+    given_up(context, &mut peer, step, |peer, _| peer.send_raw(&[0; 20]))
+}
+
+fn dropped_packets(context: &mut Context<'_>) -> Outcome {
+    context.takes(context.profile.longest_silence())?;
+    // Fewer than the 16 gaps that are allowed.
+    let step = (context.profile.longest_silence() + LATENESS_TOLERANCE) / 14;
+    let mut peer = context.establish_mute()?;
+    // Without a payload, because bytes of a payload are evidence before they are dropped.
+    let dropped = Packet::data(flag::FIRST, 0, []).encode_with_wrong_trailer(peer.key());
+    given_up(context, &mut peer, step, |peer, _| peer.send_raw(&dropped))
+}
+
+fn own_sending(context: &mut Context<'_>) -> Outcome {
+    context.takes(context.profile.longest_silence())?;
+    let step = context.profile.idle / 4;
+    let mut peer = context.establish_mute()?;
+    let id = context.youngest(&peer)?;
+    let deadline = peer.last_sent_at + context.profile.longest_silence() + LATENESS_TOLERANCE;
+    while Instant::now() < deadline {
+        context.send_quietly(&peer, id, b"nobody answers")?;
+        let next = Instant::now() + step;
+        while let Some(arrival) = peer.receive_by(next)? {
+            match arrival {
+                Arrival::Packet(packet) if matches!(packet.kind, kind::PING | kind::DATA) => {}
+                Arrival::Packet(packet) => return peer.check_close(&packet, reason::PEER_TIMEOUT).map(|_| ()),
+                Arrival::End | Arrival::Reset => return violation("closed without CLOSE; PEER_TIMEOUT was due"),
+            }
+        }
+    }
+    violation("a silent peer to which messages are sent is not given up")
+}

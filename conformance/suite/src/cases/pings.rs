@@ -1,0 +1,164 @@
+//! Section 8.3: the numbers of PING and PONG, and how many PINGs are borne.
+
+use std::time::{Duration, Instant};
+
+use super::BOTH;
+use crate::case::Case;
+use crate::codec::Packet;
+use crate::codec::registry::{kind, reason};
+use crate::context::Context;
+use crate::peer::{Arrival, PATIENCE};
+use crate::profile::Profile;
+use crate::verdict::{Failure, Outcome, require, violation};
+
+pub(super) const CASES: &[Case] = &[
+    case!("PW-HB-007/number-does-not-grow", "closes with BAD_PING", BOTH, Profile::calm, number_does_not_grow),
+    case!("PW-HB-008/pong-has-the-number", "answers PING with its number", BOTH, Profile::calm, pong_has_the_number),
+    case!("PW-HB-008/pings-in-one-piece", "answers the last of several PINGs", BOTH, Profile::calm, pings_in_one_piece),
+    case!(
+        "PW-HB-009/late-answer",
+        "takes an answer to an earlier PING, and a repeated one",
+        BOTH,
+        Profile::brisk,
+        late_answer
+    ),
+    case!(
+        "PW-HB-009/never-sent",
+        "closes with BAD_PONG on a number that it never sent",
+        BOTH,
+        Profile::brisk,
+        never_sent
+    ),
+    case!("PW-HB-015/pong-ahead-of-messages", "sends PONG ahead of waiting messages", BOTH, Profile::calm, pong_ahead),
+    case!("PW-HB-017/flood", "bears 16 PINGs at once, and closes with PING_FLOOD", BOTH, slow_refill, flood),
+];
+
+/// The bucket of PINGs gains nothing while a case runs.
+fn slow_refill() -> Profile {
+    Profile { ping_floor: Duration::from_secs(60), ..Profile::calm() }
+}
+
+fn number_does_not_grow(context: &mut Context<'_>) -> Outcome {
+    for (first, second) in [(7, 7), (7, 6), (u64::MAX, 0)] {
+        let mut peer = context.establish()?;
+        peer.send(&Packet::ping(first))?;
+        peer.expect_pong(first)?;
+        peer.send(&Packet::ping(second))?;
+        peer.expect_rejection(reason::BAD_PING)?;
+    }
+    let mut peer = context.establish()?;
+    for number in [0, 7, 8, u64::MAX] {
+        peer.send(&Packet::ping(number))?;
+        peer.expect_pong(number)?;
+    }
+    Ok(())
+}
+
+fn pong_has_the_number(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    for number in [1, 2, 0x0123_4567_89AB_CDEF, u64::MAX] {
+        peer.send(&Packet::ping(number))?;
+        peer.expect_pong(number)?;
+    }
+    peer.alive()
+}
+
+fn pings_in_one_piece(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let pings: Vec<Packet> = (1..=10).map(Packet::ping).collect();
+    peer.send_glued(&pings)?;
+    let mut last = 0;
+    while last < 10 {
+        let number = peer.expect_kind(kind::PONG)?.number();
+        require((last + 1..=10).contains(&number), format!("PONG {number} came after PONG {last}"))?;
+        last = number;
+    }
+    peer.alive()
+}
+
+fn late_answer(context: &mut Context<'_>) -> Outcome {
+    if context.profile.probes < 2 {
+        return Err(Failure::NotApplicable("with one probe no answer can be late".into()));
+    }
+    context.takes(context.profile.longest_silence() * 2)?;
+    let mut peer = context.establish_mute()?;
+    let (first, _) = peer.expect_ping()?;
+    let (second, _) = peer.expect_ping()?;
+    peer.send(&Packet::pong(first))?;
+    peer.send(&Packet::pong(second))?;
+    peer.send(&Packet::pong(first))?;
+    peer.send(&Packet::pong(second))?;
+    peer.answers_pings = true;
+    peer.alive()
+}
+
+fn never_sent(context: &mut Context<'_>) -> Outcome {
+    context.takes(context.profile.idle)?;
+    let mut peer = context.establish_mute()?;
+    let (number, _) = peer.expect_ping()?;
+    peer.send(&Packet::pong(number))?;
+    peer.send(&Packet::pong(number + 1_000_000))?;
+    peer.expect_rejection(reason::BAD_PONG)?;
+    // No PING at all was sent on this one.
+    let mut peer = context.establish_mute()?;
+    peer.send(&Packet::pong(1_000_000))?;
+    peer.expect_rejection(reason::BAD_PONG)?;
+    Ok(())
+}
+
+fn pong_ahead(context: &mut Context<'_>) -> Outcome {
+    const ENOUGH: usize = 12 << 20;
+    let mut peer = context.establish()?;
+    let id = context.youngest(&peer)?;
+    let message = vec![0xCC; 60_000];
+    // The peer does not read meanwhile: most of it waits at the subject.
+    let count = context.fill_queue(&peer, id, &message, ENOUGH)?;
+    peer.send(&Packet::ping(1))?;
+    let mut messages = 0;
+    let mut messages_before_pong = None;
+    while messages < count {
+        match peer.receive()? {
+            Arrival::Packet(packet) if packet.kind == kind::PONG => messages_before_pong = Some(messages),
+            Arrival::Packet(packet) if packet.kind == kind::DATA => {
+                messages += usize::from(peer.take_frame(packet)?.is_some());
+            }
+            other => return violation(format!("{other:?} came between messages")),
+        }
+    }
+    match messages_before_pong {
+        Some(_) => Ok(()),
+        None if count * message.len() < ENOUGH / 2 => {
+            let sentence = "the subject queues no more than the system takes at once, so that nothing waits";
+            Err(Failure::NotApplicable(sentence.into()))
+        }
+        None => violation(format!("PONG came behind all of {count} messages")),
+    }
+}
+
+fn flood(context: &mut Context<'_>) -> Outcome {
+    let refill = context.profile.ping_floor / 2;
+    let mut peer = context.establish()?;
+    let began = Instant::now();
+    let pings: Vec<Packet> = (1..=16).map(Packet::ping).collect();
+    peer.send_glued(&pings)?;
+    while peer.expect_kind(kind::PONG)?.number() < 16 {}
+    peer.alive()?;
+    // Those that the bucket has gained since, and one more.
+    let margin = if refill < PATIENCE { 2 } else { 0 };
+    let gained = began.elapsed().as_millis() / refill.as_millis().max(1) + margin;
+    let pings: Vec<Packet> = (17..).take(usize::try_from(gained).unwrap_or(1_000) + 1).map(Packet::ping).collect();
+    peer.send_glued(&pings)?;
+    loop {
+        match peer.receive()? {
+            Arrival::Packet(packet) if packet.kind == kind::PONG => {}
+            Arrival::Packet(packet) => {
+                peer.check_close(&packet, reason::PING_FLOOD)?;
+                return peer.expect_end();
+            }
+            Arrival::End | Arrival::Reset => return violation("closed without CLOSE; PING_FLOOD was due"),
+        }
+        if peer.last_sent_at.elapsed() > PATIENCE {
+            return violation("any number of PINGs is answered");
+        }
+    }
+}
