@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulsewire_protocol::{
-    CloseReason, Connection, ConnectionId, Event, Instant, Message, SendError, SendRefused,
-};
+use pulsewire_protocol::{CloseReason, Connection, ConnectionId, Event, Instant, Message, SendError, SendRefused};
 
 use crate::mailbox::Mailbox;
 use crate::sender::Sender;

@@ -24,11 +24,13 @@
 //!   old connection has come back (PW-CK-005).
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    all(not(windows), not(test)),
+    expect(dead_code, reason = "elsewhere only the unit tests have a port to drive")
+)]
 
 mod channel;
-#[cfg_attr(all(not(windows), not(test)), expect(dead_code, reason = "only Windows has an endpoint to look ids up in"))]
 mod directory;
-#[cfg_attr(all(not(windows), not(test)), expect(dead_code, reason = "only Windows has a port to drive"))]
 mod driver;
 #[cfg(windows)]
 mod endpoint;
@@ -40,7 +42,6 @@ mod mailbox;
 mod port;
 mod sender;
 mod socket_options;
-#[cfg_attr(all(not(windows), not(test)), expect(dead_code, reason = "only the real port waits in real time"))]
 mod timeout;
 
 #[cfg(test)]

@@ -25,7 +25,9 @@ enum Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Handshake,
-    Open { message_limit: u32 },
+    Open {
+        message_limit: u32,
+    },
     Closing(CloseReason),
     /// The id is dead.
     Gone,
@@ -156,7 +158,10 @@ impl Mailbox {
         let mut refused = Vec::new();
         let mut queue = self.lock();
         queue.announced = false;
-        while let Some(request) = queue.requests.pop_front() {
+        // What is left when the connection is over comes back with `Closed`.
+        while !connection.is_over()
+            && let Some(request) = queue.requests.pop_front()
+        {
             match request {
                 Request::Send(message) => {
                     let bytes = size(&message);

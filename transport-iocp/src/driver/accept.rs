@@ -34,6 +34,11 @@ pub(super) struct Acceptor<Listener> {
 }
 
 impl<Listener> Acceptor<Listener> {
+    #[cfg(test)]
+    pub(super) fn pending(&self) -> usize {
+        self.pending
+    }
+
     /// When accepts have to be posted.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.listener.as_ref().and(self.retry)
