@@ -19,6 +19,17 @@ pub struct Notice {
     pub kind: NoticeKind,
 }
 
+impl Notice {
+    /// The event, if it is one.
+    #[must_use]
+    pub fn event(&self) -> Option<&Event<'static>> {
+        match &self.kind {
+            NoticeKind::Event(event) => Some(event),
+            NoticeKind::Unsent(_) | NoticeKind::Writable => None,
+        }
+    }
+}
+
 /// What happened on a connection.
 #[derive(Debug)]
 pub enum NoticeKind {

@@ -184,7 +184,7 @@ impl Network {
     ) -> Result<usize, SystemError> {
         match self.inbound(socket) {
             Inbound::Bytes(waiting) => {
-                let count = self.random.up_to(waiting.min(limit).min(buffer.capacity() - buffer.len()));
+                let count = self.random.some_of(waiting.min(limit).min(buffer.capacity() - buffer.len()));
                 if let Some(stream) = self.stream(socket) {
                     buffer.extend(stream.inbound.drain(..count));
                 }
@@ -217,7 +217,7 @@ impl Network {
             Outbound::Full => unreachable!("a send finishes only if there is room"),
         };
         let bytes: Vec<u8> = batch.slices().take(MAX_SLICES_PER_SEND).flatten().copied().take(room).collect();
-        let count = if bytes.is_empty() { 0 } else { self.random.up_to(bytes.len()) };
+        let count = if bytes.is_empty() { 0 } else { self.random.some_of(bytes.len()) };
         self.put(socket, &bytes[..count]);
         Ok(count)
     }

@@ -145,7 +145,6 @@ impl World {
     fn connected(seed: u64, config: Config) -> (Self, ConnectionId, ConnectionId) {
         let mut world = Self::new(seed, config);
         let client = world.connect();
-        (world.client.only(), world.server.only());
         let server = world.server.only();
         (world, client, server)
     }
