@@ -9,22 +9,23 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pulsewire_transport_iocp::protocol::{Class, CloseReason, Config, ConnectionId, Event, Message, SendRefused};
-use pulsewire_transport_iocp::{Endpoint, Keepalive, SocketOptions};
+use pulsewire_transport_iocp::protocol::{
+    Class, CloseReason, Config, ConnectionId, Event, Message, SendError, SendRefused,
+};
+use pulsewire_transport_iocp::{Context, Endpoint, Handler, Keepalive, NoticeKind, Sender, SocketOptions};
 use support::{Client, Echo, LOOPBACK, PATIENCE, Proxy, Treatment, client, config, echo_server, message};
 
 #[test]
 fn messages_of_all_sizes_are_echoed_in_order() {
     let (server, address) = echo_server(config());
-    let client = client(config());
+    let mut roomy = config();
+    roomy.limits.send_queue = 4 << 20;
+    let client = client(roomy);
     let sender = client.establish(address);
     let sizes = [0, 1, 100, 4_000, 70_000, 1 << 20, 5];
     for size in sizes {
         let payload: Vec<u8> = (0..size).map(|index: usize| (index * 31 + index / 251) as u8).collect();
-        while let Err(refused) = sender.send(message(payload.clone())) {
-            assert_eq!(refused.reason, SendRefused::Full);
-            client.wait_writable();
-        }
+        sender.send(message(payload)).unwrap();
     }
     for size in sizes {
         let (id, message) = client.next_message();
@@ -33,6 +34,63 @@ fn messages_of_all_sizes_are_echoed_in_order() {
     }
     assert!(client.endpoint.shutdown(PATIENCE));
     assert!(server.shutdown(PATIENCE));
+}
+
+#[test]
+fn a_sender_that_was_refused_for_lack_of_room_is_told_when_there_is_some() {
+    const MESSAGES: usize = 2_000;
+    let (_server, address) = echo_server(config());
+    let mut narrow = config();
+    narrow.limits.send_queue = 50_000;
+    let client = client(narrow);
+    let sender = client.establish(address);
+    let (mut sent, mut echoed, mut refused) = (0, 0, 0);
+    while echoed < MESSAGES {
+        while sent < MESSAGES && sender.send(message([sent as u8; 1_000])).is_ok() {
+            sent += 1;
+        }
+        refused += usize::from(sent < MESSAGES);
+        loop {
+            match client.next_notice().kind {
+                NoticeKind::Writable => break,
+                NoticeKind::Event(Event::Message(message)) => {
+                    assert_eq!(*message.payload, [echoed as u8; 1_000]);
+                    echoed += 1;
+                    if echoed == MESSAGES {
+                        break;
+                    }
+                }
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_panic_of_the_handler_leaves_nobody_waiting_and_goes_on_in_shutdown() {
+    struct Panics;
+    impl Handler for Panics {
+        fn event(&mut self, _connection: &mut Context<'_>, event: Event<'_>) {
+            assert!(!matches!(event, Event::Message(_)), "on purpose");
+        }
+        fn unsent(&mut self, _connection: &mut Context<'_>, _refused: SendError<'static>) {}
+    }
+    let server = Endpoint::start(config().validate().unwrap(), SocketOptions::default(), Panics).unwrap();
+    let address = server.listen(LOOPBACK).unwrap();
+    let client = client(config());
+    client.establish(address).send(message(*b"x")).unwrap();
+    client.next_closed();
+    assert_eq!(server.listen(LOOPBACK).unwrap_err().kind(), ErrorKind::NotConnected);
+    assert!(server.connections().is_empty());
+    assert!(thread::spawn(|| server.shutdown(PATIENCE)).join().is_err());
+}
+
+#[test]
+fn handles_may_go_to_any_thread() {
+    fn any_thread<T: Send + Sync>() {}
+    any_thread::<Endpoint>();
+    any_thread::<Sender>();
 }
 
 #[test]

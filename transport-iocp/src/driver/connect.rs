@@ -60,7 +60,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     pub(super) fn connected(&mut self, id: ConnectionId, outcome: Result<(), SystemError>) {
         if let Some(peer) = self.table.retired_mut(id) {
             peer.outstanding -= 1;
-            return self.advance_farewell(id);
+            return self.touch(id);
         }
         let Some(mut connection) = self.table.get_mut(id) else { return };
         let peer = connection.data();

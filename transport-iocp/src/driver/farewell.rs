@@ -20,7 +20,7 @@ use super::send::BATCH;
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
-    /// The connection is over: kills its id, reports it, and begins the farewell.
+    /// The connection is over: kills its id, reports it, and prepares the farewell.
     pub(super) fn end(&mut self, id: ConnectionId, mut closed: Closed) {
         let Some(mut entry) = self.table.get_mut(id) else { return };
         let (connection, peer) = entry.parts();
@@ -49,10 +49,10 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         drop(entry);
         self.table.retire(id);
         drop(socket);
-        self.advance_farewell(id);
     }
 
-    /// Does what can be done without waiting for an operation, and frees the slot when nothing is left to do.
+    /// For a connection that is over: does what can be done without waiting for an operation, and frees the slot when
+    /// nothing is left to do.
     pub(super) fn advance_farewell(&mut self, id: ConnectionId) {
         let Some(peer) = self.table.retired_mut(id) else { return };
         if let Stage::Farewell { socket, last, half_closed } = &mut peer.stage {
@@ -104,7 +104,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
                 peer.stage = Stage::Closed;
             }
         }
-        self.advance_farewell(id);
+        self.touch(id);
     }
 
     pub(super) fn sent_in_farewell(&mut self, id: ConnectionId, batch: Transmit, outcome: Result<usize, SystemError>) {
@@ -117,7 +117,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
                 peer.stage = Stage::Closed;
             }
         }
-        self.advance_farewell(id);
+        self.touch(id);
     }
 
     /// Cuts the farewells whose time is up.
@@ -130,7 +130,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     pub(super) fn cut_farewell(&mut self, id: ConnectionId) {
         if let Some(peer) = self.table.retired_mut(id) {
             peer.stage = Stage::Closed;
-            self.advance_farewell(id);
+            self.touch(id);
         }
     }
 }

@@ -15,6 +15,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         let mut touched = std::mem::take(&mut self.touched);
         for id in touched.drain(..) {
             self.flush(id);
+            self.advance_farewell(id);
         }
         // Nothing was touched meanwhile: a handler can reach no connection but its own.
         self.touched = touched;

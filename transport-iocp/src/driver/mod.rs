@@ -76,7 +76,7 @@ pub(crate) struct Driver<Port: CompletionPort<Batch = Transmit>, H> {
     acceptors: Vec<Acceptor<Port::Listener>>,
     /// When the farewells under way must be over. All have the same time, so they are in order.
     farewells: VecDeque<(Instant, ConnectionId)>,
-    /// Connections to be flushed in this turn, each once.
+    /// Connections to be flushed in this turn, each once, and farewells.
     touched: Vec<ConnectionId>,
     /// Empty between turns; kept for its memory.
     completions: Vec<Completion<Port::Socket, Transmit>>,
@@ -217,13 +217,14 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         }
     }
 
-    /// Has the connection flushed at the end of the turn, if it lives.
+    /// Has the connection flushed at the end of the turn, or its farewell moved on.
     fn touch(&mut self, id: ConnectionId) {
         if let Some(mut connection) = self.table.get_mut(id)
-            && !std::mem::replace(&mut connection.data().touched, true)
+            && std::mem::replace(&mut connection.data().touched, true)
         {
-            self.touched.push(id);
+            return;
         }
+        self.touched.push(id);
     }
 }
 

@@ -91,11 +91,6 @@ impl Client {
         }
     }
 
-    pub(crate) fn wait_writable(&self) {
-        let notice = self.next_notice();
-        assert!(matches!(notice.kind, NoticeKind::Writable), "{notice:?}");
-    }
-
     pub(crate) fn next_closed(&self) -> (ConnectionId, Closed) {
         loop {
             let notice = self.next_notice();

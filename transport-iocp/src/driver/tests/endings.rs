@@ -127,31 +127,47 @@ fn a_client_that_says_nothing_is_closed_when_the_handshake_time_is_over() {
     }
 }
 
-#[test]
-fn what_is_not_pulsewire_is_refused_with_a_reason() {
-    struct Http;
-    impl GatherBuffer for Http {
-        fn slices(&self) -> impl Iterator<Item = &[u8]> {
-            std::iter::once(&b"GET / HTTP/1.1\r\n"[..])
-        }
+struct Http;
+
+impl GatherBuffer for Http {
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"[..])
     }
+}
+
+/// PW-CLS-012: it sends on though nobody acts on it, and still reads why it was refused.
+#[test]
+fn what_is_not_pulsewire_is_refused_with_a_reason_that_arrives() {
     for seed in 0..SEEDS {
         let mut world = World::new(seed, config());
         let mut stranger = world.network.port();
-        let socket = stranger.connect(world.address, Token { slot: 0, cookie: 0 }).unwrap();
+        let token = Token { slot: 0, cookie: 0 };
+        let socket = stranger.connect(world.address, token).unwrap();
         stranger.wait(Some(Duration::ZERO), &mut Vec::new()).unwrap();
-        let mut sent = 0;
-        while sent < 12 {
-            stranger.send(&socket, Http, Token { slot: 0, cookie: 0 });
-            let mut completions = Vec::new();
+        stranger.send(&socket, Http, token);
+        stranger.receive(&socket, bytes::BytesMut::with_capacity(1_024), 1_024, token);
+        let (mut answer, mut completions) = (None, Vec::new());
+        for _ in 0..PATIENCE {
+            world.server.turn(Some(Duration::ZERO)).unwrap();
             stranger.wait(Some(Duration::ZERO), &mut completions).unwrap();
-            if let Some(Completion::Sent { outcome, .. }) = completions.pop() {
-                sent += outcome.unwrap();
+            for completion in completions.drain(..) {
+                match completion {
+                    Completion::Sent { outcome, .. } => drop(outcome.map(|_| stranger.send(&socket, Http, token))),
+                    Completion::Received { buffer, outcome, .. } if outcome.unwrap() == 0 => answer = Some(buffer),
+                    Completion::Received { buffer, .. } => stranger.receive(&socket, buffer, 1_024, token),
+                    Completion::Accepted { .. } | Completion::Connected { .. } | Completion::Woken => {
+                        panic!("not asked for")
+                    }
+                }
+            }
+            if answer.is_some() {
+                break;
             }
         }
-        world.run_until(|world| !world.server.handler.closed.is_empty());
-        let closed = &world.server.handler.closed[0].2;
-        assert_eq!(closed.reason, CloseReason::NOT_PULSEWIRE);
+        // An empty answer to a CLOSE of key 0, reason 16.
+        let answer = answer.expect("the end of the stream");
+        assert_eq!((&answer[..3], &answer[12..14]), (&[0xF7, 0x9A, 9][..], &[0, 16][..]));
+        assert_eq!(world.server.handler.closed[0].2.reason, CloseReason::NOT_PULSEWIRE);
         drop(socket);
         world.run_until_all_closed();
     }
