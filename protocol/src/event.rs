@@ -51,3 +51,17 @@ pub enum Event<'b> {
     /// The connection is over. Always the last event.
     Closed(Box<Closed>),
 }
+
+impl Event<'_> {
+    /// Keeps the event. Copies the payload of a message where it is borrowed.
+    #[must_use]
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Self::Established(established) => Event::Established(established),
+            Self::Message(message) => Event::Message(message.into_owned()),
+            Self::Gap(gap) => Event::Gap(gap),
+            Self::Closing(reason) => Event::Closing(reason),
+            Self::Closed(closed) => Event::Closed(closed),
+        }
+    }
+}

@@ -10,20 +10,8 @@ use std::io;
 pub(crate) struct SystemError(u32);
 
 impl SystemError {
-    /// `ERROR_NETNAME_DELETED`: the peer reset the connection.
-    pub(crate) const NETNAME_DELETED: Self = Self(64);
-    /// `ERROR_SEM_TIMEOUT`: TCP gave up on a peer that no longer answers.
-    pub(crate) const SEM_TIMEOUT: Self = Self(121);
-    /// `ERROR_OPERATION_ABORTED`: the operation was cancelled.
-    pub(crate) const OPERATION_ABORTED: Self = Self(995);
-    /// `ERROR_CONNECTION_REFUSED`: nobody listens at the address.
-    pub(crate) const CONNECTION_REFUSED: Self = Self(1225);
     /// `WSAEINVAL`, which also stands for a failure that came without a code.
     pub(crate) const INVALID: Self = Self(10022);
-    /// `WSAEADDRINUSE`: somebody else has the address.
-    pub(crate) const ADDRESS_IN_USE: Self = Self(10048);
-    /// `WSAESHUTDOWN`: a send after the sending side was shut down.
-    pub(crate) const SHUT_DOWN: Self = Self(10058);
 
     /// Wraps a raw Win32 or Winsock code.
     pub(crate) const fn from_code(code: u32) -> Self {
@@ -49,6 +37,23 @@ impl SystemError {
             _ => ConnectionEnd::NetworkLost,
         }
     }
+}
+
+/// Codes that the fake port gives, and that tests expect of the real one.
+#[cfg(test)]
+impl SystemError {
+    /// `ERROR_NETNAME_DELETED`: the peer reset the connection.
+    pub(crate) const NETNAME_DELETED: Self = Self(64);
+    /// `ERROR_SEM_TIMEOUT`: TCP gave up on a peer that no longer answers.
+    pub(crate) const SEM_TIMEOUT: Self = Self(121);
+    /// `ERROR_OPERATION_ABORTED`: the operation was cancelled.
+    pub(crate) const OPERATION_ABORTED: Self = Self(995);
+    /// `ERROR_CONNECTION_REFUSED`: nobody listens at the address.
+    pub(crate) const CONNECTION_REFUSED: Self = Self(1225);
+    /// `WSAEADDRINUSE`: somebody else has the address.
+    pub(crate) const ADDRESS_IN_USE: Self = Self(10048);
+    /// `WSAESHUTDOWN`: a send after the sending side was shut down.
+    pub(crate) const SHUT_DOWN: Self = Self(10058);
 }
 
 impl Display for SystemError {

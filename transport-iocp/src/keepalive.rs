@@ -44,6 +44,12 @@ impl Keepalive {
         };
         Ok((whole(self.idle, "idle time")?, whole(self.interval, "interval")?))
     }
+
+    /// Finds values that no socket would take.
+    #[cfg(windows)]
+    pub(crate) fn check(self) -> io::Result<()> {
+        self.in_whole_milliseconds().map(drop)
+    }
 }
 
 /// Turns on the operating system's keepalive for any TCP socket, one of this crate's or not.

@@ -1,5 +1,8 @@
 //! Pulsewire over TCP on raw Windows I/O completion ports.
 //!
+//! `Endpoint` listens and connects, and owns the one thread that moves all bytes. That thread calls your [`Handler`];
+//! a [`Sender`] sends from any other. [`ChannelHandler`] forwards everything to a thread of yours.
+//!
 //! # Layers
 //!
 //! The driver knows connections and the protocol, and nothing of Windows. Below it lies one seam, the completion port:
@@ -13,30 +16,47 @@
 //!   that carries them, whether it succeeded, failed, was cancelled or could not even be started.
 //! - An operation also holds a share of its socket. Dropping a socket cancels what is pending on it, and the system's
 //!   socket is closed when the last of that has come back: cancel, wait, close, in this order.
-//! - One thread owns the port and submits everything. Other threads can only wake it.
+//! - One thread owns the port and submits everything. Other threads queue requests in the connection's own mailbox and
+//!   wake it.
 //! - An operation carries the caller's token, slot and cookie, so that a late completion is never taken for one of the
 //!   connection that lives in the slot now (PW-CK-002).
+//! - A connection's id dies before its socket is closed, and its slot is used again only when every operation of the
+//!   old connection has come back (PW-CK-005).
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    all(not(windows), not(test)),
+    expect(dead_code, reason = "elsewhere only the unit tests have a port to drive")
+)]
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the seam is complete before the driver that uses it"))]
+mod channel;
+mod directory;
+mod driver;
+#[cfg(windows)]
+mod endpoint;
 mod error;
+mod handler;
+mod inbox;
 mod keepalive;
-#[cfg_attr(not(test), expect(dead_code, reason = "the seam is complete before the driver that uses it"))]
+mod mailbox;
 mod port;
-#[cfg_attr(all(not(windows), not(test)), expect(dead_code, reason = "only the real port waits in real time"))]
+mod sender;
+mod socket_options;
 mod timeout;
 
 #[cfg(test)]
 mod fake_port;
 #[cfg(windows)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the seam is complete before the driver that uses it")
-)]
 #[expect(unsafe_code, reason = "calls the system; every block says why it is sound")]
 mod sys;
 
+pub use channel::{ChannelHandler, Notice, NoticeKind};
+#[cfg(windows)]
+pub use endpoint::Endpoint;
+pub use handler::{Context, Handler};
 pub use keepalive::Keepalive;
 #[cfg(windows)]
 pub use keepalive::set_keepalive;
+pub use pulsewire_protocol as protocol;
+pub use sender::Sender;
+pub use socket_options::SocketOptions;

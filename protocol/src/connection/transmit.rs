@@ -82,12 +82,16 @@ impl Transmit {
         self.slices().zip(slices).map(|(bytes, slice)| *slice = std::io::IoSlice::new(bytes)).count()
     }
 
-    /// This many bytes were written. Says whether all are.
+    /// This many bytes were written. Says whether all are; then it holds on to no payload any more.
     ///
     /// # Panics
     /// If that is more than was left.
     pub fn advance(&mut self, written: usize) -> bool {
         assert!(written <= self.left, "{written} bytes written of {}", self.left);
+        if written == self.left {
+            self.clear();
+            return true;
+        }
         self.left -= written;
         self.gone += written;
         while let Some(segment) = self.segments.get(self.next) {
@@ -98,7 +102,7 @@ impl Transmit {
             self.gone -= size;
             self.next += 1;
         }
-        self.left == 0
+        false
     }
 
     fn segment<'t>(&'t self, segment: &'t Segment) -> &'t [u8] {

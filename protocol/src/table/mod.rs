@@ -54,7 +54,12 @@ impl<T> ConnectionTable<T> {
 
     /// Gives the connection an id of its own, for ever (PW-CK-001).
     pub fn insert(&mut self, connection: Connection, data: T) -> ConnectionId {
-        let id = self.slots.insert(Entry { connection, data, armed: Instant::MAX });
+        self.insert_with(connection, |_| data)
+    }
+
+    /// Like [`insert`](Self::insert), for data that knows the id.
+    pub fn insert_with(&mut self, connection: Connection, data: impl FnOnce(ConnectionId) -> T) -> ConnectionId {
+        let id = self.slots.insert_with(|id| Entry { connection, data: data(id), armed: Instant::MAX });
         drop(self.get_mut(id));
         id
     }

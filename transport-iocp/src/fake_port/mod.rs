@@ -35,7 +35,7 @@ impl FakeNetwork {
 
     /// Makes another port. Sockets of different ports reach each other.
     pub(crate) fn port<Batch: GatherBuffer>(&self) -> FakePort<Batch> {
-        FakePort { network: Rc::clone(&self.0), pending: Vec::new(), waker: Arc::default() }
+        FakePort { network: Rc::clone(&self.0), pending: Vec::new(), delivered: 0, waker: Arc::default() }
     }
 
     /// Resets a connection, at both ends: what was not received yet is lost.
@@ -51,6 +51,16 @@ impl FakeNetwork {
     /// Makes TCP give up on the peer of this socket.
     pub(crate) fn give_up(&self, socket: &FakeSocket) {
         self.0.borrow_mut().fail(socket.0.number, SystemError::SEM_TIMEOUT);
+    }
+
+    /// Makes every accept fail at once, until it is called with `None`.
+    pub(crate) fn fail_accepts(&self, error: Option<SystemError>) {
+        self.0.borrow_mut().accept_failure = error;
+    }
+
+    /// What was set on the connected sockets that are open: no-delay and keepalive.
+    pub(crate) fn options_set(&self) -> Vec<(bool, Option<Keepalive>)> {
+        self.0.borrow().options_set()
     }
 
     /// Makes an address swallow every attempt to connect to it.
@@ -86,6 +96,7 @@ impl Drop for FakeSocket {
 pub(crate) struct FakePort<Batch> {
     network: Rc<RefCell<Network>>,
     pending: Vec<Pending<Batch>>,
+    delivered: usize,
     waker: Arc<FakeWaker>,
 }
 
@@ -117,6 +128,11 @@ impl<Batch: GatherBuffer> FakePort<Batch> {
         self.pending.len()
     }
 
+    /// How many operations have come back so far.
+    pub(crate) fn delivered(&self) -> usize {
+        self.delivered
+    }
+
     fn open(&self, number: SocketNumber) -> FakeSocket {
         FakeSocket(Rc::new(OpenSocket { network: Rc::clone(&self.network), number, cancelled: Cell::new(false) }))
     }
@@ -133,7 +149,7 @@ impl<Batch: GatherBuffer> FakePort<Batch> {
     fn can_finish(&self, pending: &Pending<Batch>) -> bool {
         let (network, number) = (&mut *self.network.borrow_mut(), pending.socket.number);
         match &pending.resources {
-            Resources::Accept => network.has_backlog(number),
+            Resources::Accept => network.accept_failure.is_some() || network.has_backlog(number),
             Resources::Connect { remote } => !network.is_unreachable(*remote),
             Resources::Receive { .. } => !matches!(network.inbound(number), Inbound::Nothing),
             Resources::Send { .. } => !matches!(network.outbound(number), Outbound::Full),
@@ -147,8 +163,7 @@ impl<Batch: GatherBuffer> FakePort<Batch> {
         let Pending { token, socket, resources } = pending;
         let completion = match resources {
             Resources::Accept => {
-                let accepted = allowed
-                    .and_then(|()| self.network.borrow_mut().accept(socket.number).ok_or(SystemError::NETNAME_DELETED));
+                let accepted = allowed.and_then(|()| self.network.borrow_mut().accept(socket.number));
                 let outcome = accepted.map(|(number, addresses)| (self.open(number), addresses));
                 Completion::Accepted { token, outcome }
             }
@@ -218,12 +233,12 @@ impl<Batch: GatherBuffer> CompletionPort for FakePort<Batch> {
         self.network.borrow_mut().shut_down_send(socket.0.number)
     }
 
-    fn set_no_delay(&mut self, socket: &FakeSocket, _no_delay: bool) -> Result<(), SystemError> {
-        self.network.borrow_mut().require_connected(socket.0.number)
+    fn set_no_delay(&mut self, socket: &FakeSocket, no_delay: bool) -> Result<(), SystemError> {
+        self.network.borrow_mut().set_no_delay(socket.0.number, no_delay)
     }
 
-    fn set_keepalive(&mut self, socket: &FakeSocket, _keepalive: Keepalive) -> Result<(), SystemError> {
-        self.network.borrow_mut().require_connected(socket.0.number)
+    fn set_keepalive(&mut self, socket: &FakeSocket, keepalive: Keepalive) -> Result<(), SystemError> {
+        self.network.borrow_mut().set_keepalive(socket.0.number, keepalive)
     }
 
     fn wait(
@@ -247,6 +262,7 @@ impl<Batch: GatherBuffer> CompletionPort for FakePort<Batch> {
             completions.push(self.finish(pending));
             finished += 1;
         }
+        self.delivered += finished;
         if finished == 0 && !woken {
             // With no timeout only another port or thread can end the wait, and they run after it returned.
             self.network.borrow_mut().now += timeout.unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use super::random::Random;
 use crate::error::SystemError;
+use crate::keepalive::Keepalive;
 use crate::port::{Addresses, GatherBuffer, MAX_SLICES_PER_SEND};
 use bytes::BytesMut;
 use std::collections::{BTreeSet, VecDeque};
@@ -21,6 +22,8 @@ pub(super) struct Network {
     pub(super) now: Duration,
     sockets: Vec<Socket>,
     unreachable: BTreeSet<SocketAddr>,
+    /// What every accept fails with.
+    pub(super) accept_failure: Option<SystemError>,
 }
 
 /// A socket of any kind.
@@ -52,6 +55,8 @@ struct Stream {
     failure: Option<SystemError>,
     /// Since the cable was cut: the bytes sent, of which nobody will ever hear.
     lost: Option<usize>,
+    no_delay: bool,
+    keepalive: Option<Keepalive>,
 }
 
 /// What an attempt to receive finds.
@@ -71,7 +76,13 @@ pub(super) enum Outbound {
 
 impl Network {
     pub(super) fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), now: Duration::ZERO, sockets: Vec::new(), unreachable: BTreeSet::new() }
+        Self {
+            random: Random::new(seed),
+            now: Duration::ZERO,
+            sockets: Vec::new(),
+            unreachable: BTreeSet::new(),
+            accept_failure: None,
+        }
     }
 
     fn add(&mut self, socket: Socket) -> SocketNumber {
@@ -113,13 +124,16 @@ impl Network {
         }
     }
 
-    /// The oldest connection that waits at the listener, if there is one.
-    pub(super) fn accept(&mut self, listener: SocketNumber) -> Option<(SocketNumber, Addresses)> {
-        let Socket::Listening { backlog, .. } = &mut self.sockets[listener] else { return None };
-        let accepted = backlog.pop_front()?;
+    /// Accepts the oldest connection that waits at the listener.
+    pub(super) fn accept(&mut self, listener: SocketNumber) -> Result<(SocketNumber, Addresses), SystemError> {
+        if let Some(error) = self.accept_failure {
+            return Err(error);
+        }
+        let Socket::Listening { backlog, .. } = &mut self.sockets[listener] else { return Err(SystemError::INVALID) };
+        let accepted = backlog.pop_front().ok_or(SystemError::INVALID)?;
         match &self.sockets[accepted] {
-            Socket::Connected(stream) => Some((accepted, stream.addresses)),
-            Socket::Idle | Socket::Listening { .. } | Socket::Closed => None,
+            Socket::Connected(stream) => Ok((accepted, stream.addresses)),
+            Socket::Idle | Socket::Listening { .. } | Socket::Closed => Err(SystemError::NETNAME_DELETED),
         }
     }
 
@@ -170,7 +184,7 @@ impl Network {
     ) -> Result<usize, SystemError> {
         match self.inbound(socket) {
             Inbound::Bytes(waiting) => {
-                let count = self.random.up_to(waiting.min(limit).min(buffer.capacity() - buffer.len()));
+                let count = self.random.some_of(waiting.min(limit).min(buffer.capacity() - buffer.len()));
                 if let Some(stream) = self.stream(socket) {
                     buffer.extend(stream.inbound.drain(..count));
                 }
@@ -203,7 +217,7 @@ impl Network {
             Outbound::Full => unreachable!("a send finishes only if there is room"),
         };
         let bytes: Vec<u8> = batch.slices().take(MAX_SLICES_PER_SEND).flatten().copied().take(room).collect();
-        let count = if bytes.is_empty() { 0 } else { self.random.up_to(bytes.len()) };
+        let count = if bytes.is_empty() { 0 } else { self.random.some_of(bytes.len()) };
         self.put(socket, &bytes[..count]);
         Ok(count)
     }
@@ -227,8 +241,21 @@ impl Network {
         self.stream(socket).is_none_or(|stream| stream.inbound_ended || stream.failure.is_some())
     }
 
-    pub(super) fn require_connected(&mut self, socket: SocketNumber) -> Result<(), SystemError> {
-        self.stream(socket).map(drop).ok_or(SystemError::INVALID)
+    pub(super) fn set_no_delay(&mut self, socket: SocketNumber, no_delay: bool) -> Result<(), SystemError> {
+        self.stream(socket).map(|stream| stream.no_delay = no_delay).ok_or(SystemError::INVALID)
+    }
+
+    pub(super) fn set_keepalive(&mut self, socket: SocketNumber, keepalive: Keepalive) -> Result<(), SystemError> {
+        self.stream(socket).map(|stream| stream.keepalive = Some(keepalive)).ok_or(SystemError::INVALID)
+    }
+
+    /// No-delay and keepalive of every connected socket.
+    pub(super) fn options_set(&self) -> Vec<(bool, Option<Keepalive>)> {
+        let streams = self.sockets.iter().filter_map(|socket| match socket {
+            Socket::Connected(stream) => Some((stream.no_delay, stream.keepalive)),
+            Socket::Idle | Socket::Listening { .. } | Socket::Closed => None,
+        });
+        streams.collect()
     }
 
     pub(super) fn shut_down_send(&mut self, socket: SocketNumber) -> Result<(), SystemError> {
@@ -300,6 +327,8 @@ impl Stream {
             outbound_ended: false,
             failure: None,
             lost: None,
+            no_delay: false,
+            keepalive: None,
         }
     }
 }

@@ -21,6 +21,11 @@ impl Random {
         1 + (self.next() % most as u64) as usize
     }
 
+    /// As many as `most`, which must not be 0, or fewer: each about every other time.
+    pub(super) fn some_of(&mut self, most: usize) -> usize {
+        if self.flip() { most } else { self.up_to(most) }
+    }
+
     /// Heads or tails.
     pub(super) fn flip(&mut self) -> bool {
         self.next() & 1 == 0

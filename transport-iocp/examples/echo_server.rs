@@ -1,0 +1,91 @@
+//! Echoes every message, until standard input ends or says `stop`.
+//!
+//! ```text
+//! echo_server [--listen ADDRESS] [--idle-ms N] [--interval-ms N] [--probes N] [--ping-floor-ms N]
+//! ```
+//!
+//! It prints one line, `listening on ADDRESS`.
+
+use std::process::ExitCode;
+
+#[cfg(windows)]
+fn main() -> ExitCode {
+    match windows::serve() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("echo_server: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[cfg(not(windows))]
+fn main() -> ExitCode {
+    eprintln!("echo_server: this transport needs Windows");
+    ExitCode::from(2)
+}
+
+#[cfg(windows)]
+mod windows {
+    use std::error::Error;
+    use std::io::BufRead;
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use pulsewire_transport_iocp::protocol::{CloseReason, Config, Event, SendError, SendRefused};
+    use pulsewire_transport_iocp::{Context, Endpoint, Handler, SocketOptions};
+
+    struct Echo;
+
+    impl Handler for Echo {
+        fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
+            if let Event::Message(message) = event
+                && let Err(refused) = connection.send(message)
+            {
+                match refused.reason {
+                    // It sends faster than it reads.
+                    SendRefused::Full => connection.close(CloseReason::OVERLOADED),
+                    // Two sides with different limits.
+                    SendRefused::TooLarge { .. } => connection.close(CloseReason::REFUSED),
+                    SendRefused::Closed(_)
+                    | SendRefused::Stale
+                    | SendRefused::NotEstablished
+                    | SendRefused::ReservedClass => {}
+                }
+            }
+        }
+
+        fn unsent(&mut self, _connection: &mut Context<'_>, _refused: SendError<'static>) {
+            // Nothing is sent from other threads.
+        }
+    }
+
+    /// Says whether all connections were closed in order.
+    pub(crate) fn serve() -> Result<bool, Box<dyn Error>> {
+        let mut config = Config::default();
+        config.limits.send_queue = 64 << 20;
+        let mut address: SocketAddr = "127.0.0.1:0".parse()?;
+        let mut arguments = std::env::args().skip(1);
+        while let Some(option) = arguments.next() {
+            let value = arguments.next().ok_or_else(|| format!("{option} needs a value"))?;
+            let time = || value.parse().map(Duration::from_millis);
+            match &*option {
+                "--listen" => address = value.parse()?,
+                "--idle-ms" => config.heartbeat.idle = time()?,
+                "--interval-ms" => config.heartbeat.interval = time()?,
+                "--probes" => config.heartbeat.probes = value.parse()?,
+                "--ping-floor-ms" => config.heartbeat.ping_floor = time()?,
+                _ => return Err(format!("unknown option {option}").into()),
+            }
+        }
+        let endpoint = Endpoint::start(config.validate()?, SocketOptions::default(), Echo)?;
+        println!("listening on {}", endpoint.listen(address)?);
+        for line in std::io::stdin().lock().lines() {
+            if line?.trim() == "stop" {
+                break;
+            }
+        }
+        Ok(endpoint.shutdown(Duration::from_secs(10)))
+    }
+}

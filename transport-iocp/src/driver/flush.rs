@@ -1,0 +1,61 @@
+//! The end of a turn: each connection that something happened to posts what follows from it.
+
+use pulsewire_protocol::{ConnectionId, Event, Transmit};
+
+use crate::handler::Handler;
+use crate::port::CompletionPort;
+
+use super::Driver;
+use super::peer::{Receiving, Stage};
+use super::receive::{context, deliver};
+use super::send::post_send;
+
+impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
+    pub(super) fn flush_touched(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for id in touched.drain(..) {
+            self.flush(id);
+            self.advance_farewell(id);
+        }
+        // Nothing was touched meanwhile: a handler can reach no connection but its own.
+        self.touched = touched;
+    }
+
+    fn flush(&mut self, id: ConnectionId) {
+        let (now, handler, io) = (self.now, &mut self.handler, &mut self.io);
+        let Some(mut entry) = self.table.get_mut(id) else { return };
+        let (connection, peer) = entry.parts();
+        peer.touched = false;
+        if let Some(ending) = peer.ending {
+            connection.disconnected(ending.disconnect());
+        }
+        // What waits for a connection that is over comes back with `Closed`.
+        if !connection.is_over() {
+            let submitted = peer.mailbox.submit(now, connection);
+            for refused in submitted.refused {
+                handler.unsent(&mut context(connection, peer, id, now), refused);
+            }
+            if submitted.has_room_again {
+                handler.writable(&mut context(connection, peer, id, now));
+            }
+        }
+        let mut end = None;
+        while let Some(event) = connection.poll_event() {
+            match event {
+                Event::Closed(closed) => end = Some(closed),
+                other => deliver(handler, connection, peer, id, now, other),
+            }
+        }
+        if let Some(closed) = end {
+            drop(entry);
+            return self.end(id, closed);
+        }
+        post_send(io, connection, peer, id, now);
+        if let (Stage::Open(_), Receiving::Idle(_)) = (&peer.stage, &peer.receiving) {
+            match connection.direct_buffer() {
+                Some(lent) => peer.post_receive_direct(io, id, lent),
+                None => peer.post_receive(io, id),
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Received bytes become events.
+
+use bytes::BytesMut;
+use pulsewire_protocol::{Connection, ConnectionId, Event, Instant, ProtocolError, Transmit};
+
+use crate::error::SystemError;
+use crate::handler::{Context, Handler};
+use crate::port::CompletionPort;
+
+use super::Driver;
+use super::buffers::QUIET;
+use super::peer::{Ending, Peer, Receiving};
+
+impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
+    pub(super) fn received(&mut self, id: ConnectionId, buffer: BytesMut, outcome: Result<usize, SystemError>) {
+        let now = self.now;
+        let Some(mut entry) = self.table.get_mut(id) else {
+            return self.received_in_farewell(id, buffer, outcome);
+        };
+        let (connection, peer) = entry.parts();
+        peer.outstanding -= 1;
+        let direct = matches!(std::mem::replace(&mut peer.receiving, Receiving::Ended), Receiving::PendingDirect);
+        match outcome {
+            // Told at the end of the turn: a send that came back with it may have carried the answer to CLOSE.
+            Ok(0) => peer.ending = Some(Ending::Stream),
+            Err(error) => peer.ending = Some(Ending::Failure(error)),
+            Ok(count) if direct => {
+                peer.receiving = Receiving::Idle(BytesMut::new());
+                let result = connection.received_direct(now, buffer, count);
+                if let Ok(Some(event)) = result {
+                    deliver(&mut self.handler, connection, peer, id, now, event);
+                } else if let Err(error) = result {
+                    note(id, &error);
+                }
+            }
+            Ok(count) => {
+                peer.busy = if peer.busy { count >= QUIET } else { buffer.len() == buffer.capacity() };
+                let left = deliver_all(&mut self.handler, connection, peer, id, now, &buffer);
+                peer.receiving = Receiving::Idle(keep_tail(buffer, left));
+            }
+        }
+        drop(entry);
+        self.touch(id);
+    }
+}
+
+/// Hands on every event that the bytes give. Says how many bytes at the end are the beginning of another.
+fn deliver_all<Socket>(
+    handler: &mut impl Handler,
+    connection: &mut Connection,
+    peer: &Peer<Socket>,
+    id: ConnectionId,
+    now: Instant,
+    bytes: &[u8],
+) -> usize {
+    let mut input = bytes;
+    loop {
+        match connection.receive(now, &mut input) {
+            Ok(Some(event)) => deliver(handler, connection, peer, id, now, event),
+            Ok(None) => return input.len(),
+            Err(error) => {
+                // Fatal, and the rest is not acted on. `Closed` follows at the end of the turn.
+                note(id, &error);
+                return 0;
+            }
+        }
+    }
+}
+
+/// Hands an event to the handler, when other threads can rely on it already.
+pub(super) fn deliver<Socket>(
+    handler: &mut impl Handler,
+    connection: &mut Connection,
+    peer: &Peer<Socket>,
+    id: ConnectionId,
+    now: Instant,
+    event: Event<'_>,
+) {
+    match &event {
+        Event::Established(established) => peer.mailbox.open(established.message_limit),
+        Event::Closing(reason) => peer.mailbox.closing(*reason),
+        Event::Message(_) | Event::Gap(_) | Event::Closed(_) => {}
+    }
+    handler.event(&mut context(connection, peer, id, now), event);
+}
+
+pub(super) fn context<'c, Socket>(
+    connection: &'c mut Connection,
+    peer: &'c Peer<Socket>,
+    id: ConnectionId,
+    now: Instant,
+) -> Context<'c> {
+    Context { id, peer_address: peer.address, now, connection, mailbox: &peer.mailbox }
+}
+
+/// Moves the last `left` bytes to the front.
+fn keep_tail(mut buffer: BytesMut, left: usize) -> BytesMut {
+    let start = buffer.len() - left;
+    buffer.copy_within(start.., 0);
+    buffer.truncate(left);
+    buffer
+}
+
+fn note(id: ConnectionId, error: &ProtocolError) {
+    tracing::debug!(connection = ?id, %error, "the peer broke the protocol");
+}

@@ -1,0 +1,65 @@
+//! Sending, from any thread.
+
+use std::fmt;
+use std::sync::Arc;
+
+use pulsewire_protocol::{CloseReason, ConnectionId, Message, SendError};
+
+use crate::mailbox::Mailbox;
+
+/// A handle to one connection, to be cloned and kept by anybody.
+///
+/// It belongs to the connection, not to the place where that lives: when the connection is over, every send is refused
+/// and the message comes back, however often slots and sockets are used again (PW-CK-002, PW-CK-003).
+#[derive(Clone)]
+pub struct Sender {
+    mailbox: Arc<Mailbox>,
+}
+
+impl Sender {
+    pub(crate) fn new(mailbox: Arc<Mailbox>) -> Self {
+        Self { mailbox }
+    }
+
+    /// Queues a message, without waiting. The owner thread submits it.
+    ///
+    /// `Ok` means queued. If the connection refuses it after all, because it began to close meanwhile, it comes back
+    /// through [`Handler::unsent`](crate::Handler::unsent); if the connection ends first, in
+    /// [`Closed::unsent`](pulsewire_protocol::Closed::unsent).
+    ///
+    /// # Errors
+    ///
+    /// The reason and the message itself. After [`SendRefused::Full`](pulsewire_protocol::SendRefused::Full) the handler
+    /// is told by [`Handler::writable`](crate::Handler::writable) when there is room again.
+    pub fn send(&self, message: Message<'static>) -> Result<(), SendError<'static>> {
+        self.mailbox.send(message)
+    }
+
+    /// Asks the peer to close, when all that was sent before has gone out.
+    pub fn close(&self, reason: CloseReason) {
+        self.mailbox.close(reason);
+    }
+
+    /// Cuts the connection at once, without a word to the peer.
+    pub fn abort(&self) {
+        self.mailbox.abort();
+    }
+
+    /// Names the connection in its endpoint, for ever.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.mailbox.id()
+    }
+
+    /// Whether messages are accepted: after the handshake, before closing.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.mailbox.is_open()
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Sender").field(&self.id()).finish()
+    }
+}

@@ -1,0 +1,38 @@
+//! Options of the sockets below.
+
+use crate::error::SystemError;
+use crate::keepalive::Keepalive;
+use crate::port::CompletionPort;
+
+/// What the transport sets on every socket that it opens or accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// Send small segments at once (`TCP_NODELAY`). The transport joins small messages itself. Default: on.
+    pub no_delay: bool,
+    /// The operating system's own probing, beside Pulsewire's heartbeat. Default: off, since the heartbeat does more.
+    pub keepalive: Option<Keepalive>,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self { no_delay: true, keepalive: None }
+    }
+}
+
+impl SocketOptions {
+    /// Finds values that no socket would take, before there is one.
+    #[cfg(windows)]
+    pub(crate) fn check(&self) -> std::io::Result<()> {
+        self.keepalive.map_or(Ok(()), Keepalive::check)
+    }
+
+    /// Sets them on a connection that was accepted or is connected.
+    pub(crate) fn apply<Port: CompletionPort>(
+        &self,
+        port: &mut Port,
+        socket: &Port::Socket,
+    ) -> Result<(), SystemError> {
+        port.set_no_delay(socket, self.no_delay)?;
+        self.keepalive.map_or(Ok(()), |keepalive| port.set_keepalive(socket, keepalive))
+    }
+}

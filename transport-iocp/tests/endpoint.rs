@@ -1,0 +1,289 @@
+//! Endpoints on the real completion port, over the loopback interface.
+#![cfg(windows)]
+
+mod support;
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pulsewire_transport_iocp::protocol::{
+    Class, CloseReason, Config, ConnectionId, Event, Message, SendError, SendRefused,
+};
+use pulsewire_transport_iocp::{Context, Endpoint, Handler, Keepalive, NoticeKind, Sender, SocketOptions};
+use support::{Client, Echo, LOOPBACK, PATIENCE, Proxy, Treatment, client, config, echo_server, message};
+
+#[test]
+fn messages_of_all_sizes_are_echoed_in_order() {
+    let (server, address) = echo_server(config());
+    let mut roomy = config();
+    roomy.limits.send_queue = 4 << 20;
+    let client = client(roomy);
+    let sender = client.establish(address);
+    let sizes = [0, 1, 100, 4_000, 70_000, 1 << 20, 5];
+    for size in sizes {
+        let payload: Vec<u8> = (0..size).map(|index: usize| (index * 31 + index / 251) as u8).collect();
+        sender.send(message(payload)).unwrap();
+    }
+    for size in sizes {
+        let (id, message) = client.next_message();
+        assert_eq!((id, message.payload.len()), (sender.id(), size));
+        assert!(message.payload.iter().enumerate().all(|(at, &byte)| byte == (at * 31 + at / 251) as u8));
+    }
+    assert!(client.endpoint.shutdown(PATIENCE));
+    assert!(server.shutdown(PATIENCE));
+}
+
+#[test]
+fn a_sender_that_was_refused_for_lack_of_room_is_told_when_there_is_some() {
+    const MESSAGES: usize = 2_000;
+    let (_server, address) = echo_server(config());
+    let mut narrow = config();
+    narrow.limits.send_queue = 50_000;
+    let client = client(narrow);
+    let sender = client.establish(address);
+    let (mut sent, mut echoed, mut refused) = (0, 0, 0);
+    while echoed < MESSAGES {
+        while sent < MESSAGES && sender.send(message([sent as u8; 1_000])).is_ok() {
+            sent += 1;
+        }
+        refused += usize::from(sent < MESSAGES);
+        loop {
+            match client.next_notice().kind {
+                NoticeKind::Writable => break,
+                NoticeKind::Event(Event::Message(message)) => {
+                    assert_eq!(*message.payload, [echoed as u8; 1_000]);
+                    echoed += 1;
+                    if echoed == MESSAGES {
+                        break;
+                    }
+                }
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_panic_of_the_handler_leaves_nobody_waiting_and_goes_on_in_shutdown() {
+    struct Panics;
+    impl Handler for Panics {
+        fn event(&mut self, _connection: &mut Context<'_>, event: Event<'_>) {
+            assert!(!matches!(event, Event::Message(_)), "on purpose");
+        }
+        fn unsent(&mut self, _connection: &mut Context<'_>, _refused: SendError<'static>) {}
+    }
+    let server = Endpoint::start(config().validate().unwrap(), SocketOptions::default(), Panics).unwrap();
+    let address = server.listen(LOOPBACK).unwrap();
+    let client = client(config());
+    client.establish(address).send(message(*b"x")).unwrap();
+    client.next_closed();
+    assert_eq!(server.listen(LOOPBACK).unwrap_err().kind(), ErrorKind::NotConnected);
+    assert!(server.connections().is_empty());
+    assert!(thread::spawn(|| server.shutdown(PATIENCE)).join().is_err());
+}
+
+#[test]
+fn handles_may_go_to_any_thread() {
+    fn any_thread<T: Send + Sync>() {}
+    any_thread::<Endpoint>();
+    any_thread::<Sender>();
+}
+
+#[test]
+fn a_hundred_connections_are_told_apart() {
+    let (server, address) = echo_server(config());
+    let client = client(config());
+    let ids: Vec<ConnectionId> = (0..100).map(|_| client.endpoint.connect(address).unwrap()).collect();
+    let senders = client.wait_established(ids.len());
+    for (id, sender) in &senders {
+        sender.send(message(id.cookie.to_be_bytes())).unwrap();
+    }
+    for _ in &ids {
+        let (id, message) = client.next_message();
+        assert_eq!(*message.payload, id.cookie.to_be_bytes());
+    }
+    assert_eq!(client.endpoint.connections().len(), 100);
+    assert_eq!(server.connections().len(), 100);
+    assert!(server.shutdown(PATIENCE), "the side that accepted them can take leave of all, too");
+    for _ in &ids {
+        let closed = client.next_closed().1;
+        assert_eq!((closed.reason, closed.orderly), (CloseReason::GOING_AWAY, true));
+    }
+    assert!(client.endpoint.shutdown(PATIENCE));
+}
+
+#[test]
+fn messages_from_several_threads_keep_the_order_of_each() {
+    const THREADS: u64 = 4;
+    const EACH: u64 = 250;
+    let (server, address) = echo_server(config());
+    let client = client(config());
+    let sender = client.establish(address);
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    sender.send(message([thread.to_be_bytes(), number.to_be_bytes()].concat())).unwrap();
+                }
+            });
+        }
+    });
+    let mut next: HashMap<u64, u64> = HashMap::new();
+    for _ in 0..THREADS * EACH {
+        let payload = client.next_message().1.payload;
+        let (thread, number) = payload.split_at(8);
+        let expected = next.entry(u64::from_be_bytes(thread.try_into().unwrap())).or_default();
+        assert_eq!(number, expected.to_be_bytes());
+        *expected += 1;
+    }
+    assert!(client.endpoint.shutdown(PATIENCE));
+    assert!(server.shutdown(PATIENCE));
+}
+
+#[test]
+fn a_shutdown_loses_nothing() {
+    let receiver = client(config());
+    let address = receiver.endpoint.listen(LOOPBACK).unwrap();
+    let client = client(config());
+    let sender = client.establish(address);
+    for number in 0..1_000_u32 {
+        sender.send(message(number.to_be_bytes())).unwrap();
+    }
+    assert!(client.endpoint.shutdown(PATIENCE));
+    for number in 0..1_000_u32 {
+        assert_eq!(*receiver.next_message().1.payload, number.to_be_bytes());
+    }
+    let closed = receiver.next_closed().1;
+    assert_eq!((closed.reason, closed.orderly, closed.received), (CloseReason::GOING_AWAY, true, 1_000));
+    assert!(receiver.endpoint.shutdown(PATIENCE));
+}
+
+#[test]
+fn a_stale_id_is_refused_when_its_slot_is_used_again() {
+    let (server, address) = echo_server(config());
+    let client = client(config());
+    let old = client.establish(address);
+    old.abort();
+    assert_eq!(client.next_closed().0, old.id());
+    // The slot is free when the cancelled operations are back, which is very soon.
+    let deadline = Instant::now() + PATIENCE;
+    let new = loop {
+        assert!(Instant::now() < deadline, "the slot was never used again");
+        let new = client.establish(address);
+        if new.id().slot == old.id().slot {
+            break new;
+        }
+        new.abort();
+        client.next_closed();
+    };
+    assert_ne!(new.id().cookie, old.id().cookie);
+    for refused in [old.send(message(*b"to a stranger?")), client.endpoint.send(old.id(), message(*b"to a stranger?"))]
+    {
+        let refused = refused.unwrap_err();
+        assert_eq!((refused.reason, &*refused.message.payload), (SendRefused::Stale, &b"to a stranger?"[..]));
+    }
+    assert!(client.endpoint.sender(old.id()).is_none());
+    assert!(!client.endpoint.close(old.id(), CloseReason::NORMAL) && !client.endpoint.abort(old.id()));
+    client.endpoint.send(new.id(), message(*b"to the right one")).unwrap();
+    assert_eq!(&*client.next_message().1.payload, b"to the right one");
+    assert!(client.endpoint.shutdown(PATIENCE));
+    drop(server);
+}
+
+#[test]
+fn a_reset_and_a_refusal_are_reported_with_the_code_of_the_system() {
+    let (_server, address) = echo_server(config());
+    let client = client(config());
+    let proxy = Proxy::start(address);
+    let sender = client.establish(proxy.address);
+    proxy.treat(Treatment::Reset);
+    let (id, closed) = client.next_closed();
+    assert_eq!((id, closed.reason), (sender.id(), CloseReason::RESET));
+    assert_eq!(closed.detail, "system error 64");
+
+    let nobody = TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap();
+    let id = client.endpoint.connect(nobody).unwrap();
+    let (refused, closed) = client.next_closed();
+    assert_eq!((refused, closed.reason), (id, CloseReason::RESET));
+    assert_eq!(closed.detail, "system error 1225");
+}
+
+#[test]
+fn a_peer_that_fell_silent_is_given_up() {
+    let mut quick = config();
+    quick.heartbeat.idle = Duration::from_millis(500);
+    quick.heartbeat.interval = Duration::from_millis(100);
+    quick.heartbeat.ping_floor = Duration::from_millis(10);
+    let (_server, address) = echo_server(quick.clone());
+    let client = client(quick);
+    let proxy = Proxy::start(address);
+    let sender = client.establish(proxy.address);
+    sender.send(message(*b"the last sign of life")).unwrap();
+    client.next_message();
+    let before = Instant::now();
+    proxy.treat(Treatment::Swallow);
+    let (id, closed) = client.next_closed();
+    assert_eq!((id, closed.reason), (sender.id(), CloseReason::PEER_TIMEOUT), "{closed}");
+    // 0.8 * idle + interval * probes. How late a busy machine is says nothing.
+    assert!(before.elapsed() >= Duration::from_millis(650), "{:?}", before.elapsed());
+}
+
+#[test]
+fn keepalive_is_set_or_refused_at_the_start() {
+    let keepalive = Keepalive { idle: Duration::from_secs(5), interval: Duration::from_secs(1), probes: Some(3) };
+    let start = |keepalive| {
+        let options = SocketOptions { keepalive: Some(keepalive), ..SocketOptions::default() };
+        Endpoint::start(Config::default().validate().unwrap(), options, Echo)
+    };
+    let error = start(Keepalive { idle: Duration::ZERO, ..keepalive }).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let server = start(keepalive).unwrap();
+    let address = server.listen(LOOPBACK).unwrap();
+    let client = client(config());
+    // A socket that refused the option would have been dropped.
+    let sender = client.establish(address);
+    sender.send(message(*b"x")).unwrap();
+    client.next_message();
+}
+
+#[test]
+fn an_endpoint_that_is_dropped_cuts_its_connections_and_ends_the_channel() {
+    let (server, address) = echo_server(config());
+    let client = client(config());
+    let sender = client.establish(address);
+    drop(server);
+    let closed = client.next_closed().1;
+    assert!(matches!(closed.reason, CloseReason::PEER_ENDED | CloseReason::RESET), "{closed}");
+    let Client { endpoint, notices, .. } = client;
+    drop(endpoint);
+    assert!(
+        notices.recv_timeout(PATIENCE).is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Disconnected)
+    );
+    assert_eq!(sender.send(Message::new(Class::BUSINESS, vec![])).unwrap_err().reason, SendRefused::Stale);
+}
+
+#[test]
+fn one_address_is_listened_on_once() {
+    let (server, address) = echo_server(config());
+    assert_eq!(server.listen(address).unwrap_err().kind(), ErrorKind::AddrInUse);
+    assert_ne!(server.listen(LOOPBACK).unwrap(), address);
+}
+
+#[test]
+fn a_handler_learns_the_peers_address_and_passes_events_in_order() {
+    let (_server, address) = echo_server(config());
+    let client = client(config());
+    let id = client.endpoint.connect(address).unwrap();
+    let first = client.next_notice();
+    assert_eq!((first.sender.id(), first.peer_address), (id, address));
+    assert!(matches!(first.event(), Some(Event::Established(_))));
+    assert!(client.endpoint.close(id, CloseReason::NORMAL));
+    let last = client.next_notice();
+    let Some(Event::Closed(closed)) = last.event() else { panic!("not the end") };
+    assert!(closed.orderly);
+}
