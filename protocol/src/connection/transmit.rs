@@ -449,7 +449,7 @@ impl Outgoing {
 
     /// The transport took this many bytes of what was handed out.
     pub(super) fn taken(&mut self, now: Instant, bytes: usize) -> Taken {
-        self.taken = (self.taken + bytes as u64).min(self.handed);
+        self.taken = self.taken.saturating_add(bytes as u64).min(self.handed);
         if bytes > 0 {
             self.waiting_since = now;
         }
