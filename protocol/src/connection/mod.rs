@@ -1,6 +1,7 @@
 //! One peer: the machine that turns received bytes into events, and messages into bytes to write.
 
 mod close;
+mod outgoing;
 mod receive;
 mod state;
 mod timers;
@@ -8,9 +9,9 @@ mod transmit;
 
 use core::time::Duration;
 
+use outgoing::Outgoing;
 pub use state::Role;
 use state::State;
-use transmit::Outgoing;
 pub use transmit::Transmit;
 
 use crate::close::{CloseReason, Closed};

@@ -244,7 +244,9 @@ impl Framer {
     /// Lends the large packet's buffer, with spare capacity, and the number of bytes that belong there.
     pub(crate) fn lend(&mut self) -> Option<(BytesMut, usize)> {
         let partial = self.partial.as_mut()?;
-        partial.reserve(1);
+        if partial.buffer.capacity() == partial.buffer.len() {
+            partial.reserve(1);
+        }
         let missing = partial.missing();
         Some((core::mem::take(&mut partial.buffer), missing))
     }

@@ -93,6 +93,23 @@ impl End {
         result
     }
 
+    /// Bytes came, and the driver reads into the lent buffer wherever there is one.
+    pub fn receive_direct(&mut self, mut bytes: &[u8]) -> Result<(), ProtocolError> {
+        while !bytes.is_empty() {
+            let Some((mut buffer, missing)) = self.connection.direct_buffer() else { return self.receive(bytes) };
+            let (now, rest) = bytes.split_at(missing.min(bytes.len()).min(buffer.capacity() - buffer.len()));
+            buffer.extend_from_slice(now);
+            bytes = rest;
+            let result = self.connection.received_direct(self.now, buffer, now.len());
+            if let Ok(Some(event)) = &result {
+                self.note(event.clone());
+            }
+            self.poll_events();
+            result?;
+        }
+        Ok(())
+    }
+
     pub fn poll_events(&mut self) {
         while let Some(event) = self.connection.poll_event() {
             self.note(event);

@@ -39,10 +39,10 @@ pub fn valid(config: Config) -> ValidConfig {
     config.validate().expect("a valid configuration")
 }
 
+/// The key, and a jitter that is as different as the key.
 pub fn seed(sync_key: u32) -> Seed {
-    let mut bytes = [7; 12];
-    bytes[..4].copy_from_slice(&sync_key.to_be_bytes());
-    Seed::from_bytes(bytes)
+    let [a, b, c, d] = sync_key.to_be_bytes();
+    Seed::from_bytes([a, b, c, d, a, b, c, d, a, b, c, d])
 }
 
 pub fn payload(size: usize) -> Payload<'static> {

@@ -21,7 +21,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     /// The connection is over: kills its id, reports it, and prepares the farewell.
-    pub(super) fn end(&mut self, id: ConnectionId, mut closed: Closed) {
+    pub(super) fn end(&mut self, id: ConnectionId, mut closed: Box<Closed>) {
         let Some(mut entry) = self.table.get_mut(id) else { return };
         let (connection, peer) = entry.parts();
         // From here on nobody finds the id; the table follows below, and only then may the socket go (PW-CK-005).

@@ -46,7 +46,7 @@ impl Handler for Recorder {
             },
             Event::Message(message) => self.messages.push((id, message.into_owned())),
             Event::Closing(_) => self.closing.push(id),
-            Event::Closed(closed) => self.closed.push((id, connection.now, closed)),
+            Event::Closed(closed) => self.closed.push((id, connection.now, *closed)),
             Event::Gap(gap) => panic!("{gap:?} on a clean link"),
         }
     }

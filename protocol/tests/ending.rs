@@ -1,0 +1,154 @@
+//! Ends that are not asked for: the transport's, the application's, faults, and what comes back unsent (section 9).
+
+mod pair;
+
+use pair::*;
+use proptest::prelude::*;
+use pulsewire_protocol::{Class, CloseReason, Disconnect, Flags, Instant, Kind, Message, Origin, Retry, Transmit};
+
+/// PW-CLS-011: each way in which a transport ends, in each state.
+#[test]
+fn the_end_of_the_transport_is_told_apart() {
+    let ways = [
+        (Disconnect::EndOfStream, CloseReason::PEER_ENDED, Origin::Transport),
+        (Disconnect::Reset, CloseReason::RESET, Origin::Transport),
+        (Disconnect::NetworkLost, CloseReason::NETWORK_LOST, Origin::Transport),
+        (Disconnect::Aborted, CloseReason::ABORTED, Origin::Local),
+    ];
+    let prepare: [fn(&mut End); 3] = [
+        |_| {},
+        |end| end.connection.close(Instant::ZERO, CloseReason::NORMAL),
+        |end| end.receive(&numbered(Kind::PING, 1, SERVER_KEY)).unwrap(),
+    ];
+    for (way, reason, origin) in ways {
+        for prepare in prepare {
+            let mut server = End::server(config());
+            server.connection.send(server.now, business(10)).unwrap();
+            prepare(&mut server);
+            server.disconnect(way);
+            let closed = server.closed();
+            assert_eq!((closed.reason, closed.origin, closed.orderly), (reason, origin, false));
+            assert_eq!((&closed.unsent[..], closed.acknowledged), (&[business(10)][..], None));
+            // Without a word to the peer, and once only.
+            server.transmit();
+            server.disconnect(Disconnect::Reset);
+            server.connection.abort();
+            server.run_for(ms(60_000));
+            assert!(server.sent.is_empty());
+        }
+    }
+}
+
+/// PW-CLS-011: the stream ended *with* CLOSE, though CLOSE_ACK never got through. Its reason and count are known.
+#[test]
+fn a_stream_that_ends_behind_close_is_not_reported_as_ended_without() {
+    let mut server = End::server(config());
+    server.connection.send(server.now, business(10)).unwrap();
+    server.receive(&close(CloseReason::GOING_AWAY, 2, 77, b"", SERVER_KEY)).unwrap();
+    server.disconnect(Disconnect::EndOfStream);
+    let closed = server.closed();
+    assert_eq!((closed.reason, closed.origin, closed.orderly), (CloseReason::GOING_AWAY, Origin::Peer, false));
+    assert_eq!((closed.retry, closed.acknowledged), (Retry::After(ms(77)), Some(2)));
+    assert_eq!(closed.unsent, [business(10)]);
+
+    let mut server = End::server(config());
+    server.receive(&close(CloseReason::GOING_AWAY, 2, 77, b"", SERVER_KEY)).unwrap();
+    server.disconnect(Disconnect::Reset);
+    assert_eq!((server.closed().reason, server.closed().acknowledged), (CloseReason::RESET, Some(2)));
+}
+
+/// `abort` after `close` takes back the CLOSE that has not gone out.
+#[test]
+fn abort_is_silent() {
+    let mut server = End::server(config());
+    server.connection.close(server.now, CloseReason::NORMAL);
+    server.receive(&close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)).unwrap();
+    server.connection.abort();
+    server.poll_events();
+    assert_eq!(server.transmit(), b"");
+    assert_eq!(server.closed().reason, CloseReason::ABORTED);
+}
+
+/// Reasons that must not be on the wire become NORMAL; faults of the application's choice close at once.
+#[test]
+fn the_application_chooses_the_reason() {
+    for (chosen, sent) in [(0, 1), (256, 1), (32_767, 1), (2, 2), (32_768, 32_768), (65_535, 65_535)] {
+        let mut server = End::server(config());
+        server.connection.close(server.now, CloseReason(chosen));
+        server.transmit();
+        assert_eq!(close_fields(server.sent_of(Kind::CLOSE)[0].1).0, CloseReason(sent));
+        assert!(server.closed.is_none());
+    }
+    let mut server = End::server(config());
+    server.connection.close(server.now, CloseReason::BAD_PACKET);
+    server.poll_events();
+    assert_eq!((server.closed().reason, server.closed().origin), (CloseReason::BAD_PACKET, Origin::Local));
+    server.transmit();
+    assert_eq!(server.sent_kinds(), [Kind::CLOSE]);
+}
+
+/// Section 10: bytes wait and the transport takes none.
+#[test]
+fn a_stalled_transport_ends_with_write_stall() {
+    let mut patient = config();
+    patient.heartbeat.idle = ms(600_000);
+    let mut server = End::server(patient);
+    server.stalled = true;
+    server.run_for(ms(60_000));
+    assert!(server.closed.is_none(), "nothing waits");
+    server.connection.send(server.now, business(100)).unwrap();
+    server.run_for(ms(20_000));
+    server.take(1);
+    server.run_for(ms(29_999));
+    assert!(server.closed.is_none(), "one byte was taken");
+    server.run_for(ms(1));
+    assert_eq!((server.closed().reason, server.closed().origin), (CloseReason::WRITE_STALL, Origin::Local));
+}
+
+proptest! {
+    /// PW-FRM-012, PW-DAT-008, and that a long TEXT is cut at a character: CLOSE is never longer than it may be.
+    #[test]
+    fn a_close_is_always_one_that_a_peer_accepts(fault in 0usize..4, noise: u32) {
+        let mut server = End::server(config());
+        let bytes = match fault {
+            0 => data(Flags(noise as u8), 4, b"", SERVER_KEY),
+            1 => control(Kind(noise as u8 & 0x7F | 0x10), b"12345678", SERVER_KEY),
+            2 => numbered(Kind::PONG, noise.into(), SERVER_KEY),
+            _ => data(Flags::FIRST, noise as u8, &vec![0; 65_537], SERVER_KEY),
+        };
+        let result = server.receive(&bytes);
+        server.transmit();
+        if let Err(error) = result {
+            let (_, header, payload) = server.sent.last().unwrap();
+            prop_assert_eq!(header.kind, Kind::CLOSE);
+            prop_assert!((14..=512).contains(&header.length));
+            prop_assert_eq!(close_fields(payload).0, error.close_reason());
+            let limit = error.limit().map(|(limit, size)| [limit.to_be_bytes(), size.to_be_bytes()].concat());
+            prop_assert_eq!(payload.ends_with(&limit.clone().unwrap_or_default()), true);
+        }
+    }
+}
+
+/// What was never handed out comes back, in order: small ones that were joined, and a large one that was begun.
+#[test]
+fn unsent_messages_come_back_in_closed() {
+    for checksums in [false, true] {
+        let peer = pulsewire_protocol::Hello { resync: checksums, ..hello(PEER_KEY) };
+        let mut server = End::greeted(config(), &peer, SERVER_KEY);
+        let messages: Vec<Message<'static>> = [200_000, 0, 1, 2_047, 2_048, 70_000, 3]
+            .into_iter()
+            .enumerate()
+            .map(|(index, size)| Message {
+                encrypted: index % 2 == 0,
+                ..Message::new(Class(128 + index as u8), payload(size))
+            })
+            .collect();
+        for message in &messages {
+            server.connection.send(server.now, message.clone()).unwrap();
+        }
+        // One frame of the first goes out; it can't be delivered whole any more.
+        assert!(server.connection.poll_transmit(server.now, 1, &mut Transmit::new()));
+        server.disconnect(Disconnect::Reset);
+        assert_eq!(server.closed().unsent, messages);
+    }
+}

@@ -1,0 +1,158 @@
+//! Damaged streams: section 5 of the specification. The vectors hold many more; here are the numbers and the clock.
+
+mod pair;
+
+use std::time::Duration;
+
+use pair::*;
+use pulsewire_protocol::{CloseReason, Damage, Event, Flags, Gap, ProtocolError};
+
+fn server() -> End {
+    let mut config = config();
+    config.damage = Damage::Resynchronise;
+    config.heartbeat.idle = Duration::from_secs(3_600);
+    End::server(config)
+}
+
+fn good(class: u8) -> Vec<u8> {
+    data(Flags::FIRST | Flags::CHECKSUM, class, b"good", SERVER_KEY)
+}
+
+fn damaged(size: usize) -> Vec<u8> {
+    let mut packet = data(Flags::FIRST | Flags::CHECKSUM, 2, &vec![1; size], SERVER_KEY);
+    packet[12] ^= 1;
+    packet
+}
+
+fn gaps(end: &End) -> Vec<Gap> {
+    end.events.iter().filter_map(|event| if let Event::Gap(gap) = event { Some(*gap) } else { None }).collect()
+}
+
+/// PW-FRM-005: any garbage, magic and pieces of headers among it, at any split.
+#[test]
+fn the_next_header_is_found_behind_any_garbage() {
+    let mut bad_header = good(4)[..12].to_vec();
+    bad_header[4] ^= 1;
+    let with_key_0 = data(Flags::FIRST | Flags::CHECKSUM, 4, b"", 0);
+    let garbage: [&[u8]; 8] = [
+        b"x",
+        b"\xF7",
+        b"\xF7\x9A",
+        b"\xF7\xF7\xF7\x9A\xF7",
+        &bad_header,
+        &[0xF7; 1_000],
+        &[0xF7, 0x9A].repeat(500),
+        &with_key_0,
+    ];
+    for bytes in garbage {
+        for chunk in [1, 2, 5, 12, 13, usize::MAX] {
+            let mut server = server();
+            let stream = [good(1), bytes.to_vec(), good(2)].concat();
+            stream.chunks(chunk).for_each(|chunk| server.receive(chunk).unwrap());
+            assert_eq!(gaps(&server), [Gap { skipped: bytes.len() as u64, message_lost: false }]);
+            assert_eq!(server.messages().len(), 2);
+        }
+    }
+}
+
+/// PW-FRM-006: a packet inside a dropped one is not looked for.
+#[test]
+fn what_a_damaged_packet_contains_is_not_run() {
+    for inner_size in [20, 5_000] {
+        let inner = data(Flags::FIRST | Flags::CHECKSUM, 4, &vec![b'!'; inner_size], SERVER_KEY);
+        let mut packet = data(Flags::FIRST | Flags::CHECKSUM, 4, &[&[0; 100], &inner[..]].concat(), SERVER_KEY);
+        packet[20] ^= 1;
+        let mut server = server();
+        let size = packet.len() as u64;
+        packet.extend(good(2));
+        server.receive(&packet).unwrap();
+        assert_eq!(gaps(&server), [Gap { skipped: size, message_lost: false }]);
+        assert_eq!(server.messages().len(), 1);
+    }
+}
+
+/// PW-FRM-009, PW-FRM-010.
+#[test]
+fn a_gap_discards_the_open_message_and_its_remaining_frames() {
+    for lost in [b"garbage".to_vec(), damaged(10), damaged(5_000)] {
+        let mut server = server();
+        let frame = |flags, bytes| data(flags | Flags::CHECKSUM, 4, bytes, SERVER_KEY);
+        let stream = [
+            frame(Flags::FIRST | Flags::MORE, b"lost "),
+            lost.clone(),
+            frame(Flags::MORE, b"lost "),
+            good(4),
+            frame(Flags::NONE, b"lost"),
+            frame(Flags::FIRST | Flags::MORE, b"whole "),
+            frame(Flags::NONE, b"again"),
+        ];
+        server.receive(&stream.concat()).unwrap();
+        assert_eq!(gaps(&server), [Gap { skipped: lost.len() as u64, message_lost: true }]);
+        let texts: Vec<&[u8]> = server.messages().iter().map(|message| &*message.payload).collect();
+        assert_eq!(texts, [&b"good"[..], b"whole again"]);
+        // PW-DAT-007 applies again.
+        let error = server.receive(&frame(Flags::NONE, b"?")).unwrap_err();
+        assert_eq!(error.close_reason(), CloseReason::BAD_FRAGMENT);
+    }
+}
+
+/// PW-FRM-011: 65,536 bytes are allowed, one more is not; skipped and dropped ones together.
+#[test]
+fn the_budget_of_bytes_is_exact() {
+    let dropped = damaged(5_000);
+    for chunk in [1_000, usize::MAX] {
+        let run = |skipped: usize| {
+            let mut server = server();
+            server.receive(&dropped).unwrap();
+            let stream = [vec![0x55; skipped - dropped.len()], good(4)].concat();
+            (stream.chunks(chunk).try_for_each(|chunk| server.receive(chunk)), server)
+        };
+        let (result, server) = run(65_536);
+        assert_eq!((result, server.messages().len()), (Ok(()), 1));
+        let (result, server) = run(65_537);
+        assert_eq!(result, Err(ProtocolError::ResyncBudget { bytes: 65_537, gaps: 2 }));
+        assert_eq!((server.closed().reason, server.messages().len()), (CloseReason::RESYNC_BUDGET, 0));
+    }
+}
+
+/// PW-FRM-011: 16 gaps are allowed, of either sort; a seventeenth in the same window is not, in the next it is.
+#[test]
+fn the_budget_of_gaps_is_exact() {
+    let fill = |server: &mut End| {
+        for _ in 0..8 {
+            server.receive(&[b"?".to_vec(), good(4), damaged(10)].concat()).unwrap();
+            server.run_for(ms(1_000));
+        }
+    };
+    let mut early = server();
+    fill(&mut early);
+    early.run_until(pulsewire_protocol::Instant::from_nanos(at(60_000).as_nanos() - 1));
+    assert_eq!(
+        early.receive(&[b"?".to_vec(), good(4)].concat()),
+        Err(ProtocolError::ResyncBudget { bytes: 8 + 8 * 26 + 1, gaps: 17 })
+    );
+
+    let mut late = server();
+    fill(&mut late);
+    late.run_until(at(60_000));
+    fill(&mut late);
+    assert_eq!(late.messages().len(), 16);
+    late.receive(&[b"?".to_vec(), good(4)].concat()).unwrap_err();
+}
+
+/// PW-FRM-008, PW-HDR-017: before the rules of section 6.
+#[test]
+fn data_without_checksum_is_refused() {
+    for flags in [Flags::FIRST, Flags::NONE] {
+        assert_eq!(server().receive(&data(flags, 4, b"x", SERVER_KEY)[..12]), Err(ProtocolError::ChecksumRequired));
+    }
+}
+
+/// PW-FRM-002, PW-FRM-016: without RESYNC the first bad header ends it, and nothing behind it is acted on.
+#[test]
+fn without_resync_the_first_bad_header_closes() {
+    let mut server = End::server(config());
+    server.receive(&[0; 11]).unwrap();
+    assert_eq!(server.receive(&[&[0; 1], &good(4)[..]].concat()), Err(ProtocolError::BadHeader));
+    assert!(server.events.is_empty());
+}
