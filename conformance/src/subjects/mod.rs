@@ -1,5 +1,7 @@
 //! The implementations that the tool can name.
 
+#[cfg(windows)]
+mod iocp;
 mod tokio;
 
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use pulsewire_protocol::{
     Closed, Config, ConnectionId, Damage, HeartbeatConfig, Limits, Origin, SendRefused, Timeouts,
 };
 
+#[cfg(windows)]
+pub use self::iocp::IocpSubject;
 pub use self::tokio::TokioSubject;
 
 /// The implementations of this workspace that run on this system.
@@ -18,7 +22,11 @@ pub use self::tokio::TokioSubject;
 /// A transport is added here, with its adapter in a file of its own beside this one.
 #[must_use]
 pub fn of_this_system() -> Vec<Arc<dyn Subject>> {
-    vec![Arc::new(TokioSubject::new().expect("the runtime of tokio starts"))]
+    vec![
+        Arc::new(TokioSubject::new().expect("the runtime of tokio starts")),
+        #[cfg(windows)]
+        Arc::new(IocpSubject),
+    ]
 }
 
 /// The subject with this name: one of this system, `oracle:none`, or `oracle:` and the name of a bug.

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::transmit::Transmit;
-use crate::message::{Message, Payload};
 use crate::framer::LARGE;
+use crate::message::{Message, Payload};
 use crate::time::Instant;
 use crate::wire::{Class, CloseFrame, Flags, HEADER_SIZE, Header, Hello, Kind, TRAILER_SIZE, payload_checksum};
 

@@ -95,7 +95,7 @@ impl Client {
         loop {
             let notice = self.next_notice();
             match notice.kind {
-                NoticeKind::Event(Event::Closed(closed)) => return (notice.sender.id(), closed),
+                NoticeKind::Event(Event::Closed(closed)) => return (notice.sender.id(), *closed),
                 NoticeKind::Event(Event::Established(_) | Event::Closing(_)) | NoticeKind::Writable => {}
                 other => panic!("no end: {other:?}"),
             }
