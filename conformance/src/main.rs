@@ -87,7 +87,8 @@ fn main() -> ExitCode {
 /// Runs what was asked for, and gives the exit code.
 fn judge(arguments: &Arguments) -> Result<u8, String> {
     let subjects = chosen_subjects(arguments)?;
-    let options = Options { jobs: arguments.jobs, filter: arguments.filter.clone(), progress: true };
+    let options =
+        Options { jobs: arguments.jobs, filter: arguments.filter.clone(), progress: true, ..Options::default() };
     let report = run(&subjects, &options);
     print!("{report}");
     write_report(&arguments.report, &report.to_json())

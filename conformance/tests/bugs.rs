@@ -11,6 +11,8 @@ use pulsewire_conformance::{Case, CaseReport, Observation, Verdict, cases, run_c
 
 /// Tests at once: they mostly wait.
 const THREADS: usize = 16;
+/// How long a case may take.
+const WATCHDOG: Duration = Duration::from_secs(60);
 /// Less than this is noise between the times of two runs.
 const NOISE: Duration = Duration::from_millis(50);
 /// Both oracles draw the same numbers, so that what differs is the bug.
@@ -26,7 +28,7 @@ fn main() {
 fn is_caught(bug: Bug) -> Result<(), Failed> {
     let (case, failed) = first_failure(bug)?;
     let verdict = failed.verdict.reason();
-    let [first, second] = [(); 2].map(|()| run_case(&clean(), case, failed.role));
+    let [first, second] = [(); 2].map(|()| run_case(&clean(), case, failed.role, WATCHDOG));
     for passed in [&first, &second] {
         if passed.verdict != Verdict::Pass {
             return Err(format!("{} does not pass on the clean oracle: {:?}", case.id, passed.verdict).into());
@@ -55,7 +57,7 @@ fn first_failure(bug: Bug) -> Result<(&'static Case, CaseReport), Failed> {
     for case in cases().filter(|case| case.requirement() == bug.requirement()) {
         for role in case.roles() {
             let buggy: Arc<dyn Subject> = Arc::new(Oracle::with_bug(bug).with_seed(SEED));
-            let report = run_case(&buggy, case, *role);
+            let report = run_case(&buggy, case, *role, WATCHDOG);
             match report.verdict {
                 Verdict::Fail(_) => return Ok((case, report)),
                 Verdict::Pass => {}

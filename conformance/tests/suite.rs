@@ -1,10 +1,14 @@
 //! One test for each case, subject of this system, and role.
 
+use std::time::Duration;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use pulsewire_conformance::{Verdict, cases, run_case};
 
 /// Tests at once: they mostly wait.
 const THREADS: usize = 16;
+/// How long a case may take.
+const WATCHDOG: Duration = Duration::from_secs(60);
 
 fn main() {
     let mut arguments = Arguments::from_args();
@@ -15,7 +19,7 @@ fn main() {
             for role in case.roles() {
                 let name = format!("{}::{}::{}", subject.name(), case.id, role.name());
                 let subject = subject.clone();
-                trials.push(Trial::test(name, move || match run_case(&subject, case, *role).verdict {
+                trials.push(Trial::test(name, move || match run_case(&subject, case, *role, WATCHDOG).verdict {
                     Verdict::Pass | Verdict::NotApplicable(_) => Ok(()),
                     Verdict::Fail(reason) | Verdict::HarnessError(reason) => Err(Failed::from(reason)),
                 }));

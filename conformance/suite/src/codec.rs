@@ -1,4 +1,4 @@
-//! The wire format as the suite understands it: written from the specification alone, and slow on purpose.
+//! The wire format as the suite understands it: written from the specification alone, and as simple as can be.
 
 mod checksum;
 mod close;

@@ -76,6 +76,11 @@ impl Report {
         Totals::of(&self.cases)
     }
 
+    /// The cases in which a requirement was violated.
+    pub fn violations(&self) -> impl Iterator<Item = &CaseReport> {
+        self.cases.iter().filter(|case| matches!(case.verdict, Verdict::Fail(_)))
+    }
+
     /// For the shell: 0 if nothing was violated, 1 if something was, 2 if the run says nothing about the subject
     /// because the harness failed or not one case could be run.
     #[must_use]

@@ -14,9 +14,6 @@ use crate::subject::Subject;
 use crate::transcript::Transcript;
 use crate::verdict::Verdict;
 
-/// How long a case may take. A subject that hangs costs its case and no more.
-const WATCHDOG: Duration = Duration::from_secs(90);
-
 /// What to run, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -26,11 +23,13 @@ pub struct Options {
     pub filter: Option<String>,
     /// Whether to show progress on standard error.
     pub progress: bool,
+    /// How long a case may take. A subject that hangs costs its case and no more.
+    pub watchdog: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { jobs: 16, filter: None, progress: false }
+        Self { jobs: 16, filter: None, progress: false, watchdog: Duration::from_secs(90) }
     }
 }
 
@@ -55,7 +54,7 @@ pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
                     let Some((position, (subject, case, role))) = next else {
                         return;
                     };
-                    let report = run_case(&subject, case, role);
+                    let report = run_case(&subject, case, role, options.watchdog);
                     progress.finished(&report);
                     reports.lock().unwrap_or_else(PoisonError::into_inner).push((position, report));
                 }
@@ -68,9 +67,9 @@ pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
     Report { cases: reports.into_iter().map(|(_, report)| report).collect() }
 }
 
-/// Runs one case on one subject.
+/// Runs one case on one subject, and gives it up after `watchdog`.
 #[must_use]
-pub fn run_case(subject: &Arc<dyn Subject>, case: &'static Case, role: Role) -> CaseReport {
+pub fn run_case(subject: &Arc<dyn Subject>, case: &'static Case, role: Role, watchdog: Duration) -> CaseReport {
     let began = Instant::now();
     let transcript = Transcript::new();
     let (sender, receiver) = mpsc::channel();
@@ -81,12 +80,12 @@ pub fn run_case(subject: &Arc<dyn Subject>, case: &'static Case, role: Role) -> 
         // The watchdog may have given the case up and gone.
         let _ = sender.send(verdict);
     });
-    let verdict = match (spawned, receiver.recv_timeout(WATCHDOG)) {
+    let verdict = match (spawned, receiver.recv_timeout(watchdog)) {
         (Err(error), _) => Verdict::HarnessError(format!("no thread for the case: {error}")),
         (Ok(_), Ok(Ok(verdict))) => verdict,
         (Ok(_), Ok(Err(_)) | Err(RecvTimeoutError::Disconnected)) => Verdict::HarnessError("the case panicked".into()),
         (Ok(_), Err(RecvTimeoutError::Timeout)) => {
-            Verdict::Fail(format!("the subject hangs: no verdict after {} s", WATCHDOG.as_secs()))
+            Verdict::Fail(format!("the subject hangs: no verdict after {watchdog:?}"))
         }
     };
     CaseReport {
@@ -111,5 +110,66 @@ fn judge(subject: &dyn Subject, case: &Case, role: Role, transcript: Transcript)
     match outcome {
         Ok(()) => Verdict::Pass,
         Err(failure) => failure.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::profile::Profile;
+    use crate::subject::{Running, SubjectError};
+
+    /// A subject that cannot even be started, in one way or another.
+    struct Broken(fn() -> SubjectError);
+
+    impl Subject for Broken {
+        fn name(&self) -> &str {
+            "broken"
+        }
+
+        fn serve(&self, _profile: &Profile) -> Result<Box<dyn Running>, SubjectError> {
+            Err((self.0)())
+        }
+
+        fn connect(&self, _profile: &Profile, _address: SocketAddr) -> Result<Box<dyn Running>, SubjectError> {
+            Err((self.0)())
+        }
+    }
+
+    fn report_on(broken: fn() -> SubjectError) -> Report {
+        let watchdog = Duration::from_secs(5);
+        let options = Options { filter: Some("PW-HDR-001".into()), watchdog, ..Options::default() };
+        run(&[Arc::new(Broken(broken))], &options)
+    }
+
+    #[test]
+    fn a_subject_that_hangs_costs_its_cases_only() {
+        let report = report_on(|| {
+            thread::park_timeout(Duration::from_secs(60));
+            SubjectError::failed("too late")
+        });
+        assert_eq!(report.totals().fail, 2);
+        assert_eq!(report.exit_code(), 1);
+    }
+
+    #[test]
+    fn a_subject_that_panics_proves_nothing() {
+        let report = report_on(|| panic!("on purpose"));
+        assert_eq!(report.totals().harness_error, 2);
+        assert_eq!(report.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_subject_that_cannot_start_proves_nothing() {
+        assert_eq!(report_on(|| SubjectError::failed("no port is free")).exit_code(), 2);
+    }
+
+    #[test]
+    fn a_subject_for_which_no_case_is_applicable_proves_nothing() {
+        let report = report_on(|| SubjectError::unsupported("it has no such role"));
+        assert_eq!(report.totals().not_applicable, 2);
+        assert_eq!(report.exit_code(), 2);
     }
 }

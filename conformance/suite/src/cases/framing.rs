@@ -230,7 +230,8 @@ fn hello_behind_garbage(context: &mut Context<'_>) -> Outcome {
     let mut bytes = vec![0];
     bytes.extend(Packet::control(kind, encode_items(&peer.hello.to_items())).encode(0));
     peer.send_raw(&bytes)?;
-    expect_not_pulsewire(&mut peer)
+    expect_not_pulsewire(&mut peer)?;
+    context.establish()?.alive()
 }
 
 fn other_packet_first(context: &mut Context<'_>) -> Outcome {
@@ -283,34 +284,47 @@ fn hostile_lengths(context: &mut Context<'_>) -> Outcome {
 }
 
 fn stalled_payload(context: &mut Context<'_>) -> Outcome {
-    let length = 512;
+    let length = context.profile.frame_limit.min(4_096);
     let allowed = context.profile.assembly_time(length);
     context.takes(allowed)?;
-    let mut peer = context.establish()?;
+    // Often enough to be a sign of life, and so slowly that the time is over before the payload is complete.
+    let step = (allowed / 24).min(context.profile.idle / 4);
+    let mut peer = context.establish_mute()?;
     let began = Instant::now();
     peer.send_header(&Packet::data(flag::FIRST, 0, []), length)?;
-    let step = allowed / 24;
-    // Fewer bytes than the payload has, beyond the time that it has.
-    for _ in 0..400 {
-        if let Some(arrival) = peer.receive_by(Instant::now() + step)? {
+    for _ in 1..length {
+        if let Some(arrival) = next_but_ping(&mut peer, Instant::now() + step)? {
             return expect_stall(&mut peer, arrival, began, allowed);
         }
         require(began.elapsed() < allowed + PATIENCE, "a trickle keeps the connection without end")?;
         peer.send_raw(&[0])?;
     }
-    Err(Failure::Harness("the trickle ran dry".into()))
+    Err(Failure::NotApplicable("with the subject's numbers no payload is long enough to trickle".into()))
 }
 
 fn stalled_header(context: &mut Context<'_>) -> Outcome {
     let allowed = context.profile.assembly_time(0);
     context.takes(allowed)?;
-    let mut peer = context.establish()?;
+    if context.profile.shortest_silence() <= allowed {
+        return Err(Failure::NotApplicable("with the subject's numbers it gives the silent peer up before".into()));
+    }
+    let mut peer = context.establish_mute()?;
     let bytes = Packet::ping(1).encode(peer.key());
     let began = Instant::now();
     peer.send_raw(&bytes[..5])?;
-    match peer.receive_by(began + allowed + PATIENCE)? {
+    match next_but_ping(&mut peer, began + allowed + PATIENCE)? {
         Some(arrival) => expect_stall(&mut peer, arrival, began, allowed),
         None => violation("part of a header keeps the connection without end"),
+    }
+}
+
+/// The next arrival but PING, which cannot be answered within a packet.
+fn next_but_ping(peer: &mut Peer, deadline: Instant) -> Result<Option<Arrival>, Failure> {
+    loop {
+        match peer.receive_by(deadline)? {
+            Some(Arrival::Packet(packet)) if packet.kind == kind::PING => {}
+            other => return Ok(other),
+        }
     }
 }
 
@@ -329,7 +343,11 @@ fn expect_stall(peer: &mut Peer, arrival: Arrival, began: Instant, allowed: Dura
 fn fast_enough(context: &mut Context<'_>) -> Outcome {
     let allowed = context.profile.assembly_time(0);
     context.takes(allowed * 3)?;
-    let mut peer = context.establish()?;
+    let pause = allowed / 3;
+    if context.profile.idle / 2 <= pause {
+        return Err(Failure::NotApplicable("with the subject's numbers it gives the silent peer up before".into()));
+    }
+    let mut peer = context.establish_mute()?;
     let began = Instant::now();
     // Each packet is complete in a third of its time, and there is always one begun.
     for number in 0.. {
@@ -337,7 +355,7 @@ fn fast_enough(context: &mut Context<'_>) -> Outcome {
         let bytes = message.frames(512)[0].encode(peer.key());
         let (front, back) = bytes.split_at(13);
         peer.send_raw(front)?;
-        if let Some(arrival) = peer.receive_by(Instant::now() + allowed / 3)? {
+        if let Some(arrival) = next_but_ping(&mut peer, Instant::now() + pause)? {
             return violation(format!("{arrival:?} came while a packet was on its way in time"));
         }
         peer.send_raw(back)?;

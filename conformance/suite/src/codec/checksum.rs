@@ -1,20 +1,32 @@
-//! CRC32C, bit by bit.
+//! CRC32C with one table.
+
+/// The remainders of all bytes; made by the compiler.
+const REMAINDERS: [u32; 256] = {
+    const REFLECTED_POLYNOMIAL: u32 = 0x82F6_3B78;
+    let mut remainders = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        // The index is below 256.
+        let mut remainder = index as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            let carry = remainder & 1;
+            remainder = (remainder >> 1) ^ (carry * REFLECTED_POLYNOMIAL);
+            bit += 1;
+        }
+        remainders[index] = remainder;
+        index += 1;
+    }
+    remainders
+};
 
 /// The CRC32C of `bytes` (spec section 2).
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
-    const REFLECTED_POLYNOMIAL: u32 = 0x82F6_3B78;
-    let mut remainder = u32::MAX;
-    for byte in bytes {
-        remainder ^= u32::from(*byte);
-        for _ in 0..8 {
-            let carry = remainder & 1;
-            remainder >>= 1;
-            if carry == 1 {
-                remainder ^= REFLECTED_POLYNOMIAL;
-            }
-        }
-    }
-    !remainder
+    let step = |remainder: u32, byte: &u8| {
+        let [.., low] = remainder.to_be_bytes();
+        (remainder >> 8) ^ REMAINDERS[usize::from(low ^ byte)]
+    };
+    !bytes.iter().fold(u32::MAX, step)
 }
 
 #[cfg(test)]

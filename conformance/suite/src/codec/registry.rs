@@ -146,3 +146,13 @@ pub(crate) mod reason {
         name.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn reasons_have_the_names_of_the_specification() {
+        for listed in pulsewire_spec::close_reasons() {
+            assert_eq!(super::reason::name(listed.value), listed.name);
+        }
+    }
+}

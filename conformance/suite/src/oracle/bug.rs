@@ -47,6 +47,7 @@ bugs! {
     JudgesBeforeCheck, "judges-before-check", "PW-HDR-004", "Acts on flags and kind before the check is verified.";
     AcceptsUnknownFlag, "accepts-unknown-flag", "PW-HDR-005", "Ignores flag bits that are not defined.";
     AcceptsFlagsOnControl, "accepts-flags-on-control", "PW-HDR-006", "Ignores FIRST, MORE and ENCRYPTED on control packets.";
+    NamesWrongReason, "names-wrong-reason", "PW-HDR-007", "Closes with BAD_PACKET whatever the fault is.";
     PassesOverUnknownKind, "passes-over-unknown-kind", "PW-HDR-007", "Passes over an unknown kind below 0x80.";
     ClosesOnIgnorableKind, "closes-on-ignorable-kind", "PW-HDR-008", "Closes on an unknown kind of 0x80 or above.";
     AcceptsClassOnControl, "accepts-class-on-control", "PW-HDR-010", "Ignores the class of control packets.";
@@ -71,6 +72,7 @@ bugs! {
     ClosesOnOrphanAfterGap, "closes-on-orphan-after-gap", "PW-FRM-010", "Closes on the continuation of a message that a gap took.";
     SkipsForEver, "skips-for-ever", "PW-FRM-011", "Has no budget for resynchronising.";
     IgnoresFrameLimit, "ignores-frame-limit", "PW-FRM-012", "Takes frames above the limit that it announced.";
+    CutsWithoutAWord, "cuts-without-a-word", "PW-FRM-012", "Ends the connection for a fault without CLOSE.";
     NeverStalls, "never-stalls", "PW-FRM-015", "Waits for ever for the rest of a packet.";
     ActsAfterFault, "acts-after-fault", "PW-FRM-016", "Delivers the messages behind a packet for which it closed.";
     DropsEmptyMessage, "drops-empty-message", "PW-DAT-001", "Does not deliver an empty message.";

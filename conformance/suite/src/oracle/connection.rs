@@ -1,6 +1,8 @@
 //! One connection of the oracle, from its first byte to its end.
 
 mod ending;
+#[cfg(test)]
+mod vectors;
 
 use std::sync::Arc;
 use std::thread;

@@ -1,5 +1,6 @@
 //! The report for people.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::{CaseReport, Report, Totals};
@@ -35,6 +36,19 @@ impl Display for Report {
         for case in &self.cases {
             explain(formatter, case)?;
         }
+        let mut obstacles: BTreeMap<&str, usize> = BTreeMap::new();
+        for case in &self.cases {
+            if let Verdict::NotApplicable(reason) = &case.verdict {
+                *obstacles.entry(reason).or_default() += 1;
+            }
+        }
+        for (reason, count) in obstacles {
+            writeln!(formatter, "n/a   {count} cases: {reason}")?;
+        }
+        let violated: BTreeSet<&str> = self.violations().map(|case| case.requirement).collect();
+        if !violated.is_empty() {
+            writeln!(formatter, "violated: {}", Vec::from_iter(violated).join(", "))?;
+        }
         Ok(())
     }
 }
@@ -49,9 +63,8 @@ fn row(formatter: &mut Formatter<'_>, name: &str, totals: Totals) -> fmt::Result
 
 fn explain(formatter: &mut Formatter<'_>, case: &CaseReport) -> fmt::Result {
     let word = match case.verdict {
-        Verdict::Pass => return Ok(()),
+        Verdict::Pass | Verdict::NotApplicable(_) => return Ok(()),
         Verdict::Fail(_) => "FAIL ",
-        Verdict::NotApplicable(_) => "n/a  ",
         Verdict::HarnessError(_) => "ERROR",
     };
     let CaseReport { id, subject, role, .. } = case;

@@ -16,6 +16,12 @@ const LINGER: Duration = Duration::from_secs(1);
 impl Connection {
     /// Closes for a fault of the peer.
     pub(super) fn fail(&mut self, fault: Fault, now: Instant) {
+        if self.behaviour.has(Bug::CutsWithoutAWord) {
+            self.end(fault.reason, Origin::Local);
+            return;
+        }
+        let wrong = self.behaviour.has(Bug::NamesWrongReason);
+        let fault = if wrong { Fault::new(reason::BAD_PACKET) } else { fault };
         self.ending = Some((fault.reason, Origin::Local));
         let close = fault.to_close(self.assembler.received).to_packet();
         match (&self.phase, self.role) {

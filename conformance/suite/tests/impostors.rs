@@ -1,0 +1,80 @@
+//! Subjects that do not speak the protocol at all pass no case: nothing is proved by a connection that just ends.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use pulsewire_conformance::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
+use pulsewire_conformance::{Options, Profile, Verdict, run};
+
+/// Does the same with every connection, whichever role it has.
+struct Impostor {
+    name: &'static str,
+    act: fn(TcpStream),
+}
+
+struct RunningImpostor {
+    address: SocketAddr,
+}
+
+impl Subject for Impostor {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn serve(&self, _profile: &Profile) -> Result<Box<dyn Running>, SubjectError> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let act = self.act;
+        // It waits for connections until the process ends.
+        thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || act(stream)))));
+        Ok(Box::new(RunningImpostor { address }))
+    }
+
+    fn connect(&self, _profile: &Profile, address: SocketAddr) -> Result<Box<dyn Running>, SubjectError> {
+        let (act, mut stream) = (self.act, TcpStream::connect(address)?);
+        // A client speaks first.
+        stream.write_all(&[0; 12])?;
+        thread::spawn(move || act(stream));
+        Ok(Box::new(RunningImpostor { address }))
+    }
+}
+
+impl Running for RunningImpostor {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn control(&mut self, _command: Command) -> Result<Reply, Unsupported> {
+        Ok(Reply::Connections(Vec::new()))
+    }
+
+    fn stop(self: Box<Self>) {}
+}
+
+fn passes_nothing(name: &'static str, act: fn(TcpStream)) {
+    let report = run(&[Arc::new(Impostor { name, act })], &Options::default());
+    for case in &report.cases {
+        let failed = matches!(case.verdict, Verdict::Fail(_));
+        assert!(failed, "{} as {}: {:?}", case.id, case.role.name(), case.verdict);
+    }
+    assert_eq!(report.exit_code(), 1);
+}
+
+#[test]
+fn one_that_closes_at_once() {
+    passes_nothing("closes at once", drop);
+}
+
+#[test]
+fn one_that_returns_every_byte() {
+    passes_nothing("returns every byte", |mut stream| {
+        let mut buffer = [0; 4_096];
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            if stream.write_all(&buffer[..count]).is_err() {
+                return;
+            }
+        }
+    });
+}
