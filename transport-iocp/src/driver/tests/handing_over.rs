@@ -157,3 +157,15 @@ fn every_message_that_was_accepted_is_delivered_or_comes_back() {
         assert_eq!(world.server.handler.messages.len() + back, accepted);
     }
 }
+
+#[test]
+fn nothing_holds_on_to_a_payload_that_was_sent() {
+    for seed in 0..20 {
+        let (mut world, client, _) = World::connected(seed, config());
+        let payload = bytes::Bytes::from(pattern(100_000));
+        world.client.mailbox(client).send(Message::new(Class::BUSINESS, payload.clone())).unwrap();
+        world.run_until(|world| world.server.handler.messages.len() == 1);
+        world.run_for(Duration::from_secs(1));
+        assert!(payload.is_unique());
+    }
+}
