@@ -131,7 +131,6 @@ impl Endpoint {
     /// # Panics
     ///
     /// If the handler did: its panic goes on here.
-    #[must_use]
     pub fn shutdown(mut self, patience: Duration) -> bool {
         self.stop(patience).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }

@@ -3,6 +3,43 @@
 //! `Endpoint` listens and connects, and owns the one thread that moves all bytes. That thread calls your [`Handler`];
 //! a [`Sender`] sends from any other. [`ChannelHandler`] forwards everything to a thread of yours.
 //!
+//! ```no_run
+//! # #[cfg(windows)] mod windows {
+//! use pulsewire_transport_iocp::protocol::{Config, Event, SendError};
+//! use pulsewire_transport_iocp::{Context, Endpoint, Handler, SocketOptions};
+//!
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
+//!         match event {
+//!             // The message borrows the receive buffer; sending copies it, if it is small.
+//!             Event::Message(message) => {
+//!                 if let Err(refused) = connection.send(message) {
+//!                     eprintln!("{refused}");
+//!                 }
+//!             }
+//!             Event::Closed(closed) => println!("{}: {closed}", connection.peer_address()),
+//!             other => println!("{other:?}"),
+//!         }
+//!     }
+//!
+//!     fn unsent(&mut self, _connection: &mut Context<'_>, refused: SendError<'static>) {
+//!         eprintln!("{refused}");
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let endpoint = Endpoint::start(Config::default().validate()?, SocketOptions::default(), Echo)?;
+//!     println!("listening on {}", endpoint.listen("127.0.0.1:7700".parse()?)?);
+//!     std::io::stdin().read_line(&mut String::new())?;
+//!     endpoint.shutdown(std::time::Duration::from_secs(10));
+//!     Ok(())
+//! }
+//! # }
+//! # fn main() {}
+//! ```
+//!
 //! # Layers
 //!
 //! The driver knows connections and the protocol, and nothing of Windows. Below it lies one seam, the completion port:

@@ -141,12 +141,13 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     /// The port is unusable.
     pub(crate) fn turn(&mut self, timeout: Option<Duration>) -> Result<(), SystemError> {
         self.complete(timeout)?;
+        let judged_at = self.now;
         self.obey();
-        if self.table.poll_timeout().is_some_and(|deadline| deadline <= self.now) {
+        if self.table.poll_timeout().is_some_and(|deadline| deadline <= judged_at) {
             // What can be read may be what the deadline waits for. This ends, as nothing is posted meanwhile.
             while self.complete(Some(Duration::ZERO))? {}
         }
-        self.pass_time();
+        self.pass_time(judged_at);
         self.flush_touched();
         self.post_accepts();
         Ok(())
@@ -207,8 +208,10 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         }
     }
 
-    fn pass_time(&mut self) {
-        while let Some(id) = self.table.handle_timeout(self.now) {
+    /// Lets time come to the moment up to which everything was read: a receive that came back since is not posted again
+    /// yet, and what may have arrived behind it is not known.
+    fn pass_time(&mut self, judged_at: Instant) {
+        while let Some(id) = self.table.handle_timeout(judged_at) {
             self.touch(id);
         }
         self.end_overdue_farewells();

@@ -16,6 +16,7 @@ use crate::keepalive::Keepalive;
 use crate::port::{Completion, CompletionPort, GatherBuffer, Token};
 use bytes::BytesMut;
 use network::{Inbound, Network, Outbound, SocketNumber};
+pub(crate) use random::Random;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -51,6 +52,11 @@ impl FakeNetwork {
     /// Makes TCP give up on the peer of this socket.
     pub(crate) fn give_up(&self, socket: &FakeSocket) {
         self.0.borrow_mut().fail(socket.0.number, SystemError::SEM_TIMEOUT);
+    }
+
+    /// From now on each receive takes all that there is, and each send all that fits.
+    pub(crate) fn move_bytes_whole(&self) {
+        self.0.borrow_mut().cuts_short = false;
     }
 
     /// Makes every accept fail at once, until it is called with `None`.

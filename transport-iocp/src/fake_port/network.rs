@@ -22,6 +22,8 @@ pub(super) struct Network {
     pub(super) now: Duration,
     sockets: Vec<Socket>,
     unreachable: BTreeSet<SocketAddr>,
+    /// Receives are short and sends are partial.
+    pub(super) cuts_short: bool,
     /// What every accept fails with.
     pub(super) accept_failure: Option<SystemError>,
 }
@@ -81,8 +83,14 @@ impl Network {
             now: Duration::ZERO,
             sockets: Vec::new(),
             unreachable: BTreeSet::new(),
+            cuts_short: true,
             accept_failure: None,
         }
+    }
+
+    /// As many bytes as `most`, which must not be 0, or fewer: each about every other time.
+    fn some_of(&mut self, most: usize) -> usize {
+        if self.cuts_short && self.random.flip() { self.random.up_to(most) } else { most }
     }
 
     fn add(&mut self, socket: Socket) -> SocketNumber {
@@ -184,7 +192,7 @@ impl Network {
     ) -> Result<usize, SystemError> {
         match self.inbound(socket) {
             Inbound::Bytes(waiting) => {
-                let count = self.random.some_of(waiting.min(limit).min(buffer.capacity() - buffer.len()));
+                let count = self.some_of(waiting.min(limit).min(buffer.capacity() - buffer.len()));
                 if let Some(stream) = self.stream(socket) {
                     buffer.extend(stream.inbound.drain(..count));
                 }
@@ -217,7 +225,7 @@ impl Network {
             Outbound::Full => unreachable!("a send finishes only if there is room"),
         };
         let bytes: Vec<u8> = batch.slices().take(MAX_SLICES_PER_SEND).flatten().copied().take(room).collect();
-        let count = if bytes.is_empty() { 0 } else { self.random.some_of(bytes.len()) };
+        let count = if bytes.is_empty() { 0 } else { self.some_of(bytes.len()) };
         self.put(socket, &bytes[..count]);
         Ok(count)
     }

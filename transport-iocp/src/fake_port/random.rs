@@ -2,10 +2,10 @@
 
 /// The generator known as SplitMix64.
 #[derive(Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -17,17 +17,12 @@ impl Random {
     }
 
     /// A number from 1 to `most`, which must not be 0.
-    pub(super) fn up_to(&mut self, most: usize) -> usize {
+    pub(crate) fn up_to(&mut self, most: usize) -> usize {
         1 + (self.next() % most as u64) as usize
     }
 
-    /// As many as `most`, which must not be 0, or fewer: each about every other time.
-    pub(super) fn some_of(&mut self, most: usize) -> usize {
-        if self.flip() { most } else { self.up_to(most) }
-    }
-
     /// Heads or tails.
-    pub(super) fn flip(&mut self) -> bool {
+    pub(crate) fn flip(&mut self) -> bool {
         self.next() & 1 == 0
     }
 }

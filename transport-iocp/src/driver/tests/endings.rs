@@ -1,19 +1,10 @@
 //! The ways a connection ends.
 
-use super::peer::{Ending, Stage};
+use super::peer::Ending;
 use super::*;
-use crate::fake_port::FakeSocket;
 use pulsewire_protocol::Origin;
 
 const SEEDS: u64 = 100;
-
-/// The socket of a live connection.
-fn with_socket(side: &mut Side, id: ConnectionId, act: impl FnOnce(&FakeSocket)) {
-    match &side.table.get_mut(id).expect("it lives").data().stage {
-        Stage::Open(socket) => act(socket),
-        other => panic!("no socket: {}", matches!(other, Stage::Closed)),
-    }
-}
 
 #[test]
 fn a_close_is_orderly_at_both_sides_and_everything_comes_back() {
@@ -41,7 +32,7 @@ fn a_silent_cut_is_noticed_in_the_window_at_both_sides() {
     for seed in 0..SEEDS {
         let (mut world, client, server) = World::connected(seed, config());
         let now = Instant::ZERO + world.now();
-        with_socket(&mut world.client, client, |socket| world.network.cut(socket));
+        world.client.with_socket(client, |socket| world.network.cut(socket));
         world.run_until_all_closed();
         for (side, id) in [(&world.client, client), (&world.server, server)] {
             let (_, when, closed) = &side.handler.closed[0];
@@ -59,7 +50,7 @@ fn a_reset_is_reported_at_once_with_the_code_of_the_system() {
     for seed in 0..SEEDS {
         let (mut world, client, server) = World::connected(seed, config());
         let before = world.now();
-        with_socket(&mut world.client, client, |socket| world.network.reset(socket));
+        world.client.with_socket(client, |socket| world.network.reset(socket));
         world.run_until_all_closed();
         for (side, id) in [(&world.client, client), (&world.server, server)] {
             let closed = side.closed(id);
@@ -74,7 +65,7 @@ fn a_reset_is_reported_at_once_with_the_code_of_the_system() {
 fn a_network_that_tcp_gave_up_on_is_lost() {
     for seed in 0..SEEDS {
         let (mut world, client, _) = World::connected(seed, config());
-        with_socket(&mut world.client, client, |socket| {
+        world.client.with_socket(client, |socket| {
             world.network.cut(socket);
             world.network.give_up(socket);
         });

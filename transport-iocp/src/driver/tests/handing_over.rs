@@ -36,15 +36,16 @@ fn the_slot_is_kept_until_every_operation_is_back() {
     for seed in 0..100 {
         let (mut world, old, _) = World::connected(seed, config());
         world.client.mailbox(old).abort();
-        world.client.inbox.push(Command::Look(old));
-        // One turn: the id dies and the socket is dropped, but the receive is still out.
+        // At the end of some turn the id dies and the socket is dropped, but the receive is still out.
         while world.client.handler.closed.is_empty() {
             world.client.turn(Some(Duration::ZERO)).unwrap();
         }
-        let kept = world.client.io.outstanding > 0;
-        let new = world.begin_to_connect(world.address);
-        assert!(!kept || new.slot != old.slot || world.client.table.retired_mut(old).is_none());
-        world.run_until(|world| world.client.handler.established.contains(&new));
+        assert!(world.client.table.retired_mut(old).is_some_and(|peer| peer.outstanding > 0));
+        let meanwhile = world.client.connect(world.address).unwrap();
+        assert_ne!(meanwhile.slot, old.slot);
+        world.run_until(|world| world.client.handler.established.contains(&meanwhile));
+        assert!(world.client.table.retired_mut(old).is_none());
+        assert_eq!(world.connect().slot, old.slot);
     }
 }
 
@@ -155,5 +156,17 @@ fn every_message_that_was_accepted_is_delivered_or_comes_back() {
         assert!(closed.orderly, "{closed}");
         let back = closed.unsent.len() + world.client.handler.unsent.len();
         assert_eq!(world.server.handler.messages.len() + back, accepted);
+    }
+}
+
+#[test]
+fn nothing_holds_on_to_a_payload_that_was_sent() {
+    for seed in 0..20 {
+        let (mut world, client, _) = World::connected(seed, config());
+        let payload = bytes::Bytes::from(pattern(100_000));
+        world.client.mailbox(client).send(Message::new(Class::BUSINESS, payload.clone())).unwrap();
+        world.run_until(|world| world.server.handler.messages.len() == 1);
+        world.run_for(Duration::from_secs(1));
+        assert!(payload.is_unique());
     }
 }

@@ -1,13 +1,15 @@
 //! Two drivers on one fake network, in virtual time, over many seeds.
 
+mod disorder;
 mod echo;
 mod endings;
 mod handing_over;
 mod listening;
 mod stopping;
 
+use super::peer::Stage;
 use super::*;
-use crate::fake_port::{FakeNetwork, FakePort};
+use crate::fake_port::{FakeNetwork, FakePort, FakeSocket};
 use crate::handler::Context;
 use crate::mailbox::Mailbox;
 use pulsewire_protocol::{Class, CloseReason, Closed, Config, Disconnect, Event, Message, SendError, SendRefused};
@@ -78,6 +80,14 @@ impl Side {
         ids[0]
     }
 
+    /// The socket of a live connection, if it has one by now.
+    fn with_socket(&mut self, id: ConnectionId, act: impl FnOnce(&FakeSocket)) {
+        match &self.table.get_mut(id).expect("it lives").data().stage {
+            Stage::Open(socket) | Stage::Connecting(socket) => act(socket),
+            Stage::Farewell { .. } | Stage::Closed => {}
+        }
+    }
+
     fn closed(&self, id: ConnectionId) -> &Closed {
         &self.handler.closed.iter().find(|(closed, ..)| *closed == id).expect("closed").2
     }
@@ -131,9 +141,13 @@ struct World {
 
 impl World {
     fn new(seed: u64, config: Config) -> Self {
+        Self::with_configs(seed, config.clone(), config)
+    }
+
+    fn with_configs(seed: u64, client: Config, server: Config) -> Self {
         let network = FakeNetwork::new(seed);
-        let client = side(&network, 1, config.clone(), SocketOptions::default());
-        let mut server = side(&network, 2, config, SocketOptions::default());
+        let client = side(&network, 1, client, SocketOptions::default());
+        let mut server = side(&network, 2, server, SocketOptions::default());
         let (answer, answered) = sync_channel(1);
         server.inbox.push(Command::Listen { address: ANYWHERE, answer });
         server.turn(Some(Duration::ZERO)).unwrap();
