@@ -28,7 +28,9 @@ impl Subject for Impostor {
         let address = listener.local_addr()?;
         let act = self.act;
         // It waits for connections until the process ends.
-        thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || act(stream)))));
+        thread::spawn(move || {
+            listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || act(stream))))
+        });
         Ok(Box::new(RunningImpostor { address }))
     }
 

@@ -1,14 +1,31 @@
 //! The end of a turn: each connection that something happened to posts what follows from it.
 
-use pulsewire_protocol::{ConnectionId, Event, Transmit};
+use pulsewire_protocol::{Connection, ConnectionId, Event, Instant, Transmit};
 
 use crate::handler::Handler;
 use crate::port::CompletionPort;
 
 use super::Driver;
-use super::peer::{Receiving, Stage};
+use super::peer::{Peer, Receiving, Stage};
 use super::receive::{context, deliver};
 use super::send::post_send;
+
+/// Hands what other threads queued to the connection.
+pub(super) fn submit<Socket>(
+    handler: &mut impl Handler,
+    connection: &mut Connection,
+    peer: &Peer<Socket>,
+    id: ConnectionId,
+    now: Instant,
+) {
+    let submitted = peer.mailbox.submit(now, connection);
+    for refused in submitted.refused {
+        handler.unsent(&mut context(connection, peer, id, now), refused);
+    }
+    if submitted.has_room_again {
+        handler.writable(&mut context(connection, peer, id, now));
+    }
+}
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     pub(super) fn flush_touched(&mut self) {
@@ -31,13 +48,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         }
         // What waits for a connection that is over comes back with `Closed`.
         if !connection.is_over() {
-            let submitted = peer.mailbox.submit(now, connection);
-            for refused in submitted.refused {
-                handler.unsent(&mut context(connection, peer, id, now), refused);
-            }
-            if submitted.has_room_again {
-                handler.writable(&mut context(connection, peer, id, now));
-            }
+            submit(handler, connection, peer, id, now);
         }
         let mut end = None;
         while let Some(event) = connection.poll_event() {

@@ -9,6 +9,7 @@ use crate::port::CompletionPort;
 
 use super::Driver;
 use super::buffers::QUIET;
+use super::flush::submit;
 use super::peer::{Ending, Peer, Receiving};
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
@@ -19,6 +20,8 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         };
         let (connection, peer) = entry.parts();
         peer.outstanding -= 1;
+        // A CLOSE among the bytes ends what may be sent: what was accepted before goes out (PW-CLS-001).
+        submit(&mut self.handler, connection, peer, id, now);
         let direct = matches!(std::mem::replace(&mut peer.receiving, Receiving::Ended), Receiving::PendingDirect);
         match outcome {
             // Told at the end of the turn: a send that came back with it may have carried the answer to CLOSE.

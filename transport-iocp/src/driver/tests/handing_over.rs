@@ -49,6 +49,26 @@ fn the_slot_is_kept_until_every_operation_is_back() {
     }
 }
 
+/// PW-CLS-001: what another thread handed over before CLOSE was looked at goes out before CLOSE_ACK.
+#[test]
+fn what_was_accepted_before_a_close_came_is_sent() {
+    for seed in 0..100 {
+        let (mut world, client, server) = World::connected(seed, config());
+        world.client.mailbox(client).close(CloseReason::NORMAL);
+        // The client's side alone, until its CLOSE has left; the server has not looked yet.
+        for _ in 0..20 {
+            world.client.turn(Some(Duration::ZERO)).unwrap();
+        }
+        for number in 0..10 {
+            world.server.send(server, [number; 100]).unwrap();
+        }
+        world.run_until_all_closed();
+        assert_eq!(world.server.handler.unsent.len(), 0, "seed {seed}");
+        assert_eq!(world.client.handler.messages.len(), 10, "seed {seed}");
+        assert!(world.client.closed(client).orderly && world.server.closed(server).orderly);
+    }
+}
+
 #[test]
 fn a_slow_reader_is_felt_by_the_sender_who_is_told_when_there_is_room() {
     for seed in 0..20 {
