@@ -1,8 +1,8 @@
 //! The Pulsewire conformance suite as a library.
 //!
 //! It proves an implementation of the protocol against the numbered requirements of the specification. It shares no code
-//! with any implementation: codec, peer and [oracle](oracle) are written a second time, from the text alone, with blocking
-//! sockets and threads.
+//! with any implementation: codec, peer and [oracle] are written a second time, from the text alone, with blocking sockets and
+//! threads.
 //!
 //! An implementation is made a [`Subject`](subject::Subject) by an adapter: an echo server, an echo client, and a few
 //! commands. A transport of your own then runs the whole suite as one test:

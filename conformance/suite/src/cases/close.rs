@@ -9,7 +9,7 @@ use crate::codec::{Close, Item, Packet};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
-use crate::subject::Origin;
+use crate::subject::{Id, Origin};
 use crate::verdict::{Failure, Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -133,7 +133,7 @@ fn answers_close(context: &mut Context<'_>) -> Outcome {
 }
 
 /// A connection and its id.
-fn establish_with_id(context: &mut Context<'_>) -> Result<(Peer, crate::subject::Id), Failure> {
+fn establish_with_id(context: &mut Context<'_>) -> Result<(Peer, Id), Failure> {
     let peer = context.establish()?;
     let id = context.youngest(&peer)?;
     Ok((peer, id))

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::SERVER;
 use crate::case::Case;
+use crate::codec::Packet;
 use crate::codec::registry::reason;
 use crate::context::{Context, describe};
 use crate::peer::{Arrival, Message, Peer};
@@ -174,7 +175,7 @@ fn queue_dies_with_connection(context: &mut Context<'_>) -> Outcome {
 fn invalid_once_closed(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     let id = context.youngest(&peer)?;
-    peer.send_raw(&crate::codec::Packet { class: 1, ..crate::codec::Packet::ping(1) }.encode(peer.key()))?;
+    peer.send_raw(&Packet { class: 1, ..Packet::ping(1) }.encode(peer.key()))?;
     peer.expect_rejection(reason::BAD_PACKET)?;
     peer.half_close();
     match peer.receive()? {

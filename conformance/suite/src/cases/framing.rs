@@ -126,7 +126,6 @@ fn split_at_every_byte(context: &mut Context<'_>) -> Outcome {
         let message = Message::new(2, format!("cut at {cut:02}"));
         let bytes = message.frames(512)[0].encode(peer.key());
         peer.send_raw(&bytes[..cut])?;
-        // The answer to nothing: gives the subject time to see the first piece alone.
         pause(cut);
         peer.send_raw(&bytes[cut..])?;
         peer.expect_message(&message)?;

@@ -3,11 +3,11 @@
 use super::{BOTH, refuses};
 use crate::case::{Case, Need};
 use crate::codec::registry::{flag, kind, reason};
-use crate::codec::{Header, Packet};
+use crate::codec::{Header, Packet, crc32c};
 use crate::context::Context;
 use crate::peer::Message;
 use crate::profile::Profile;
-use crate::verdict::{Outcome, require};
+use crate::verdict::{Failure, Outcome, require};
 
 pub(super) const CASES: &[Case] = &[
     case!(
@@ -160,7 +160,7 @@ fn wrong_magic(context: &mut Context<'_>) -> Outcome {
         let mut peer = context.establish()?;
         let mut bytes = good.encode(peer.key());
         bytes[byte] ^= bit;
-        let check = crate::codec::crc32c(&bytes[..8]) ^ peer.key();
+        let check = crc32c(&bytes[..8]) ^ peer.key();
         bytes[8..Header::SIZE].copy_from_slice(&check.to_be_bytes());
         peer.send_raw(&bytes)?;
         peer.expect_rejection(reason::BAD_HEADER)?;
@@ -326,7 +326,7 @@ fn ignorable_too_long(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     let limit = peer.announced().frame_limit;
     if limit == 0xFF_FFFF {
-        return Err(crate::verdict::Failure::NotApplicable("no length is above the subject's frame limit".into()));
+        return Err(Failure::NotApplicable("no length is above the subject's frame limit".into()));
     }
     peer.send_header(&Packet::control(kind::FIRST_PRIVATE, []), limit + 1)?;
     let close = peer.expect_rejection(reason::FRAME_TOO_LARGE)?;
