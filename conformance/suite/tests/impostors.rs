@@ -29,7 +29,7 @@ impl Subject for Impostor {
         let act = self.act;
         // It waits for connections until the process ends.
         thread::spawn(move || {
-            listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || act(stream))))
+            listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || act(stream))));
         });
         Ok(Box::new(RunningImpostor { address }))
     }
