@@ -1,7 +1,7 @@
 //! What a case works with: the subject in one role, and connections to it.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use crate::case::{Case, Role};
 use crate::peer::{PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::random::Random;
+use crate::sockets;
 use crate::subject::{Command, Ending, Id, Refusal, Reply, Running, Subject, SubjectError};
 use crate::transcript::Transcript;
 use crate::verdict::{Failure, Outcome, require, violation};
@@ -196,14 +197,14 @@ impl<'s> Context<'s> {
             self.running.push(self.subject.serve(&self.profile).map_err(not_started)?);
         }
         let address = self.running[0].address();
-        TcpStream::connect_timeout(&address, PATIENCE)
+        sockets::dial(address, PATIENCE)
             .map_err(|error| Failure::Harness(format!("no connection to {address}: {error}")))
     }
 
     fn accept(&mut self) -> Result<TcpStream, Failure> {
         let harness = |error: std::io::Error| Failure::Harness(format!("the suite cannot listen: {error}"));
         if self.listener.is_none() {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(harness)?;
+            let listener = sockets::listen().map_err(harness)?;
             listener.set_nonblocking(true).map_err(harness)?;
             self.listener = Some(listener);
         }

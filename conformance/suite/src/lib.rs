@@ -42,6 +42,7 @@ mod random;
 mod remote;
 mod report;
 mod run;
+mod sockets;
 pub mod subject;
 mod transcript;
 mod verdict;

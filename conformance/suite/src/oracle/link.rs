@@ -13,9 +13,6 @@ pub(super) enum Received {
     Reset,
 }
 
-/// What is written at once.
-const WRITE_MAX: usize = 64 << 10;
-
 /// The transport of one connection.
 pub(super) struct Link {
     stream: TcpStream,
@@ -51,9 +48,7 @@ impl Link {
         if self.stream.set_nonblocking(true).is_err() {
             return 0;
         }
-        // Windows takes a write whole, however large, once it takes any of it: then PONG would wait behind all of it.
-        let part = &bytes[..bytes.len().min(WRITE_MAX)];
-        let taken = self.stream.write(part).unwrap_or(0);
+        let taken = self.stream.write(bytes).unwrap_or(0);
         // It failed neither a line above nor ever on a socket that is open.
         let _ = self.stream.set_nonblocking(false);
         taken

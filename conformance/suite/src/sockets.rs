@@ -1,0 +1,30 @@
+//! The suite's own sockets.
+//!
+//! Their receive buffers are small and fixed. Otherwise some systems let them grow to tens of megabytes, and what a case
+//! needs to wait at the subject, because the suite doesn't read, would rest there.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+/// Bytes that wait at the suite's side of a connection, about.
+const RECEIVE_BUFFER: usize = 64 << 10;
+
+/// Connects to a server.
+pub(crate) fn dial(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.connect_timeout(&address.into(), patience)?;
+    Ok(socket.into())
+}
+
+/// Listens on a free port; what is accepted has the buffers of the listener.
+pub(crate) fn listen() -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.listen(128)?;
+    Ok(socket.into())
+}
