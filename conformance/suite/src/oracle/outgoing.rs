@@ -9,6 +9,9 @@ use crate::codec::registry::{flag, kind};
 use crate::codec::{Hello, Packet};
 use crate::peer::Message;
 
+/// Bytes written before the next read, about.
+const FLUSH_MAX: usize = 128 << 10;
+
 /// The sending side of a connection.
 pub(super) struct Outgoing {
     behaviour: Arc<Behaviour>,
@@ -105,10 +108,11 @@ impl Outgoing {
         self.taken == self.wire.len() && control && !self.has_messages()
     }
 
-    /// Writes as much as the transport takes.
+    /// Writes as much as the transport takes, up to a limit: a transport that takes everything must not keep this side from
+    /// reading the PING that is to be answered ahead of it (PW-HB-015).
     pub(super) fn flush(&mut self, link: &mut Link) -> Flushed {
         let mut flushed = Flushed::default();
-        loop {
+        while flushed.bytes < FLUSH_MAX {
             if self.taken == self.wire.len() {
                 flushed.ping |= std::mem::take(&mut self.ping_on_wire);
                 let Some((packet, key)) = self.next_packet() else {
@@ -124,6 +128,7 @@ impl Outgoing {
             self.taken += count;
             flushed.bytes += count;
         }
+        flushed
     }
 
     /// The next packet and its key.
