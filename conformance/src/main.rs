@@ -1,5 +1,6 @@
 //! Runs the Pulsewire conformance suite on this workspace's transports, or on any other implementation.
 
+use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -64,15 +65,12 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
-        for case in cases() {
-            println!("{:<42} {}", case.id, case.title);
-        }
+        show(&cases().map(|case| format!("{:<42} {}\n", case.id, case.title)).collect::<String>());
         return ExitCode::SUCCESS;
     }
     if arguments.list_bugs {
-        for bug in Bug::ALL {
-            println!("{:<28} {}  {}", bug.name(), bug.requirement(), bug.sentence());
-        }
+        let line = |bug: &Bug| format!("{:<28} {}  {}\n", bug.name(), bug.requirement(), bug.sentence());
+        show(&Bug::ALL.iter().map(line).collect::<String>());
         return ExitCode::SUCCESS;
     }
     match judge(&arguments) {
@@ -84,16 +82,21 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints to standard output. Whoever reads it may stop early, as `head` does; that is no fault of the run.
+fn show(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
 /// Runs what was asked for, and gives the exit code.
 fn judge(arguments: &Arguments) -> Result<u8, String> {
     let subjects = chosen_subjects(arguments)?;
     let options =
         Options { jobs: arguments.jobs, filter: arguments.filter.clone(), progress: true, ..Options::default() };
     let report = run(&subjects, &options);
-    print!("{report}");
+    show(&report.to_string());
     write_report(&arguments.report, &report.to_json())
         .map_err(|error| format!("the report cannot be written to {}: {error}", arguments.report.display()))?;
-    println!("report: {}", arguments.report.display());
+    show(&format!("report: {}\n", arguments.report.display()));
     Ok(report.exit_code())
 }
 
