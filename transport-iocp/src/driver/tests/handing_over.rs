@@ -105,21 +105,41 @@ fn a_handler_that_is_refused_for_lack_of_room_is_told_when_there_is_some() {
     for seed in 0..20 {
         let mut config = config();
         config.limits.send_queue = 10_000;
-        let (mut world, client, _) = World::connected(seed, config);
+        let (mut world, client, server) = World::connected(seed, config);
         world.server.handler.echoes = true;
         for _ in 0..40 {
             // As fast as the client's own limit allows; it does not care about the answers.
             while world.client.send(client, [1; 3_000]).is_ok() {}
             world.client.turn(Some(Duration::ZERO)).unwrap();
             world.server.turn(Some(Duration::ZERO)).unwrap();
-            let now = world.client.now;
-            let mut peer = world.server.table.get_mut(world.server.directory.ids()[0]).unwrap();
-            let (connection, data) = peer.parts();
-            let mut context =
-                Context { id: data.mailbox.id(), peer_address: data.address, now, connection, mailbox: &data.mailbox };
-            while context.send(Message::new(Class::ROOM, &[2; 3_000])).is_ok() {}
+            world.server.with_context(
+                server,
+                |context| {
+                    while context.send(Message::new(Class::ROOM, &[2; 3_000])).is_ok() {}
+                },
+            );
         }
         world.run_until(|world| world.server.handler.writable > 0);
+    }
+}
+
+#[test]
+fn a_message_that_was_accepted_waits_for_the_room_that_the_handler_took_meanwhile() {
+    for seed in 0..20 {
+        let mut config = config();
+        config.limits.send_queue = 10_000;
+        let (mut world, _, server) = World::connected(seed, config);
+        world.server.send(server, [1; 5_000]).unwrap();
+        let mut taken = 0;
+        world.server.with_context(server, |context| {
+            while context.send(Message::new(Class::ROOM, &[2; 3_000])).is_ok() {
+                taken += 1;
+            }
+        });
+        assert_eq!(taken, 3);
+        world.run_until(|world| world.client.handler.messages.len() == taken + 1);
+        assert_eq!(*world.client.handler.messages[taken].1.payload, [1; 5_000]);
+        assert!(world.server.handler.unsent.is_empty());
     }
 }
 

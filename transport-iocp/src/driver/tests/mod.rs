@@ -80,6 +80,13 @@ impl Side {
         ids[0]
     }
 
+    /// Acts on a live connection as its handler may.
+    fn with_context(&mut self, id: ConnectionId, act: impl FnOnce(&mut Context<'_>)) {
+        let mut entry = self.table.get_mut(id).expect("it lives");
+        let (connection, peer) = entry.parts();
+        act(&mut receive::context(connection, peer, id, self.now));
+    }
+
     /// The socket of a live connection, if it has one by now.
     fn with_socket(&mut self, id: ConnectionId, act: impl FnOnce(&FakeSocket)) {
         match &self.table.get_mut(id).expect("it lives").data().stage {
