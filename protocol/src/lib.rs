@@ -108,3 +108,8 @@ pub use table::{ConnectionId, ConnectionRef, ConnectionTable, Slots};
 pub use time::Clock;
 pub use time::Instant;
 pub use wire::{Class, Flags, HEADER_SIZE, Header, Hello, Kind, MAGIC};
+
+/// Runs the examples of the README with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,5 @@
-//! The vectors of the specification, run through the core.
+//! The vectors of the specification, run through the core. Each names the requirements that it tests; those of section 3 are
+//! tested here and nowhere else.
 
 mod pair;
 
