@@ -38,12 +38,12 @@ fuzz_target!(|input: &[u8]| {
         let now = watched.now();
         if is(SENDS) && index < 16 {
             let message = Message::new(Class::ROOM, vec![1; index % 3 * 1_000]);
-            if let Err(refused) = watched.connection().send(now, message.clone()) {
+            if let Err(refused) = watched.connection().send(message.clone()) {
                 assert_eq!(refused.message, message);
             }
         }
         if is(CLOSES) && index == 1 {
-            watched.connection().close(now, CloseReason::NORMAL);
+            watched.connection().close(CloseReason::NORMAL);
             watched.poll_events();
         }
         if is(DIRECT) {

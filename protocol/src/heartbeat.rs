@@ -68,8 +68,11 @@ pub(crate) struct Heartbeat {
     interval: Duration,
     probes: u32,
     extension_max: Duration,
-    /// `idle` less its jitter, which is drawn once per connection.
+    /// `idle` less its jitter, which is at most `spread`.
     first_wait: Duration,
+    spread: Duration,
+    /// The state of a random generator; never 0.
+    jitter: u64,
     last_evidence: Instant,
     rtt: RttEstimator,
     /// When the transport took the latest PING, if it did and no answer came.
@@ -95,14 +98,16 @@ impl Heartbeat {
     pub(crate) fn new(now: Instant, config: &HeartbeatConfig, peer_floor: Duration, jitter: u64) -> Self {
         let (idle, interval) = (config.idle.max(peer_floor), config.interval.max(peer_floor));
         let bound = idle + interval * config.probes;
-        // Jitter first, then the floor: in the other order jitter would undercut it.
-        let shortening = config.idle.mul_f64((jitter >> 40) as f64 / (1u64 << 24) as f64 / 5.0);
-        Self {
+        // Jitter must not undercut the floor.
+        let shortest = (config.idle * 4 / 5).max(peer_floor);
+        let mut heartbeat = Self {
             idle,
             interval,
             probes: config.probes,
             extension_max: config.extension_max.unwrap_or(bound),
-            first_wait: (config.idle - shortening).max(peer_floor),
+            first_wait: idle,
+            spread: idle.saturating_sub(shortest),
+            jitter: jitter | 1,
             last_evidence: now,
             rtt: RttEstimator::default(),
             sent_at: None,
@@ -113,7 +118,20 @@ impl Heartbeat {
                 refill: Duration::from_millis(millis(config.ping_floor)) / 2,
                 full_at: now,
             },
-        }
+        };
+        heartbeat.draw_first_wait();
+        heartbeat
+    }
+
+    /// Draws the jitter of the next silence (PW-HB-006). It is drawn when a PING or its answer ended a silence, so that the
+    /// sides of an idle pair take turns in probing, and a message only ever moves the deadline to later.
+    fn draw_first_wait(&mut self) {
+        // Marsaglia's xorshift: nobody has to be kept from guessing it.
+        self.jitter ^= self.jitter << 13;
+        self.jitter ^= self.jitter >> 7;
+        self.jitter ^= self.jitter << 17;
+        let share = (self.jitter >> 40) as f64 / (1u64 << 24) as f64;
+        self.first_wait = self.idle - self.spread.mul_f64(share);
     }
 
     pub(crate) fn idle(&self) -> Duration {
@@ -139,6 +157,7 @@ impl Heartbeat {
         self.last_evidence = now;
         if let State::Probing(_) = self.state {
             self.state = State::Quiet;
+            self.draw_first_wait();
         }
     }
 
@@ -189,6 +208,7 @@ impl Heartbeat {
             return Err(ProtocolError::PingFlood);
         }
         received.full_at = full_at;
+        self.draw_first_wait();
         Ok(())
     }
 

@@ -37,7 +37,7 @@
 //!         loop {
 //!             match connection.receive(now, &mut input) {
 //!                 Ok(Some(Event::Message(message))) => {
-//!                     if let Err(refused) = connection.send(now, message) {
+//!                     if let Err(refused) = connection.send(message) {
 //!                         eprintln!("{refused}");
 //!                     }
 //!                 }

@@ -4,7 +4,7 @@ mod pair;
 
 use pair::*;
 use proptest::prelude::*;
-use pulsewire_protocol::{Class, CloseReason, Disconnect, Flags, Instant, Kind, Message, Origin, Retry, Transmit};
+use pulsewire_protocol::{Class, CloseReason, Disconnect, Flags, Kind, Message, Origin, Retry, Transmit};
 
 /// PW-CLS-011: each way in which a transport ends, in each state.
 #[test]
@@ -17,13 +17,13 @@ fn the_end_of_the_transport_is_told_apart() {
     ];
     let prepare: [fn(&mut End); 3] = [
         |_| {},
-        |end| end.connection.close(Instant::ZERO, CloseReason::NORMAL),
+        |end| end.connection.close(CloseReason::NORMAL),
         |end| end.receive(&numbered(Kind::PING, 1, SERVER_KEY)).unwrap(),
     ];
     for (way, reason, origin) in ways {
         for prepare in prepare {
             let mut server = End::server(config());
-            server.connection.send(server.now, business(10)).unwrap();
+            server.connection.send(business(10)).unwrap();
             prepare(&mut server);
             server.disconnect(way);
             let closed = server.closed();
@@ -43,7 +43,7 @@ fn the_end_of_the_transport_is_told_apart() {
 #[test]
 fn a_stream_that_ends_behind_close_is_not_reported_as_ended_without() {
     let mut server = End::server(config());
-    server.connection.send(server.now, business(10)).unwrap();
+    server.connection.send(business(10)).unwrap();
     server.receive(&close(CloseReason::GOING_AWAY, 2, 77, b"", SERVER_KEY)).unwrap();
     server.disconnect(Disconnect::EndOfStream);
     let closed = server.closed();
@@ -61,7 +61,7 @@ fn a_stream_that_ends_behind_close_is_not_reported_as_ended_without() {
 #[test]
 fn abort_is_silent() {
     let mut server = End::server(config());
-    server.connection.close(server.now, CloseReason::NORMAL);
+    server.connection.close(CloseReason::NORMAL);
     server.receive(&close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)).unwrap();
     server.connection.abort();
     server.poll_events();
@@ -74,13 +74,13 @@ fn abort_is_silent() {
 fn the_application_chooses_the_reason() {
     for (chosen, sent) in [(0, 1), (256, 1), (32_767, 1), (2, 2), (32_768, 32_768), (65_535, 65_535)] {
         let mut server = End::server(config());
-        server.connection.close(server.now, CloseReason(chosen));
+        server.connection.close(CloseReason(chosen));
         server.transmit();
         assert_eq!(close_fields(server.sent_of(Kind::CLOSE)[0].1).0, CloseReason(sent));
         assert!(server.closed.is_none());
     }
     let mut server = End::server(config());
-    server.connection.close(server.now, CloseReason::BAD_PACKET);
+    server.connection.close(CloseReason::BAD_PACKET);
     server.poll_events();
     assert_eq!((server.closed().reason, server.closed().origin), (CloseReason::BAD_PACKET, Origin::Local));
     server.transmit();
@@ -96,7 +96,7 @@ fn a_stalled_transport_ends_with_write_stall() {
     server.stalled = true;
     server.run_for(ms(60_000));
     assert!(server.closed.is_none(), "nothing waits");
-    server.connection.send(server.now, business(100)).unwrap();
+    server.connection.send(business(100)).unwrap();
     server.run_for(ms(20_000));
     server.take(1);
     server.run_for(ms(29_999));
@@ -144,7 +144,7 @@ fn unsent_messages_come_back_in_closed() {
             })
             .collect();
         for message in &messages {
-            server.connection.send(server.now, message.clone()).unwrap();
+            server.connection.send(message.clone()).unwrap();
         }
         // One frame of the first goes out; it can't be delivered whole any more.
         assert!(server.connection.poll_transmit(server.now, 1, &mut Transmit::new()));

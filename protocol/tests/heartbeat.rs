@@ -90,7 +90,7 @@ proptest! {
             pong(&mut server, 1);
             last_evidence = server.now;
         }
-        server.connection.send(server.now, business(2_000)).unwrap();
+        server.connection.send(business(2_000)).unwrap();
         server.stalled = true;
         for (wait, count) in steps {
             server.run_for(ms(wait));
@@ -110,7 +110,7 @@ fn own_sending_changes_nothing() {
     silent.run_for(ms(5_000));
     let mut talking = End::server(config());
     while talking.closed.is_none() {
-        talking.connection.send(talking.now, business(100)).unwrap();
+        talking.connection.send(business(100)).unwrap();
         talking.run_for(ms(7));
     }
     assert_eq!(pings(&talking), pings(&silent));
@@ -138,8 +138,10 @@ fn a_late_answer_is_an_answer() {
 fn misses_that_are_not_consecutive_do_not_add_up() {
     let mut server = End::server(config());
     for round in 1..=100 {
-        server.run_for(ms(1_250));
-        assert_eq!(pings(&server).len(), round * 3);
+        // The silence before the first one has jitter.
+        while pings(&server).len() < round * 3 {
+            server.run_for(ms(10));
+        }
         pong(&mut server, round as u64 * 3);
     }
     assert!(server.connection.is_open());
@@ -180,7 +182,7 @@ fn a_slow_write_extends_the_silence_up_to_the_maximum() {
         let mut server = End::server(with_extension(extension_max));
         server.stalled = true;
         // Lies before the PING, and trickles out.
-        server.connection.send(server.now, business(60_000)).unwrap();
+        server.connection.send(business(60_000)).unwrap();
         server.hand_out();
         let queued = server.connection.poll_timeout().unwrap();
         server.run_until(queued);

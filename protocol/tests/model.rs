@@ -68,8 +68,7 @@ impl Model {
         match *operation {
             Operation::Send { end, class, size } => {
                 let message = Message::new(Class(class), payload(size + self.accepted[end].len()));
-                let now = self.pair.now;
-                match self.pair.ends[end].connection.send(now, message.clone()) {
+                match self.pair.ends[end].connection.send(message.clone()) {
                     Ok(()) => self.accepted[end].push(message),
                     Err(refused) => {
                         assert_eq!(refused.message, message);
@@ -104,7 +103,7 @@ proptest! {
         let mut model = Model::run(&operations, frame, damage);
         for (end, closes) in closers.into_iter().enumerate() {
             if closes {
-                model.pair.ends[end].connection.close(model.pair.now, CloseReason::NORMAL);
+                model.pair.ends[end].connection.close(CloseReason::NORMAL);
             }
             model.pair.ends[end].stalled = false;
         }

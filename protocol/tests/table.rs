@@ -39,7 +39,7 @@ fn a_stale_id_is_refused_by_every_verb() {
         ConnectionId { cookie: living.cookie + 1, ..living },
     ];
     for id in wrong {
-        let refused = table.send(id, Instant::ZERO, Message::new(Class::ROOM, b"for whom?")).unwrap_err();
+        let refused = table.send(id, Message::new(Class::ROOM, b"for whom?")).unwrap_err();
         assert_eq!((refused.reason, &*refused.message.payload), (SendRefused::Stale, &b"for whom?"[..]));
         assert!(table.get_mut(id).is_none());
         assert!(table.remove(id).is_none());
@@ -78,7 +78,7 @@ fn a_queue_belongs_to_its_connection() {
         id
     };
     let old = connect(&mut table);
-    table.send(old, Instant::ZERO, Message::new(Class::ROOM, b"a secret")).unwrap();
+    table.send(old, Message::new(Class::ROOM, b"a secret")).unwrap();
     table.retire(old);
     let other = connect(&mut table);
     assert_ne!(other.slot, old.slot);
@@ -173,14 +173,14 @@ fn apply(operation: &Operation, connection: &mut Connection, now: Instant, held:
         Operation::Receive(_, 0) => receive(&data(Flags::FIRST, 4, b"message", SERVER_KEY)),
         Operation::Receive(_, 1) => receive(&data(Flags::FIRST, 4, b"message", SERVER_KEY)[..5]),
         Operation::Receive(_, _) => receive(&numbered(Kind::PING, ping, SERVER_KEY)),
-        Operation::Send(_) => drop(connection.send(now, business(10))),
+        Operation::Send(_) => drop(connection.send(business(10))),
         Operation::Transmit(_) => {
             let mut batch = Transmit::new();
             while connection.poll_transmit(now, 1 << 20, &mut batch) {
                 connection.transmitted(now, batch.len());
             }
         }
-        Operation::Close(_) => connection.close(now, CloseReason::NORMAL),
+        Operation::Close(_) => connection.close(CloseReason::NORMAL),
         Operation::Insert { .. } | Operation::Remove(_) | Operation::Retire(_) | Operation::Wait(_) => {}
     }
 }

@@ -62,7 +62,7 @@ impl Context<'_> {
     ///
     /// The reason and the message itself. After [`SendRefused::Full`] wait for [`Handler::writable`].
     pub fn send<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
-        self.connection.send(self.now, message).inspect_err(|refused| {
+        self.connection.send(message).inspect_err(|refused| {
             if refused.reason == SendRefused::Full {
                 self.mailbox.was_full();
             }
@@ -72,7 +72,7 @@ impl Context<'_> {
     /// Asks the peer to close, when all that was sent before has gone out. Events come until `Closed`.
     pub fn close(&mut self, reason: CloseReason) {
         self.mailbox.closing(reason);
-        self.connection.close(self.now, reason);
+        self.connection.close(reason);
     }
 
     /// Cuts the connection at once, without a word to the peer. `Closed` follows.

@@ -7,9 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pulsewire_protocol::{
-    CloseReason, Connection, ConnectionId, HEADER_SIZE, Instant, Message, SendError, SendRefused,
-};
+use pulsewire_protocol::{CloseReason, Connection, ConnectionId, HEADER_SIZE, Message, SendError, SendRefused};
 
 use crate::inbox::{Command, Inbox};
 
@@ -154,7 +152,7 @@ impl Mailbox {
     }
 
     /// Hands the requests to the connection, as far as it has room.
-    pub(crate) fn submit(&self, now: Instant, connection: &mut Connection) -> Submitted {
+    pub(crate) fn submit(&self, connection: &mut Connection) -> Submitted {
         let mut refused = Vec::new();
         let mut queue = self.lock();
         queue.announced = false;
@@ -165,7 +163,7 @@ impl Mailbox {
             match request {
                 Request::Send(message) => {
                     let bytes = size(&message);
-                    match connection.send(now, message) {
+                    match connection.send(message) {
                         Err(SendError { reason: SendRefused::Full, message }) => {
                             // It was accepted and counted here, so it waits: a send is under way and will come back.
                             queue.requests.push_front(Request::Send(message));
@@ -177,7 +175,7 @@ impl Mailbox {
                         }
                     }
                 }
-                Request::Close(reason) => connection.close(now, reason),
+                Request::Close(reason) => connection.close(reason),
                 Request::Abort => connection.abort(),
             }
         }

@@ -17,6 +17,10 @@ use crate::clock::Clock;
 /// How much is written at once. PING and PONG overtake what is not in the batch.
 const BATCH: usize = 128 << 10;
 
+/// Batches that are written in a row. A stream that takes everything must not keep the PING from being read that is to be
+/// answered ahead of the rest (PW-HB-015).
+const BATCHES: usize = 4;
+
 /// Pieces of one vectored write.
 const SLICES: usize = 64;
 
@@ -72,8 +76,9 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Queues a message; writes it unless the receiver is about to.
+    #[inline]
     pub(crate) fn send<'p>(&mut self, clock: &Clock, message: Message<'p>) -> Result<(), SendError<'p>> {
-        self.connection.send(clock.now(), message)?;
+        self.connection.send(message)?;
         if !self.more_input {
             self.flush_aside(clock);
         }
@@ -85,26 +90,40 @@ impl Driver {
         if !self.blocked {
             let _ = self.flush(clock, &mut Context::from_waker(Waker::noop()));
         }
-        // It has to wait for the stream, for the answer to a CLOSE, or to report the end.
-        if self.blocked || !self.connection.is_open() {
+        // It has to go on, to wait for the stream or for the answer to a CLOSE, or to report the end.
+        if self.has_more() || !self.connection.is_open() {
             self.wake_receiver();
         }
     }
 
-    /// Writes until nothing waits (`Ready`) or the stream takes no more. After a failure nothing is written any more;
+    /// Whether anything waits to be written.
+    pub(crate) fn has_more(&self) -> bool {
+        self.batch.is_some() || self.connection.has_transmit()
+    }
+
+    /// The stream would take more, or nobody asked it.
+    pub(crate) fn can_write(&self) -> bool {
+        self.broken.is_none() && !self.blocked && self.has_more()
+    }
+
+    /// Writes some batches, or until nothing waits (`Ready`) or the stream takes no more (`Pending`). After a failure nothing is written any more;
     /// [`end_broken`](Self::end_broken) ends the connection.
     pub(crate) fn flush(&mut self, clock: &Clock, context: &mut Context<'_>) -> Poll<()> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
-        if self.broken.is_some() || (self.batch.is_none() && !self.connection.has_transmit()) {
+        if self.broken.is_some() || !self.has_more() {
             return Poll::Ready(());
         }
+        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
         let mut batch = self.batch.take().unwrap_or_else(buffers::take_batch);
         self.blocked = false;
         let queued = self.connection.queued();
+        let mut batches = 0;
         loop {
-            if batch.is_empty() && !self.connection.poll_transmit(clock.now(), BATCH, &mut batch) {
-                buffers::give_batch(batch);
-                break;
+            if batch.is_empty() {
+                batches += 1;
+                if batches > BATCHES || !self.connection.poll_transmit(clock.now(), BATCH, &mut batch) {
+                    buffers::give_batch(batch);
+                    break;
+                }
             }
             match write(&mut **stream, &batch, context) {
                 Poll::Ready(Ok(written)) => {

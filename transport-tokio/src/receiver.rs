@@ -87,7 +87,7 @@ impl Receiver {
             match self.poll_read(shared, &mut driver, context) {
                 Poll::Ready(Some(event)) => return Poll::Ready(Some(Found::Owned(event))),
                 Poll::Ready(None) => continue,
-                Poll::Pending if driver.end_broken() => continue,
+                Poll::Pending if driver.end_broken() || driver.can_write() => continue,
                 Poll::Pending => {}
             }
             // What could be read was delivered, so time may pass.

@@ -60,7 +60,7 @@ impl Sender {
     /// Asks the peer to close, when all that was sent before has gone out.
     pub fn close(&self, reason: CloseReason) {
         let mut driver = self.shared.lock();
-        driver.connection.close(self.shared.clock.now(), reason);
+        driver.connection.close(reason);
         driver.flush_aside(&self.shared.clock);
         driver.wake_receiver();
     }

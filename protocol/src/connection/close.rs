@@ -9,7 +9,6 @@ use super::state::{Role, State};
 use crate::close::{CloseReason, Closed, Disconnect, Origin};
 use crate::error::ProtocolError;
 use crate::event::Event;
-use crate::time::Instant;
 use crate::wire::CloseFrame;
 
 impl Connection {
@@ -19,15 +18,15 @@ impl Connection {
     /// A fault as the reason (16 to 255) closes at once, without waiting for the peer; what waited comes back unsent. A
     /// reason that must not be on the wire (0, 256 to 32,767) is taken for `NORMAL`. Before the handshake is complete the
     /// connection just ends. While it is closing already, nothing changes.
-    pub fn close(&mut self, now: Instant, reason: CloseReason) {
+    pub fn close(&mut self, reason: CloseReason) {
         let reason = if reason.is_on_wire() { reason } else { CloseReason::NORMAL };
         match &self.state {
-            State::Handshake { .. } => self.fault(now, reason, String::new(), None),
-            State::Open if reason.is_fault() => self.fault(now, reason, String::new(), None),
+            State::Handshake { .. } => self.fault(reason, String::new(), None),
+            State::Open if reason.is_fault() => self.fault(reason, String::new(), None),
             State::Open => {
                 self.reason = Some(reason);
                 self.state = State::Closing { reason, deadline: None, peer_asked: false };
-                self.outgoing.close(now, close_frame(reason, String::new(), None));
+                self.outgoing.close(close_frame(reason, String::new(), None));
             }
             State::Closing { .. } | State::PeerClosing(_) | State::Over => {}
         }
@@ -57,12 +56,12 @@ impl Connection {
     }
 
     /// The peer broke the protocol.
-    pub(super) fn fail(&mut self, now: Instant, error: &ProtocolError) {
-        self.fault(now, error.close_reason(), error.to_string(), error.limit());
+    pub(super) fn fail(&mut self, error: &ProtocolError) {
+        self.fault(error.close_reason(), error.to_string(), error.limit());
     }
 
     /// Closes at once: CLOSE goes out where this side may speak, and nothing is waited for (PW-CLS-009).
-    pub(super) fn fault(&mut self, now: Instant, reason: CloseReason, text: String, limit: Option<(u64, u64)>) {
+    pub(super) fn fault(&mut self, reason: CloseReason, text: String, limit: Option<(u64, u64)>) {
         if self.state.is_over() {
             return;
         }
@@ -70,18 +69,18 @@ impl Connection {
         self.end(Closed { detail: text.clone(), ..ending(reason) });
         // A client that never got HELLO_ACK says nothing (PW-HS-018); a server refuses with key 0 (PW-HS-019).
         if greeted || self.role == Role::Server {
-            self.outgoing.close(now, close_frame(reason, text, limit));
+            self.outgoing.close(close_frame(reason, text, limit));
         }
     }
 
     /// CLOSE came. Gives the event where the application has to know now.
-    pub(super) fn peer_asks_to_close<'b>(&mut self, now: Instant, close: CloseFrame) -> Option<Event<'b>> {
+    pub(super) fn peer_asks_to_close<'b>(&mut self, close: CloseFrame) -> Option<Event<'b>> {
         let reason = close.reason;
         if reason.is_fault() {
             self.end_by_peer(close, false);
             return None;
         }
-        self.outgoing.close_ack(now);
+        self.outgoing.close_ack();
         if let State::Closing { peer_asked, .. } = &mut self.state {
             // The two CLOSE crossed; the answer to ours is still to come (PW-CLS-006).
             *peer_asked = true;

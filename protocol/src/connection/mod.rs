@@ -59,7 +59,7 @@ impl Connection {
     pub fn client(now: Instant, config: &ValidConfig, seed: Seed) -> Self {
         let mut connection = Self::new(now, config, seed, Role::Client);
         let hello = connection.hello(1, 1, config.token.clone());
-        connection.outgoing.greet(now, Kind::HELLO, hello);
+        connection.outgoing.greet(Kind::HELLO, hello);
         connection
     }
 
@@ -77,7 +77,7 @@ impl Connection {
             state: State::Handshake { deadline: now + config.timeouts.handshake },
             framer: Framer::new(),
             fragments: Fragments::default(),
-            outgoing: Outgoing::new(now),
+            outgoing: Outgoing::new(),
             heartbeat: None,
             received: 0,
             sent: 0,
@@ -94,11 +94,11 @@ impl Connection {
     /// # Errors
     /// The reason and the message itself; nothing has changed.
     #[inline]
-    pub fn send<'p>(&mut self, now: Instant, message: Message<'p>) -> Result<(), SendError<'p>> {
+    pub fn send<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
         match self.refusal(&message) {
             None => {
                 self.sent += 1;
-                self.outgoing.message(now, message);
+                self.outgoing.message(message);
                 Ok(())
             }
             Some(reason) => Err(SendError { reason, message }),
@@ -133,7 +133,7 @@ impl Connection {
     /// Call it again only when `out` was written; what is still in it is lost. A small `max` keeps PING and PONG near the
     /// front: they overtake what is queued here, not what was handed out. 64 KiB to 256 KiB are good values.
     pub fn poll_transmit(&mut self, now: Instant, max: usize, out: &mut Transmit) -> bool {
-        let handed = self.outgoing.poll(max, self.received, out);
+        let handed = self.outgoing.poll(now, max, self.received, out);
         if handed.close
             && let State::Closing { deadline, .. } = &mut self.state
         {

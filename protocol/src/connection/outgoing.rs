@@ -58,8 +58,8 @@ pub(super) struct Outgoing {
     /// Where in the stream the latest PING, and CLOSE_ACK, end.
     ping_ends: Option<u64>,
     close_ack_ends: Option<u64>,
-    /// When bytes began to wait, or the transport last took some.
-    waiting_since: Instant,
+    /// When bytes were handed out, or the transport last took some, while it has not taken all.
+    waiting_since: Option<Instant>,
 }
 
 /// What [`Outgoing::poll`] handed out beside messages.
@@ -79,7 +79,7 @@ pub(super) struct Taken {
 }
 
 impl Outgoing {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             key: 0,
             frame_limit: 0,
@@ -96,15 +96,11 @@ impl Outgoing {
             taken: 0,
             ping_ends: None,
             close_ack_ends: None,
-            waiting_since: now,
+            waiting_since: None,
         }
     }
 
-    /// Whether anything waits for the driver or the transport.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.handed > self.taken || self.has_more()
-    }
-
+    /// Whether anything waits for the driver.
     pub(super) fn has_more(&self) -> bool {
         !self.queue.is_empty()
             || self.pong.is_some()
@@ -114,7 +110,8 @@ impl Outgoing {
             || self.farewell.close_ack
     }
 
-    pub(super) fn waiting_since(&self) -> Instant {
+    /// Since when the transport has taken nothing of what it was given, if there is any left.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
         self.waiting_since
     }
 
@@ -127,22 +124,14 @@ impl Outgoing {
         self.handed - self.taken + self.queued as u64
     }
 
-    fn begin_waiting(&mut self, now: Instant) {
-        if !self.is_waiting() {
-            self.waiting_since = now;
-        }
-    }
-
-    pub(super) fn greet(&mut self, now: Instant, kind: Kind, hello: Hello) {
-        self.begin_waiting(now);
+    pub(super) fn greet(&mut self, kind: Kind, hello: Hello) {
         self.greeting = Some(Box::new((kind, hello)));
     }
 
-    pub(super) fn ping(&mut self, now: Instant) {
+    pub(super) fn ping(&mut self) {
         if self.farewell.close_ack_handed {
             return;
         }
-        self.begin_waiting(now);
         self.ping = true;
         self.ping_ends = None;
     }
@@ -152,20 +141,18 @@ impl Outgoing {
         self.pings
     }
 
-    pub(super) fn pong(&mut self, now: Instant, number: u64) {
+    pub(super) fn pong(&mut self, number: u64) {
         if self.farewell.close_ack_handed {
             return;
         }
-        self.begin_waiting(now);
         self.pong = Some(number);
     }
 
     /// Queues CLOSE, unless one went out before or none may any more.
-    pub(super) fn close(&mut self, now: Instant, close: CloseFrame) {
+    pub(super) fn close(&mut self, close: CloseFrame) {
         if self.farewell.close_handed || self.farewell.close_ack_handed {
             return;
         }
-        self.begin_waiting(now);
         self.farewell.close = Some(Box::new(close));
     }
 
@@ -174,15 +161,13 @@ impl Outgoing {
         (self.farewell.close, self.farewell.close_ack) = (None, false);
     }
 
-    pub(super) fn close_ack(&mut self, now: Instant) {
-        self.begin_waiting(now);
+    pub(super) fn close_ack(&mut self) {
         self.farewell.close_ack = true;
     }
 
     /// Queues a message that was judged before.
     #[inline]
-    pub(super) fn message(&mut self, now: Instant, message: Message<'_>) {
-        self.begin_waiting(now);
+    pub(super) fn message(&mut self, message: Message<'_>) {
         let Message { class, encrypted, payload } = message;
         if payload.len() >= LARGE || payload.len() > self.frame_limit as usize {
             self.queued += HEADER_SIZE + payload.len();
@@ -226,7 +211,7 @@ impl Outgoing {
     }
 
     /// Fills the batch with whole packets until it holds `max` bytes or nothing more may go out.
-    pub(super) fn poll(&mut self, max: usize, received: u64, out: &mut Transmit) -> Handed {
+    pub(super) fn poll(&mut self, now: Instant, max: usize, received: u64, out: &mut Transmit) -> Handed {
         out.clear();
         let mut handed = Handed { any: false, close: false };
         if !self.has_more() {
@@ -242,7 +227,10 @@ impl Outgoing {
             handed.close = self.poll_farewell(received, out);
         }
         handed.any = !out.is_empty();
-        self.handed += out.len() as u64;
+        if handed.any {
+            self.handed += out.len() as u64;
+            self.waiting_since.get_or_insert(now);
+        }
         handed
     }
 
@@ -322,8 +310,10 @@ impl Outgoing {
     /// The transport took this many bytes of what was handed out.
     pub(super) fn taken(&mut self, now: Instant, bytes: usize) -> Taken {
         self.taken = self.taken.saturating_add(bytes as u64).min(self.handed);
-        if bytes > 0 {
-            self.waiting_since = now;
+        if self.taken == self.handed {
+            self.waiting_since = None;
+        } else if bytes > 0 {
+            self.waiting_since = Some(now);
         }
         let taken = self.taken;
         Taken {

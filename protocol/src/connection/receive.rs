@@ -70,7 +70,7 @@ impl Connection {
         if result.is_err() || self.state.is_over() {
             *input = &[];
         }
-        result.inspect_err(|error| self.fail(now, error))
+        result.inspect_err(|error| self.fail(error))
     }
 
     /// Lends the buffer of a large packet under way, and says how many bytes are missing. Read at most that many into its
@@ -101,7 +101,7 @@ impl Connection {
             .take_back(now, buffer, received)
             .and_then(|arrival| self.arrival(now, arrival))
             .map(|step| step.event)
-            .inspect_err(|error| self.fail(now, error))
+            .inspect_err(|error| self.fail(error))
     }
 
     fn next_event<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
@@ -207,7 +207,7 @@ impl Connection {
             Input::Ping => {
                 let number = count(payload);
                 self.heartbeat.as_mut().map_or(Ok(()), |heartbeat| heartbeat.ping(now, number))?;
-                self.outgoing.pong(now, number);
+                self.outgoing.pong(number);
                 Ok(None)
             }
             Input::Pong => {
@@ -215,7 +215,7 @@ impl Connection {
                 self.heartbeat.as_mut().map_or(Ok(()), |heartbeat| heartbeat.pong(now, count(payload), latest))?;
                 Ok(None)
             }
-            Input::Close => Ok(CloseFrame::decode(payload).and_then(|close| self.peer_asks_to_close(now, close))),
+            Input::Close => Ok(CloseFrame::decode(payload).and_then(|close| self.peer_asks_to_close(close))),
             Input::CloseAck => {
                 self.finish_close(count(payload));
                 Ok(None)
@@ -250,7 +250,7 @@ impl Connection {
         }
         if self.role == Role::Server {
             let answer = self.hello(VERSION, VERSION, None);
-            self.outgoing.greet(now, Kind::HELLO_ACK, answer);
+            self.outgoing.greet(Kind::HELLO_ACK, answer);
             self.outgoing.key = hello.sync_key.get();
         }
         self.outgoing.frame_limit = hello.frame_limit;

@@ -40,11 +40,11 @@ impl Connection {
             State::Over => return,
             State::Handshake { deadline } if now >= *deadline => {
                 let waited = format!("{} ms", millis(self.config.timeouts.handshake));
-                return self.fault(now, CloseReason::HANDSHAKE_TIMEOUT, waited, None);
+                return self.fault(CloseReason::HANDSHAKE_TIMEOUT, waited, None);
             }
             State::Closing { deadline: Some(deadline), .. } if now >= *deadline => {
                 let waited = format!("no CLOSE_ACK within {} ms", millis(self.config.timeouts.close));
-                return self.fault(now, CloseReason::CLOSE_TIMEOUT, waited, None);
+                return self.fault(CloseReason::CLOSE_TIMEOUT, waited, None);
             }
             State::Handshake { .. } | State::Closing { .. } | State::Open | State::PeerClosing(_) => {}
         }
@@ -54,22 +54,22 @@ impl Connection {
                 self.outgoing.untaken(),
                 millis(self.config.timeouts.write_stall)
             );
-            return self.fault(now, CloseReason::WRITE_STALL, detail, None);
+            return self.fault(CloseReason::WRITE_STALL, detail, None);
         }
         if self.frame_deadline().is_some_and(|deadline| now >= deadline) {
-            return self.fault(now, CloseReason::FRAME_STALL, String::new(), None);
+            return self.fault(CloseReason::FRAME_STALL, String::new(), None);
         }
         let Some(heartbeat) = &mut self.heartbeat else { return };
         match heartbeat.timeout(now) {
             Action::Nothing => {}
-            Action::Ping => self.outgoing.ping(now),
-            Action::GiveUp(verdict) => self.fault(now, CloseReason::PEER_TIMEOUT, verdict, None),
+            Action::Ping => self.outgoing.ping(),
+            Action::GiveUp(verdict) => self.fault(CloseReason::PEER_TIMEOUT, verdict, None),
         }
     }
 
-    /// When bytes that wait have waited too long.
+    /// When what the driver was given has waited too long. What was not fetched yet is no fault of the transport.
     fn write_deadline(&self) -> Option<Instant> {
-        self.outgoing.is_waiting().then(|| self.outgoing.waiting_since() + self.config.timeouts.write_stall)
+        Some(self.outgoing.waiting_since()? + self.config.timeouts.write_stall)
     }
 
     /// When the packet under way must be complete (PW-FRM-015).

@@ -27,7 +27,7 @@ use crate::time::Instant;
 /// let new = table.insert(Connection::server(Instant::ZERO, &config, Seed::from_bytes([2; 12])), "another");
 /// assert_eq!((old.slot, old.cookie == new.cookie), (new.slot, false));
 ///
-/// let refused = table.send(old, Instant::ZERO, Message::new(Class::BUSINESS, b"to a stranger?")).unwrap_err();
+/// let refused = table.send(old, Message::new(Class::BUSINESS, b"to a stranger?")).unwrap_err();
 /// assert_eq!(refused.reason, SendRefused::Stale);
 /// # Ok::<(), pulsewire_protocol::ConfigError>(())
 /// ```
@@ -74,9 +74,9 @@ impl<T> ConnectionTable<T> {
     ///
     /// # Errors
     /// As there, and [`SendRefused::Stale`]. The message comes back.
-    pub fn send<'p>(&mut self, id: ConnectionId, now: Instant, message: Message<'p>) -> Result<(), SendError<'p>> {
+    pub fn send<'p>(&mut self, id: ConnectionId, message: Message<'p>) -> Result<(), SendError<'p>> {
         match self.get_mut(id) {
-            Some(mut connection) => connection.send(now, message),
+            Some(mut connection) => connection.send(message),
             None => Err(SendError { reason: SendRefused::Stale, message }),
         }
     }

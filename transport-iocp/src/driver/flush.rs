@@ -18,7 +18,7 @@ pub(super) fn submit<Socket>(
     id: ConnectionId,
     now: Instant,
 ) {
-    let submitted = peer.mailbox.submit(now, connection);
+    let submitted = peer.mailbox.submit(connection);
     for refused in submitted.refused {
         handler.unsent(&mut context(connection, peer, id, now), refused);
     }
