@@ -158,6 +158,17 @@ fn a_silent_peer_ends_the_handshake_exactly_at_the_deadline() {
     assert!(client.sent.is_empty());
 }
 
+/// PW-FRM-015 begins after the first packet: that one has the time of the handshake.
+#[test]
+fn half_a_hello_has_the_time_of_the_handshake() {
+    let mut config = config();
+    config.timeouts.assembly_base = ms(100);
+    let mut server = End::new(Connection::server(Instant::ZERO, &valid(config), seed(SERVER_KEY)), PEER_KEY);
+    server.receive(&hello_packet(Kind::HELLO, &hello(PEER_KEY))[..20]).unwrap();
+    server.run_until(at(20_000));
+    assert_eq!((server.closed_at(), server.closed().reason), (at(10_000), CloseReason::HANDSHAKE_TIMEOUT));
+}
+
 /// PW-HS-012: a HELLO that trickles in is no reason to wait longer.
 #[test]
 fn a_trickled_hello_does_not_extend_the_handshake() {

@@ -73,7 +73,13 @@ impl Connection {
     }
 
     /// When the packet under way must be complete (PW-FRM-015).
+    /// The first packet has the handshake's own limit.
     fn frame_deadline(&self) -> Option<Instant> {
-        self.framer.deadline(&self.config.timeouts)
+        match self.state {
+            State::Handshake { .. } => None,
+            State::Open | State::Closing { .. } | State::PeerClosing(_) | State::Over => {
+                self.framer.deadline(&self.config.timeouts)
+            }
+        }
     }
 }
