@@ -33,7 +33,7 @@ impl Connection {
     /// [`Endpoint::connect`](crate::Endpoint::connect), which waits for it; the last one is [`Event::Closed`], and after
     /// it comes `None`.
     ///
-    /// A message borrows the read buffer. Send it on, or keep it with [`Message::into_owned`].
+    /// A message borrows the read buffer. Send it on, or keep it with [`Message::into_owned`](pulsewire_protocol::Message::into_owned).
     ///
     /// Cancel safe: dropping the future loses nothing.
     pub async fn recv(&mut self) -> Option<Event<'_>> {
