@@ -35,7 +35,6 @@ fuzz_target!(|input: &[u8]| {
     }
     let chunk = if chunk == 0 { usize::MAX } else { chunk.into() };
     for (index, bytes) in stream.chunks(chunk).enumerate() {
-        let now = watched.now();
         if is(SENDS) && index < 16 {
             let message = Message::new(Class::ROOM, vec![1; index % 3 * 1_000]);
             if let Err(refused) = watched.connection().send(message.clone()) {

@@ -108,7 +108,7 @@ impl Watched {
             Event::Closed(closed) => {
                 assert!(self.connection.is_over() && self.connection.queued() == 0);
                 assert_eq!(closed.received, self.connection.messages_received());
-                self.closed = Some(closed);
+                self.closed = Some(*closed);
                 return;
             }
             Event::Message(message) => {
