@@ -156,6 +156,9 @@ fn peer_frame(context: &Context<'_>) -> usize {
 
 fn partial_header(context: &mut Context<'_>) -> Outcome {
     context.takes(context.profile.longest_silence())?;
+    if context.profile.assembly_time(0) <= context.profile.longest_silence() + LATENESS_TOLERANCE {
+        return Err(Failure::NotApplicable("with the subject's numbers the packet's own time is up before".into()));
+    }
     // Ten of twelve bytes, spread over more than the time in which the verdict is due.
     let step = (context.profile.longest_silence() + LATENESS_TOLERANCE) / 10;
     let mut peer = context.establish_mute()?;
