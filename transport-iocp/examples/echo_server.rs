@@ -86,6 +86,8 @@ mod windows {
                 break;
             }
         }
-        Ok(endpoint.shutdown(Duration::from_secs(10)))
+        let in_order = endpoint.shutdown(Duration::from_secs(10));
+        println!("{}", if in_order { "all connections closed in order" } else { "some connections had to be cut" });
+        Ok(in_order)
     }
 }
