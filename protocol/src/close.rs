@@ -208,7 +208,8 @@ pub struct Closed {
     pub orderly: bool,
     /// Messages received whole on this connection.
     pub received: u64,
-    /// Messages that the peer says it received whole, where it said so: those sent first.
+    /// How many messages the peer says it received whole, where it said so. All of them, if it equals what was sent; else it
+    /// does not tell which.
     pub acknowledged: Option<u64>,
     /// What was accepted for sending and never handed to the driver, in order.
     pub unsent: Vec<Message<'static>>,
@@ -221,10 +222,10 @@ impl fmt::Display for Closed {
             Origin::Peer => "closed by the peer",
             Origin::Transport => "ended by the transport",
         };
-        write!(f, "{who}: {}", self.reason)?;
-        if !self.detail.is_empty() {
-            write!(f, ": {}", self.detail)?;
+        if self.detail.is_empty() {
+            write!(f, "{who}: {}", self.reason)
+        } else {
+            write!(f, "{who}: {} ({:?})", self.detail, self.reason)
         }
-        Ok(())
     }
 }

@@ -9,65 +9,122 @@
 //!
 //! # The run loop
 //!
-//! ```
-//! use std::io::{ErrorKind, Read, Write};
-//! use std::net::TcpStream;
-//! use pulsewire_protocol::{Clock, Connection, Disconnect, Event, ProtocolError, Transmit};
+//! The same for clients and servers. This one polls a non-blocking socket; a real driver waits for readiness, or for
+//! completions, until the next deadline.
 //!
-//! /// Echoes every message until the connection ends.
-//! fn echo(mut socket: TcpStream, mut connection: Connection, clock: Clock) -> std::io::Result<()> {
-//!     let mut buffer = vec![0; 64 << 10]; // what was read
-//!     let mut held = 0; // bytes at its front that wait for more
+//! ```
+//! use std::io::{ErrorKind, IoSlice, Read, Result, Write};
+//! use std::net::{Shutdown, TcpStream};
+//! use std::time::Duration;
+//!
+//! use pulsewire_protocol::{Clock, Connection, Disconnect, Event, Transmit};
+//!
+//! fn drive(
+//!     mut socket: TcpStream,
+//!     mut connection: Connection,
+//!     clock: Clock,
+//!     mut handle: impl FnMut(&mut Connection, Event<'_>),
+//! ) -> Result<()> {
+//!     socket.set_nonblocking(true)?;
+//!     let mut buffer = vec![0; 64 << 10]; // what was read; larger packets come in pieces
+//!     let mut held = 0; // bytes at its front that wait for more: less than 4 KiB
 //!     let mut batch = Transmit::new(); // what is to be written
-//!     while !connection.is_over() {
-//!         // Read: wait for bytes, but not beyond the next deadline.
-//!         let wait = connection.poll_timeout().map(|deadline| clock.until(deadline).max(std::time::Duration::from_millis(1)));
-//!         socket.set_read_timeout(wait)?;
-//!         let read = socket.read(&mut buffer[held..]);
-//!         let now = clock.now();
-//!         match read {
+//!     loop {
+//!         // Write once what was queued meanwhile; a client's HELLO, to begin with.
+//!         while !batch.is_empty() || connection.poll_transmit(clock.now(), 64 << 10, &mut batch) {
+//!             let mut slices = [IoSlice::new(&[]); 16];
+//!             let count = batch.fill(&mut slices);
+//!             match socket.write_vectored(&slices[..count]) {
+//!                 Ok(written) => {
+//!                     batch.advance(written);
+//!                     connection.transmitted(clock.now(), written);
+//!                 }
+//!                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+//!                 Err(_) => {
+//!                     connection.disconnected(Disconnect::Reset);
+//!                     batch = Transmit::new();
+//!                     break;
+//!                 }
+//!             }
+//!         }
+//!         while let Some(event) = connection.poll_event() {
+//!             handle(&mut connection, event); // `Closed` comes here, with all that is known about the end
+//!         }
+//!         if connection.is_over() && batch.is_empty() {
+//!             break;
+//!         }
+//!
+//!         // Read once.
+//!         match socket.read(&mut buffer[held..]) {
 //!             Ok(0) => connection.disconnected(Disconnect::EndOfStream),
 //!             Ok(count) => held += count,
-//!             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+//!             Err(error) if error.kind() == ErrorKind::WouldBlock => {
+//!                 let wait = connection.poll_timeout().map_or(Duration::MAX, |deadline| clock.until(deadline));
+//!                 std::thread::sleep(wait.min(Duration::from_millis(1)));
+//!             }
 //!             Err(_) => connection.disconnected(Disconnect::Reset),
 //!         }
 //!
-//!         // Handle everything that came. An event borrows the buffer, not the connection: sending works in here.
+//!         // Handle everything that came. An event borrows the buffer, not the connection: sending works in `handle`.
+//!         let now = clock.now();
 //!         let mut input = &buffer[..held];
 //!         loop {
 //!             match connection.receive(now, &mut input) {
-//!                 Ok(Some(Event::Message(message))) => {
-//!                     if let Err(refused) = connection.send(message) {
-//!                         eprintln!("{refused}");
-//!                     }
-//!                 }
-//!                 Ok(Some(event)) => println!("{event:?}"),
+//!                 Ok(Some(event)) => handle(&mut connection, event),
 //!                 Ok(None) => break,
-//!                 Err(error) => eprintln!("{error}"), // fatal; the peer is told below
+//!                 Err(error) => eprintln!("{error}"), // fatal; the peer is told above, and `Closed` follows
 //!             }
 //!         }
 //!         let left = input.len();
 //!         buffer.copy_within(held - left..held, 0);
 //!         held = left;
 //!
-//!         // Let time pass, then write once.
+//!         // What could be read was delivered, so time may pass.
 //!         connection.handle_timeout(now);
-//!         while connection.poll_transmit(now, 64 << 10, &mut batch) {
-//!             while !batch.is_empty() {
-//!                 let mut slices = [std::io::IoSlice::new(&[]); 16];
-//!                 let count = batch.fill(&mut slices);
-//!                 let written = socket.write_vectored(&slices[..count])?;
-//!                 batch.advance(written);
-//!                 connection.transmitted(clock.now(), written);
-//!             }
-//!         }
-//!         while let Some(event) = connection.poll_event() {
-//!             println!("{event:?}"); // `Closed` comes here, with everything that is known about the end
-//!         }
 //!     }
-//!     socket.shutdown(std::net::Shutdown::Write)
+//!     // Read to the end before closing, or a reset destroys what is on its way to the peer (PW-CLS-012).
+//!     socket.shutdown(Shutdown::Write)?;
+//!     socket.set_nonblocking(false)?;
+//!     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+//!     while socket.read(&mut buffer)? > 0 {}
+//!     Ok(())
 //! }
+//! # use pulsewire_protocol::{Class, CloseReason, Config, Message, Seed};
+//! # let config = Config::default().validate().unwrap();
+//! # let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+//! # let address = listener.local_addr().unwrap();
+//! # let server = std::thread::spawn({
+//! #     let config = config.clone();
+//! #     move || {
+//! #         let (socket, _) = listener.accept().unwrap();
+//! #         let clock = Clock::new();
+//! #         let connection = Connection::server(clock.now(), &config, Seed::from_bytes([1; 12]));
+//! #         drive(socket, connection, clock, |connection, event| {
+//! #             if let Event::Message(message) = event {
+//! #                 connection.send(message).unwrap();
+//! #             }
+//! #         })
+//! #     }
+//! # });
+//! # let clock = Clock::new();
+//! # let connection = Connection::client(clock.now(), &config, Seed::from_bytes([2; 12]));
+//! # let (mut echoed, mut orderly) = (0, false);
+//! # drive(TcpStream::connect(address).unwrap(), connection, clock, |connection, event| match event {
+//! #     Event::Established(_) => connection.send(Message::new(Class::BUSINESS, vec![7; 8 << 20])).unwrap(),
+//! #     Event::Message(message) => {
+//! #         echoed = message.payload.len();
+//! #         connection.close(CloseReason::NORMAL);
+//! #     }
+//! #     Event::Closed(closed) => orderly = closed.orderly,
+//! #     _ => {}
+//! # })
+//! # .unwrap();
+//! # server.join().unwrap().unwrap();
+//! # assert_eq!((echoed, orderly), (8 << 20, true));
 //! ```
+//!
+//! Large packets need not pass through the buffer: see [`Connection::direct_buffer`]. After `is_over` nothing here bounds
+//! the time in which the last bytes are written; a driver gives that some seconds.
 //!
 //! # What holds always
 //!

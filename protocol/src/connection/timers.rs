@@ -1,7 +1,6 @@
 //! In and out: time.
 
 use alloc::format;
-use alloc::string::String;
 
 use super::Connection;
 use super::state::State;
@@ -57,7 +56,8 @@ impl Connection {
             return self.fault(CloseReason::WRITE_STALL, detail, None);
         }
         if self.frame_deadline().is_some_and(|deadline| now >= deadline) {
-            return self.fault(CloseReason::FRAME_STALL, String::new(), None);
+            let detail = format!("a packet was not complete {} ms after it began", millis(self.framer.age(now)));
+            return self.fault(CloseReason::FRAME_STALL, detail, None);
         }
         let Some(heartbeat) = &mut self.heartbeat else { return };
         match heartbeat.timeout(now) {

@@ -298,6 +298,11 @@ impl Framer {
         self.since = None;
     }
 
+    /// How long ago the first byte of the incomplete packet came.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now - since)
+    }
+
     /// When the incomplete packet must be complete (PW-FRM-015).
     pub(crate) fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
         let length = u64::from(self.length.unwrap_or(0)) + (HEADER_SIZE + TRAILER_SIZE) as u64;
