@@ -92,6 +92,11 @@ fn judge(arguments: &Arguments) -> Result<u8, String> {
     let subjects = chosen_subjects(arguments)?;
     let options =
         Options { jobs: arguments.jobs, filter: arguments.filter.clone(), progress: true, ..Options::default() };
+    if let Some(filter) =
+        arguments.filter.as_ref().filter(|filter| !cases().any(|case| case.id.contains(filter.as_str())))
+    {
+        return Err(format!("no case's id contains {filter:?}; --list shows them all"));
+    }
     let report = run(&subjects, &options);
     show(&report.to_string());
     write_report(&arguments.report, &report.to_json())

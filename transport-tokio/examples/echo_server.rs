@@ -1,4 +1,4 @@
-//! Sends every message back, until a line comes on the standard input or it ends.
+//! Sends every message back, until Enter or Ctrl-C.
 //!
 //! ```text
 //! cargo run --release -p pulsewire-transport-tokio --example echo_server -- --listen 127.0.0.1:7700
@@ -52,10 +52,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let endpoint = Endpoint::new(arguments.config().validate()?);
     let listener = endpoint.listen(arguments.listen).await?;
-    println!("listening on {}; press Enter to stop", listener.address()?);
+    println!("listening on {}; press Enter or Ctrl-C to stop", listener.address()?);
     let accepting = tokio::spawn(accept(listener));
 
-    tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
+    let (entered, enter) = tokio::sync::oneshot::channel();
+    // A thread of its own, which nobody waits for. Without a standard input only Ctrl-C stops.
+    std::thread::spawn(move || match std::io::stdin().read_line(&mut String::new()) {
+        Ok(0) | Err(_) => std::mem::forget(entered),
+        Ok(_) => drop(entered.send(())),
+    });
+    tokio::select! {
+        _ = enter => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
     accepting.abort();
     let in_order = endpoint.shutdown(Duration::from_secs(5)).await;
     println!("{}", if in_order { "all connections closed in order" } else { "some connections had to be cut" });
@@ -78,16 +87,17 @@ async fn accept(listener: Listener) {
 }
 
 async fn echo(mut connection: Connection) {
-    let (sender, peer) = (connection.sender(), connection.peer_address());
+    let sender = connection.sender();
+    let peer = connection.peer_address().map_or_else(|| String::from("a peer"), |address| address.to_string());
     while let Some(event) = connection.recv().await {
         match event {
             Event::Message(message) => {
                 if let Err(refused) = sender.send(message).await {
-                    eprintln!("{peer:?}: {refused}");
+                    eprintln!("{peer}: {refused}");
                 }
             }
-            Event::Closed(closed) => println!("{peer:?}: {closed}"),
-            Event::Gap(gap) => println!("{peer:?}: {gap:?}"),
+            Event::Closed(closed) => println!("{peer}: {closed}"),
+            Event::Gap(gap) => println!("{peer}: {gap:?}"),
             Event::Established(_) | Event::Closing(_) => {}
         }
     }

@@ -1,5 +1,6 @@
 //! A connection as its receiving task sees it.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,6 +69,12 @@ impl Connection {
     /// Asks the peer to close, when all that was sent before has gone out. Go on receiving until [`Event::Closed`].
     pub fn close(&mut self, reason: CloseReason) {
         self.sender().close(reason);
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id()).field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 

@@ -61,13 +61,25 @@ impl Endpoint {
         Ok(Listener { listener: TcpListener::bind(address).await?, endpoint: self.clone() })
     }
 
-    /// Connects, and waits until the handshake is complete. The first event of the connection is then a later one.
+    /// Connects to the first of the addresses that accepts, and waits until the handshake is complete. The first event of the
+    /// connection is then a later one.
     ///
     /// # Errors
     /// [`ConnectError`] says whether TCP or the handshake failed, and whether another try may help.
-    pub async fn connect(&self, address: SocketAddr) -> Result<Connection, ConnectError> {
+    pub async fn connect(&self, address: impl ToSocketAddrs) -> Result<Connection, ConnectError> {
+        let addresses = tokio::net::lookup_host(address).await.map_err(|source| ConnectError::Address { source })?;
+        let mut failed = ConnectError::Address { source: io::ErrorKind::NotFound.into() };
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return self.greet(stream, address).await,
+                Err(source) => failed = ConnectError::Tcp { address, source },
+            }
+        }
+        Err(failed)
+    }
+
+    async fn greet(&self, stream: TcpStream, address: SocketAddr) -> Result<Connection, ConnectError> {
         let tcp = |source| ConnectError::Tcp { address, source };
-        let stream = TcpStream::connect(address).await.map_err(tcp)?;
         self.inner.options.apply(&stream).map_err(tcp)?;
         let mut connection = self.run(stream, Role::Client, Some(address)).map_err(tcp)?;
         match connection.recv().await {

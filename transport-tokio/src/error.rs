@@ -8,10 +8,16 @@ use pulsewire_protocol::Closed;
 /// Why [`Endpoint::connect`](crate::Endpoint::connect) gave no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    /// The name could not be turned into an address.
+    #[error("cannot find the address to connect to")]
+    Address {
+        /// What the system said.
+        source: io::Error,
+    },
     /// The TCP connection could not be opened.
-    #[error("cannot connect to {address}: {source}")]
+    #[error("cannot connect to {address}")]
     Tcp {
-        /// Where to.
+        /// Where to; the last one tried.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,

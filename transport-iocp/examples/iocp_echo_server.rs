@@ -22,7 +22,7 @@ fn main() -> ExitCode {
 
 #[cfg(not(windows))]
 fn main() -> ExitCode {
-    eprintln!("echo_server: this transport needs Windows");
+    eprintln!("iocp_echo_server: this transport needs Windows");
     ExitCode::from(2)
 }
 
