@@ -57,12 +57,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let (entered, enter) = tokio::sync::oneshot::channel();
     // A thread of its own, which nobody waits for. Without a standard input only Ctrl-C stops.
-    std::thread::spawn(move || match std::io::stdin().read_line(&mut String::new()) {
-        Ok(0) | Err(_) => std::mem::forget(entered),
-        Ok(_) => drop(entered.send(())),
+    std::thread::spawn(move || {
+        if matches!(std::io::stdin().read_line(&mut String::new()), Ok(1..)) {
+            let _ = entered.send(());
+        }
     });
     tokio::select! {
-        _ = enter => {}
+        Ok(()) = enter => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     accepting.abort();
