@@ -102,6 +102,6 @@ fn a_side_that_is_late_hears_its_peers_before_it_judges_them() {
             }
             world.client.turn(Some(Duration::ZERO)).unwrap();
         }
-        assert!(world.client.handler.closed.is_empty(), "{}", world.client.handler.closed[0].2);
+        assert!(world.client.handler.closed.is_empty(), "{}", world.client.handler.closed[0].1);
     }
 }

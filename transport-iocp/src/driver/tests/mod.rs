@@ -28,7 +28,7 @@ struct Recorder {
     established: Vec<ConnectionId>,
     messages: Vec<(ConnectionId, Message<'static>)>,
     closing: Vec<ConnectionId>,
-    closed: Vec<(ConnectionId, Instant, Closed)>,
+    closed: Vec<(ConnectionId, Closed)>,
     unsent: Vec<SendError<'static>>,
     writable: usize,
     /// Messages that could not be echoed for lack of room.
@@ -38,7 +38,7 @@ struct Recorder {
 impl Handler for Recorder {
     fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
         let id = connection.id();
-        assert!(self.closed.iter().all(|(closed, ..)| *closed != id), "{event:?} after Closed");
+        assert!(self.closed.iter().all(|(closed, _)| *closed != id), "{event:?} after Closed");
         match event {
             Event::Established(_) => self.established.push(id),
             Event::Message(message) if self.echoes => match connection.send(message) {
@@ -48,7 +48,7 @@ impl Handler for Recorder {
             },
             Event::Message(message) => self.messages.push((id, message.into_owned())),
             Event::Closing(_) => self.closing.push(id),
-            Event::Closed(closed) => self.closed.push((id, connection.now, *closed)),
+            Event::Closed(closed) => self.closed.push((id, *closed)),
             Event::Gap(gap) => panic!("{gap:?} on a clean link"),
         }
     }
@@ -84,7 +84,7 @@ impl Side {
     fn with_context(&mut self, id: ConnectionId, act: impl FnOnce(&mut Context<'_>)) {
         let mut entry = self.table.get_mut(id).expect("it lives");
         let (connection, peer) = entry.parts();
-        act(&mut receive::context(connection, peer, id, self.now));
+        act(&mut receive::context(connection, peer, id));
     }
 
     /// The socket of a live connection, if it has one by now.
@@ -96,7 +96,7 @@ impl Side {
     }
 
     fn closed(&self, id: ConnectionId) -> &Closed {
-        &self.handler.closed.iter().find(|(closed, ..)| *closed == id).expect("closed").2
+        &self.handler.closed.iter().find(|(closed, _)| *closed == id).expect("closed").1
     }
 
     /// What nothing may be left of when all connections are gone.
