@@ -6,6 +6,8 @@ mod endings;
 mod handing_over;
 mod listening;
 mod stopping;
+#[cfg(windows)]
+mod system_port;
 
 use super::peer::Stage;
 use super::*;
@@ -126,7 +128,13 @@ fn config() -> Config {
 }
 
 fn side(network: &FakeNetwork, domain: u32, config: Config, options: SocketOptions) -> Side {
-    let port = network.port();
+    driver(network.port(), domain, config, options)
+}
+
+fn driver<Port>(port: Port, domain: u32, config: Config, options: SocketOptions) -> Driver<Port, Recorder>
+where
+    Port: CompletionPort<Batch = Transmit>,
+{
     let inbox = Arc::new(Inbox::new(port.waker()));
     let mut drawn = 0_u8;
     let draw_seed = Box::new(move || {
