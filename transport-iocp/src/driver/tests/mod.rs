@@ -11,7 +11,7 @@ mod system_port;
 
 use super::peer::Stage;
 use super::*;
-use crate::fake_port::{FakeNetwork, FakePort, FakeSocket};
+use crate::fake_port::{FakeNetwork, FakePort, FakeSocket, for_each_seed};
 use crate::handler::Context;
 use crate::mailbox::Mailbox;
 use pulsewire_protocol::{Class, CloseReason, Closed, Config, Disconnect, Event, Message, SendError, SendRefused};
