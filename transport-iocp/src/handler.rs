@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulsewire_protocol::{CloseReason, Connection, ConnectionId, Event, Instant, Message, SendError, SendRefused};
+use pulsewire_protocol::{CloseReason, Connection, ConnectionId, Event, Message, SendError, SendRefused};
 
 use crate::mailbox::Mailbox;
 use crate::sender::Sender;
@@ -37,7 +37,6 @@ pub trait Handler: Send + 'static {
 pub struct Context<'c> {
     pub(crate) id: ConnectionId,
     pub(crate) peer_address: SocketAddr,
-    pub(crate) now: Instant,
     pub(crate) connection: &'c mut Connection,
     pub(crate) mailbox: &'c Arc<Mailbox>,
 }

@@ -6,14 +6,15 @@ mod support;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::sync::{Arc, Weak, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pulsewire_transport_iocp::protocol::{
-    Class, CloseReason, Config, ConnectionId, Event, Message, SendError, SendRefused,
+use pulsewire_transport_iocp::protocol::{Class, CloseReason, ConnectionId, Event, Message, SendError, SendRefused};
+use pulsewire_transport_iocp::{Context, Endpoint, Handler, Keepalive, Sender, SocketOptions};
+use support::{
+    Client, Echo, LOOPBACK, PATIENCE, Proxy, Treatment, client, client_with_options, config, echo_server, message,
 };
-use pulsewire_transport_iocp::{Context, Endpoint, Handler, Keepalive, NoticeKind, Sender, SocketOptions};
-use support::{Client, Echo, LOOPBACK, PATIENCE, Proxy, Treatment, client, config, echo_server, message};
 
 #[test]
 fn messages_of_all_sizes_are_echoed_in_order() {
@@ -38,32 +39,12 @@ fn messages_of_all_sizes_are_echoed_in_order() {
 
 #[test]
 fn a_sender_that_was_refused_for_lack_of_room_is_told_when_there_is_some() {
-    const MESSAGES: usize = 2_000;
     let (_server, address) = echo_server(config());
     let mut narrow = config();
     narrow.limits.send_queue = 50_000;
     let client = client(narrow);
     let sender = client.establish(address);
-    let (mut sent, mut echoed, mut refused) = (0, 0, 0);
-    while echoed < MESSAGES {
-        while sent < MESSAGES && sender.send(message([sent as u8; 1_000])).is_ok() {
-            sent += 1;
-        }
-        refused += usize::from(sent < MESSAGES);
-        loop {
-            match client.next_notice().kind {
-                NoticeKind::Writable => break,
-                NoticeKind::Event(Event::Message(message)) => {
-                    assert_eq!(*message.payload, [echoed as u8; 1_000]);
-                    echoed += 1;
-                    if echoed == MESSAGES {
-                        break;
-                    }
-                }
-                other => panic!("unexpected: {other:?}"),
-            }
-        }
-    }
+    let refused = client.exchange(&sender, 2_000, |number| vec![number as u8; 1_000]);
     assert!(refused > 0);
 }
 
@@ -214,41 +195,51 @@ fn a_reset_and_a_refusal_are_reported_with_the_code_of_the_system() {
 }
 
 #[test]
-fn a_peer_that_fell_silent_is_given_up() {
-    let mut quick = config();
-    quick.heartbeat.idle = Duration::from_millis(500);
-    quick.heartbeat.interval = Duration::from_millis(100);
-    quick.heartbeat.ping_floor = Duration::from_millis(10);
-    let (_server, address) = echo_server(quick.clone());
-    let client = client(quick);
-    let proxy = Proxy::start(address);
-    let sender = client.establish(proxy.address);
-    sender.send(message(*b"the last sign of life")).unwrap();
-    client.next_message();
-    let before = Instant::now();
-    proxy.treat(Treatment::Swallow);
-    let (id, closed) = client.next_closed();
-    assert_eq!((id, closed.reason), (sender.id(), CloseReason::PEER_TIMEOUT), "{closed}");
-    // 0.8 * idle + interval * probes. How late a busy machine is says nothing.
-    assert!(before.elapsed() >= Duration::from_millis(650), "{:?}", before.elapsed());
-}
-
-#[test]
-fn keepalive_is_set_or_refused_at_the_start() {
+fn connections_with_keepalive_work_and_times_that_the_system_cannot_express_are_refused_at_the_start() {
     let keepalive = Keepalive { idle: Duration::from_secs(5), interval: Duration::from_secs(1), probes: Some(3) };
-    let start = |keepalive| {
-        let options = SocketOptions { keepalive: Some(keepalive), ..SocketOptions::default() };
-        Endpoint::start(Config::default().validate().unwrap(), options, Echo)
-    };
-    let error = start(Keepalive { idle: Duration::ZERO, ..keepalive }).unwrap_err();
+    let options = |keepalive| SocketOptions { keepalive: Some(keepalive), ..SocketOptions::default() };
+    let start = |options| Endpoint::start(config().validate().unwrap(), options, Echo::default());
+    let error = start(options(Keepalive { idle: Duration::ZERO, ..keepalive })).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    let server = start(keepalive).unwrap();
+    let server = start(options(keepalive)).unwrap();
     let address = server.listen(LOOPBACK).unwrap();
-    let client = client(config());
-    // A socket that refused the option would have been dropped.
+    let client = client_with_options(config(), options(keepalive));
+    // Either side would have dropped a socket that refused the option.
     let sender = client.establish(address);
     sender.send(message(*b"x")).unwrap();
     client.next_message();
+}
+
+#[test]
+fn the_handler_is_told_that_it_would_wait_for_itself() {
+    struct Asks {
+        endpoint: Weak<Endpoint>,
+        answers: mpsc::Sender<[Option<ErrorKind>; 2]>,
+    }
+    impl Handler for Asks {
+        fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
+            let Event::Message(_) = event else { return };
+            let endpoint = self.endpoint.upgrade().expect("the test holds it");
+            let listening = endpoint.listen(LOOPBACK).err();
+            let connecting = endpoint.connect(connection.peer_address()).err();
+            drop(endpoint);
+            self.answers.send([listening, connecting].map(|error| error.map(|error| error.kind()))).unwrap();
+        }
+        fn unsent(&mut self, _connection: &mut Context<'_>, _refused: SendError<'static>) {}
+    }
+    let (answers, answered) = mpsc::channel();
+    let server = Arc::new_cyclic(|endpoint| {
+        let handler = Asks { endpoint: Weak::clone(endpoint), answers };
+        Endpoint::start(config().validate().unwrap(), SocketOptions::default(), handler).unwrap()
+    });
+    let client = client(config());
+    let sender = client.establish(server.listen(LOOPBACK).unwrap());
+    for _ in 0..2 {
+        sender.send(message(*b"x")).unwrap();
+        assert_eq!(answered.recv_timeout(PATIENCE).unwrap(), [Some(ErrorKind::Deadlock); 2]);
+    }
+    let server = Arc::into_inner(server).expect("the handler has let go of it");
+    assert!(server.shutdown(PATIENCE), "nothing was left behind");
 }
 
 #[test]
@@ -261,9 +252,7 @@ fn an_endpoint_that_is_dropped_cuts_its_connections_and_ends_the_channel() {
     assert!(matches!(closed.reason, CloseReason::PEER_ENDED | CloseReason::RESET), "{closed}");
     let Client { endpoint, notices, .. } = client;
     drop(endpoint);
-    assert!(
-        notices.recv_timeout(PATIENCE).is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Disconnected)
-    );
+    assert!(notices.recv_timeout(PATIENCE).is_err_and(|error| error == mpsc::RecvTimeoutError::Disconnected));
     assert_eq!(sender.send(Message::new(Class::BUSINESS, vec![])).unwrap_err().reason, SendRefused::Stale);
 }
 

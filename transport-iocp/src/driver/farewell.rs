@@ -45,7 +45,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             Stage::Open(socket) | Stage::Connecting(socket) => Some(socket),
             Stage::Closed | Stage::Farewell { .. } => None,
         };
-        deliver(&mut self.handler, connection, peer, id, self.now, Event::Closed(closed));
+        deliver(&mut self.handler, connection, peer, id, Event::Closed(closed));
         drop(entry);
         self.table.retire(id);
         drop(socket);

@@ -1,6 +1,6 @@
 //! The end of a turn: each connection that something happened to posts what follows from it.
 
-use pulsewire_protocol::{Connection, ConnectionId, Event, Instant, Transmit};
+use pulsewire_protocol::{Connection, ConnectionId, Event, Transmit};
 
 use crate::handler::Handler;
 use crate::port::CompletionPort;
@@ -16,14 +16,13 @@ pub(super) fn submit<Socket>(
     connection: &mut Connection,
     peer: &Peer<Socket>,
     id: ConnectionId,
-    now: Instant,
 ) {
     let submitted = peer.mailbox.submit(connection);
     for refused in submitted.refused {
-        handler.unsent(&mut context(connection, peer, id, now), refused);
+        handler.unsent(&mut context(connection, peer, id), refused);
     }
     if submitted.has_room_again {
-        handler.writable(&mut context(connection, peer, id, now));
+        handler.writable(&mut context(connection, peer, id));
     }
 }
 
@@ -48,13 +47,13 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         }
         // What waits for a connection that is over comes back with `Closed`.
         if !connection.is_over() {
-            submit(handler, connection, peer, id, now);
+            submit(handler, connection, peer, id);
         }
         let mut end = None;
         while let Some(event) = connection.poll_event() {
             match event {
                 Event::Closed(closed) => end = Some(closed),
-                other => deliver(handler, connection, peer, id, now, other),
+                other => deliver(handler, connection, peer, id, other),
             }
         }
         if let Some(closed) = end {

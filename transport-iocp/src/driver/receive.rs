@@ -21,7 +21,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         let (connection, peer) = entry.parts();
         peer.outstanding -= 1;
         // A CLOSE among the bytes ends what may be sent: what was accepted before goes out (PW-CLS-001).
-        submit(&mut self.handler, connection, peer, id, now);
+        submit(&mut self.handler, connection, peer, id);
         let direct = matches!(std::mem::replace(&mut peer.receiving, Receiving::Ended), Receiving::PendingDirect);
         match outcome {
             // Told at the end of the turn: a send that came back with it may have carried the answer to CLOSE.
@@ -31,7 +31,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
                 peer.receiving = Receiving::Idle(BytesMut::new());
                 let result = connection.received_direct(now, buffer, count);
                 if let Ok(Some(event)) = result {
-                    deliver(&mut self.handler, connection, peer, id, now, event);
+                    deliver(&mut self.handler, connection, peer, id, event);
                 } else if let Err(error) = result {
                     note(id, &error);
                 }
@@ -59,7 +59,7 @@ fn deliver_all<Socket>(
     let mut input = bytes;
     loop {
         match connection.receive(now, &mut input) {
-            Ok(Some(event)) => deliver(handler, connection, peer, id, now, event),
+            Ok(Some(event)) => deliver(handler, connection, peer, id, event),
             Ok(None) => return input.len(),
             Err(error) => {
                 // Fatal, and the rest is not acted on. `Closed` follows at the end of the turn.
@@ -76,7 +76,6 @@ pub(super) fn deliver<Socket>(
     connection: &mut Connection,
     peer: &Peer<Socket>,
     id: ConnectionId,
-    now: Instant,
     event: Event<'_>,
 ) {
     match &event {
@@ -84,16 +83,15 @@ pub(super) fn deliver<Socket>(
         Event::Closing(reason) => peer.mailbox.closing(*reason),
         Event::Message(_) | Event::Gap(_) | Event::Closed(_) => {}
     }
-    handler.event(&mut context(connection, peer, id, now), event);
+    handler.event(&mut context(connection, peer, id), event);
 }
 
 pub(super) fn context<'c, Socket>(
     connection: &'c mut Connection,
     peer: &'c Peer<Socket>,
     id: ConnectionId,
-    now: Instant,
 ) -> Context<'c> {
-    Context { id, peer_address: peer.address, now, connection, mailbox: &peer.mailbox }
+    Context { id, peer_address: peer.address, connection, mailbox: &peer.mailbox }
 }
 
 /// Moves the last `left` bytes to the front.

@@ -9,6 +9,7 @@
 
 mod network;
 mod random;
+mod seeds;
 mod tests;
 
 use crate::error::SystemError;
@@ -17,6 +18,7 @@ use crate::port::{Completion, CompletionPort, GatherBuffer, Token};
 use bytes::BytesMut;
 use network::{Inbound, Network, Outbound, SocketNumber};
 pub(crate) use random::Random;
+pub(crate) use seeds::for_each_seed;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;

@@ -96,6 +96,14 @@ impl SystemSocket {
     }
 }
 
+#[cfg(test)]
+impl SystemSocket {
+    /// Whether the system probes the connection when it is idle.
+    pub(crate) fn keepalive(&self) -> std::io::Result<bool> {
+        self.0.socket.keepalive()
+    }
+}
+
 impl Drop for SystemSocket {
     fn drop(&mut self) {
         // Failing means that nothing is pending. Whatever is comes back through the port, successful or cancelled.

@@ -1,17 +1,17 @@
-//! An echo server, a client that waits with a time limit, and a proxy that misbehaves.
+//! An echo server, a client that waits with a time limit, and how their connections ended.
+#![allow(dead_code, reason = "a module of several test programs, each of which uses a part of it")]
 
-use std::collections::HashMap;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::Receiver;
-use std::thread;
-use std::time::Duration;
+mod proxy;
 
-use pulsewire_transport_iocp::protocol::{Class, Closed, Config, ConnectionId, Event, Message, SendError};
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use pulsewire_transport_iocp::protocol::{Class, Closed, Config, ConnectionId, Event, Message, SendError, SendRefused};
 use pulsewire_transport_iocp::{ChannelHandler, Context, Endpoint, Handler, Notice, NoticeKind, Sender, SocketOptions};
-use socket2::SockRef;
+
+pub(crate) use proxy::{Proxy, Treatment};
 
 /// What a test waits for at most, however busy the machine is.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,38 +26,116 @@ pub(crate) fn message(payload: impl Into<Vec<u8>>) -> Message<'static> {
     Message::new(Class::BUSINESS, payload.into())
 }
 
-/// Echoes; a refusal fails the test, since the client then misses the answer.
-pub(crate) struct Echo;
+/// Echoes everything. What there is no room for waits until there is.
+#[derive(Default)]
+pub(crate) struct Echo {
+    waiting: HashMap<ConnectionId, VecDeque<Message<'static>>>,
+}
 
 impl Handler for Echo {
     fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
-        if let Event::Message(message) = event {
-            let _missing = connection.send(message);
+        match event {
+            Event::Message(message) => {
+                let waiting = self.waiting.entry(connection.id()).or_default();
+                if !waiting.is_empty() {
+                    waiting.push_back(message.into_owned());
+                } else if let Err(SendError { reason: SendRefused::Full, message }) = connection.send(message) {
+                    waiting.push_back(message.into_owned());
+                }
+            }
+            Event::Closed(_) => drop(self.waiting.remove(&connection.id())),
+            Event::Established(_) | Event::Closing(_) | Event::Gap(_) => {}
         }
     }
 
     fn unsent(&mut self, _connection: &mut Context<'_>, refused: SendError<'static>) {
         panic!("nobody sends from another thread here: {refused}");
     }
+
+    fn writable(&mut self, connection: &mut Context<'_>) {
+        let Some(waiting) = self.waiting.get_mut(&connection.id()) else { return };
+        while let Some(message) = waiting.pop_front() {
+            if let Err(SendError { reason: SendRefused::Full, message }) = connection.send(message) {
+                return waiting.push_front(message);
+            }
+        }
+    }
 }
 
-pub(crate) fn echo_server(mut config: Config) -> (Endpoint, SocketAddr) {
-    config.limits.send_queue = 64 << 20;
-    let endpoint = Endpoint::start(config.validate().unwrap(), SocketOptions::default(), Echo).unwrap();
-    let address = endpoint.listen(LOOPBACK).unwrap();
+/// How a connection ended, as the handler of one side was told.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) when: Instant,
+    /// The smoothed round-trip time when the last message came: there is one where a PING was answered.
+    pub(crate) rtt: Option<Duration>,
+    pub(crate) closed: Closed,
+}
+
+/// A handler that also tells how each connection ended.
+struct Watched<H> {
+    handler: H,
+    rtt: Option<Duration>,
+    endings: mpsc::Sender<Ending>,
+}
+
+impl<H> Watched<H> {
+    fn new(handler: H) -> (Self, Receiver<Ending>) {
+        let (endings, receiver) = mpsc::channel();
+        (Self { handler, rtt: None, endings }, receiver)
+    }
+}
+
+impl<H: Handler> Handler for Watched<H> {
+    fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
+        match &event {
+            Event::Message(_) => self.rtt = connection.rtt(),
+            Event::Closed(closed) => {
+                let ending = Ending { when: Instant::now(), rtt: self.rtt, closed: (**closed).clone() };
+                let _not_of_interest = self.endings.send(ending);
+            }
+            Event::Established(_) | Event::Closing(_) | Event::Gap(_) => {}
+        }
+        self.handler.event(connection, event);
+    }
+
+    fn unsent(&mut self, connection: &mut Context<'_>, refused: SendError<'static>) {
+        self.handler.unsent(connection, refused);
+    }
+
+    fn writable(&mut self, connection: &mut Context<'_>) {
+        self.handler.writable(connection);
+    }
+}
+
+pub(crate) fn echo_server(config: Config) -> (Endpoint, SocketAddr) {
+    let (endpoint, address, _not_of_interest) = watched_echo_server(config);
     (endpoint, address)
+}
+
+/// An echo server that also tells how each of its connections ended.
+pub(crate) fn watched_echo_server(config: Config) -> (Endpoint, SocketAddr, Receiver<Ending>) {
+    let (handler, endings) = Watched::new(Echo::default());
+    let endpoint = Endpoint::start(config.validate().unwrap(), SocketOptions::default(), handler).unwrap();
+    let address = endpoint.listen(LOOPBACK).unwrap();
+    (endpoint, address, endings)
 }
 
 /// An endpoint whose events come over a channel.
 pub(crate) struct Client {
     pub(crate) endpoint: Endpoint,
     pub(crate) notices: Receiver<Notice>,
+    pub(crate) endings: Receiver<Ending>,
 }
 
 pub(crate) fn client(config: Config) -> Client {
+    client_with_options(config, SocketOptions::default())
+}
+
+pub(crate) fn client_with_options(config: Config, options: SocketOptions) -> Client {
     let (handler, notices) = ChannelHandler::new();
-    let endpoint = Endpoint::start(config.validate().unwrap(), SocketOptions::default(), handler).unwrap();
-    Client { endpoint, notices }
+    let (handler, endings) = Watched::new(handler);
+    let endpoint = Endpoint::start(config.validate().unwrap(), options, handler).unwrap();
+    Client { endpoint, notices, endings }
 }
 
 impl Client {
@@ -101,71 +179,33 @@ impl Client {
             }
         }
     }
-}
 
-/// What a proxy does with the bytes of both directions.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Treatment {
-    PassOn,
-    Swallow,
-    Reset,
-}
-
-/// Stands between one client and a server.
-pub(crate) struct Proxy {
-    pub(crate) address: SocketAddr,
-    treatment: Arc<AtomicU8>,
-}
-
-impl Proxy {
-    pub(crate) fn start(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind(LOOPBACK).unwrap();
-        let address = listener.local_addr().unwrap();
-        let treatment = Arc::new(AtomicU8::new(Treatment::PassOn as u8));
-        let shared = Arc::clone(&treatment);
-        thread::spawn(move || {
-            let client = Arc::new(listener.accept().unwrap().0);
-            let server = Arc::new(TcpStream::connect(server).unwrap());
-            for (from, to) in [(&client, &server), (&server, &client)] {
-                let (from, to, treatment) = (Arc::clone(from), Arc::clone(to), Arc::clone(&shared));
-                thread::spawn(move || copy(&from, &to, &treatment));
-            }
-        });
-        Self { address, treatment }
-    }
-
-    pub(crate) fn treat(&self, treatment: Treatment) {
-        self.treatment.store(treatment as u8, Ordering::SeqCst);
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.treat(Treatment::Reset);
-    }
-}
-
-/// Copies until the stream ends or is to be reset, which happens when both directions have let go of it.
-fn copy(mut from: &TcpStream, mut to: &TcpStream, treatment: &AtomicU8) {
-    from.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
-    let mut bytes = [0; 4096];
-    loop {
-        let result = from.read(&mut bytes);
-        if treatment.load(Ordering::SeqCst) == Treatment::Reset as u8 {
-            let _gone = SockRef::from(from).set_linger(Some(Duration::ZERO));
-            return;
-        }
-        match result {
-            Ok(0) => return,
-            Ok(count) if treatment.load(Ordering::SeqCst) == Treatment::PassOn as u8 => {
-                if to.write_all(&bytes[..count]).is_err() {
-                    return;
+    /// Sends `count` messages, each when there is room for it, and takes them back from an echo server. Says how often
+    /// there was no room.
+    pub(crate) fn exchange(&self, sender: &Sender, count: usize, payload: impl Fn(usize) -> Vec<u8>) -> usize {
+        let mut outgoing = (0..count).map(|number| message(payload(number)));
+        let mut next = outgoing.next();
+        let (mut echoed, mut refused, mut has_room) = (0, 0, true);
+        while echoed < count {
+            while has_room && let Some(message) = next.take() {
+                match sender.send(message) {
+                    Ok(()) => next = outgoing.next(),
+                    Err(SendError { reason: SendRefused::Full, message }) => {
+                        (next, has_room) = (Some(message), false);
+                        refused += 1;
+                    }
+                    Err(other) => panic!("{other}"),
                 }
             }
-            Ok(_) => {}
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            Err(_) => return,
+            match self.next_notice().kind {
+                NoticeKind::Writable => has_room = true,
+                NoticeKind::Event(Event::Message(message)) => {
+                    assert!(*message.payload == payload(echoed)[..], "message {echoed}");
+                    echoed += 1;
+                }
+                other => panic!("unexpected: {other:?}"),
+            }
         }
+        refused
     }
 }

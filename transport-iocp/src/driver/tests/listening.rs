@@ -8,7 +8,7 @@ const EXHAUSTED: SystemError = SystemError::from_code(10024);
 
 #[test]
 fn failing_accepts_are_retried_without_spinning_and_recover() {
-    for seed in 0..50 {
+    for_each_seed(|seed| {
         let mut world = World::new(seed, config());
         // Those pending since before fail, too.
         world.network.fail_accepts(Some(EXHAUSTED));
@@ -18,12 +18,12 @@ fn failing_accepts_are_retried_without_spinning_and_recover() {
         assert!((60..=8 * 70).contains(&attempts), "{attempts} in a minute");
         world.network.fail_accepts(None);
         world.connect();
-    }
+    });
 }
 
 #[test]
 fn a_client_that_was_gone_before_it_was_accepted_delays_nobody() {
-    for seed in 0..50 {
+    for_each_seed(|seed| {
         let mut world = World::new(seed, config());
         let mut stranger = world.network.port::<Transmit>();
         for _ in 0..20 {
@@ -35,7 +35,7 @@ fn a_client_that_was_gone_before_it_was_accepted_delays_nobody() {
         world.connect();
         assert_eq!(world.now(), before);
         assert!(world.server.acceptors.iter().all(|acceptor| acceptor.deadline().is_none()));
-    }
+    });
 }
 
 #[test]

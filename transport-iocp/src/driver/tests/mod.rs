@@ -6,10 +6,12 @@ mod endings;
 mod handing_over;
 mod listening;
 mod stopping;
+#[cfg(windows)]
+mod system_port;
 
 use super::peer::Stage;
 use super::*;
-use crate::fake_port::{FakeNetwork, FakePort, FakeSocket};
+use crate::fake_port::{FakeNetwork, FakePort, FakeSocket, for_each_seed};
 use crate::handler::Context;
 use crate::mailbox::Mailbox;
 use pulsewire_protocol::{Class, CloseReason, Closed, Config, Disconnect, Event, Message, SendError, SendRefused};
@@ -28,7 +30,7 @@ struct Recorder {
     established: Vec<ConnectionId>,
     messages: Vec<(ConnectionId, Message<'static>)>,
     closing: Vec<ConnectionId>,
-    closed: Vec<(ConnectionId, Instant, Closed)>,
+    closed: Vec<(ConnectionId, Closed)>,
     unsent: Vec<SendError<'static>>,
     writable: usize,
     /// Messages that could not be echoed for lack of room.
@@ -38,7 +40,7 @@ struct Recorder {
 impl Handler for Recorder {
     fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
         let id = connection.id();
-        assert!(self.closed.iter().all(|(closed, ..)| *closed != id), "{event:?} after Closed");
+        assert!(self.closed.iter().all(|(closed, _)| *closed != id), "{event:?} after Closed");
         match event {
             Event::Established(_) => self.established.push(id),
             Event::Message(message) if self.echoes => match connection.send(message) {
@@ -48,7 +50,7 @@ impl Handler for Recorder {
             },
             Event::Message(message) => self.messages.push((id, message.into_owned())),
             Event::Closing(_) => self.closing.push(id),
-            Event::Closed(closed) => self.closed.push((id, connection.now, *closed)),
+            Event::Closed(closed) => self.closed.push((id, *closed)),
             Event::Gap(gap) => panic!("{gap:?} on a clean link"),
         }
     }
@@ -84,7 +86,7 @@ impl Side {
     fn with_context(&mut self, id: ConnectionId, act: impl FnOnce(&mut Context<'_>)) {
         let mut entry = self.table.get_mut(id).expect("it lives");
         let (connection, peer) = entry.parts();
-        act(&mut receive::context(connection, peer, id, self.now));
+        act(&mut receive::context(connection, peer, id));
     }
 
     /// The socket of a live connection, if it has one by now.
@@ -96,7 +98,7 @@ impl Side {
     }
 
     fn closed(&self, id: ConnectionId) -> &Closed {
-        &self.handler.closed.iter().find(|(closed, ..)| *closed == id).expect("closed").2
+        &self.handler.closed.iter().find(|(closed, _)| *closed == id).expect("closed").1
     }
 
     /// What nothing may be left of when all connections are gone.
@@ -126,7 +128,13 @@ fn config() -> Config {
 }
 
 fn side(network: &FakeNetwork, domain: u32, config: Config, options: SocketOptions) -> Side {
-    let port = network.port();
+    driver(network.port(), domain, config, options)
+}
+
+fn driver<Port>(port: Port, domain: u32, config: Config, options: SocketOptions) -> Driver<Port, Recorder>
+where
+    Port: CompletionPort<Batch = Transmit>,
+{
     let inbox = Arc::new(Inbox::new(port.waker()));
     let mut drawn = 0_u8;
     let draw_seed = Box::new(move || {

@@ -12,7 +12,7 @@ impl World {
 
 #[test]
 fn a_shutdown_loses_nothing_and_every_operation_comes_back() {
-    for seed in 0..100 {
+    for_each_seed(|seed| {
         let mut world = World::new(seed, config());
         let ids: Vec<_> = (0..5).map(|_| world.connect()).collect();
         for (index, &id) in ids.iter().enumerate() {
@@ -30,12 +30,12 @@ fn a_shutdown_loses_nothing_and_every_operation_comes_back() {
             assert_eq!((closed.acknowledged, closed.unsent.len()), (Some(10), 0));
         }
         world.run_until_all_closed();
-    }
+    });
 }
 
 #[test]
 fn a_server_that_stops_takes_no_new_connections() {
-    for seed in 0..50 {
+    for_each_seed(|seed| {
         let mut world = World::new(seed, config());
         world.connect();
         world.server.inbox.push(Command::ShutDown { patience: Duration::from_secs(30) });
@@ -49,12 +49,12 @@ fn a_server_that_stops_takes_no_new_connections() {
         world.server.inbox.push(Command::Listen { address: ANYWHERE, answer });
         world.server.turn(Some(Duration::ZERO)).unwrap();
         assert!(answered.try_recv().unwrap().is_err());
-    }
+    });
 }
 
 #[test]
 fn a_peer_that_does_not_answer_is_cut_when_patience_ends() {
-    for seed in 0..50 {
+    for_each_seed(|seed| {
         let mut world = World::new(seed, config());
         let id = world.connect();
         // A second one that is still connecting.
@@ -77,19 +77,19 @@ fn a_peer_that_does_not_answer_is_cut_when_patience_ends() {
         assert_eq!(world.now() - before, Duration::from_millis(500));
         assert_eq!(world.client.closed(id).reason, CloseReason::ABORTED);
         assert_eq!(world.client.closed(connecting).reason, CloseReason::GOING_AWAY);
-    }
+    });
 }
 
 #[test]
 fn a_shutdown_without_patience_cuts_at_once() {
-    for seed in 0..50 {
+    for_each_seed(|seed| {
         let (mut world, id, _) = World::connected(seed, config());
         let before = world.now();
         world.client.inbox.push(Command::ShutDown { patience: Duration::ZERO });
         assert!(!world.run_until_client_stopped());
         world.client.assert_empty();
         assert_eq!((world.now(), world.client.closed(id).reason), (before, CloseReason::ABORTED));
-    }
+    });
 }
 
 #[test]

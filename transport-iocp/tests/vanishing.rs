@@ -1,0 +1,86 @@
+//! Peers that vanish without a word, and healthy ones that must not be taken for such: real sockets, real time.
+#![cfg(windows)]
+
+mod support;
+
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use pulsewire_transport_iocp::protocol::{CloseReason, Config, Origin};
+use support::{Ending, PATIENCE, Proxy, Treatment, client, message, watched_echo_server};
+
+/// What a busy machine may add to the bound of the heartbeat.
+const SLACK: Duration = Duration::from_millis(150);
+
+/// A heartbeat that finds a dead peer within 380 ms. A busy machine is seldom later than `interval`, so that PW-HB-016
+/// seldom applies.
+fn brisk() -> Config {
+    let mut config = Config::default();
+    config.heartbeat.idle = Duration::from_millis(200);
+    config.heartbeat.interval = Duration::from_millis(60);
+    config.heartbeat.probes = 3;
+    config.heartbeat.ping_floor = Duration::from_millis(10);
+    config
+}
+
+fn next_ending(endings: &Receiver<Ending>) -> Ending {
+    endings.recv_timeout(PATIENCE).expect("the connection ends in time")
+}
+
+/// PW-HB-012 and PW-HB-013.
+#[test]
+fn a_peer_behind_a_silent_proxy_is_found_within_the_bound_at_both_sides() {
+    let mut strict = brisk();
+    // The E of PW-HB-013: nothing. A busy machine is slow to say that it took a PING.
+    strict.heartbeat.extension_max = Some(Duration::ZERO);
+    let heartbeat = &strict.heartbeat;
+    let earliest = heartbeat.idle.mul_f64(0.8) + heartbeat.interval * heartbeat.probes;
+    let latest = heartbeat.bound() + SLACK;
+    let (_server, address, server_endings) = watched_echo_server(strict.clone());
+    let client = client(strict);
+    let proxy = Proxy::start(address);
+    let sender = client.establish(proxy.address);
+    // The last evidence of either side comes between these two moments.
+    let exchange = Instant::now();
+    sender.send(message(*b"the last sign of life")).unwrap();
+    client.next_message();
+    let cut = Instant::now();
+    proxy.treat(Treatment::Silence);
+    for Ending { when, closed, .. } in [next_ending(&client.endings), next_ending(&server_endings)] {
+        assert_eq!((closed.reason, closed.origin), (CloseReason::PEER_TIMEOUT, Origin::Local), "{closed}");
+        assert!(when - exchange >= earliest, "{:?} is earlier than {earliest:?}: {closed}", when - exchange);
+        assert!(when - cut <= latest, "{:?} is later than {latest:?}: {closed}", when - cut);
+    }
+}
+
+/// PW-HB-014.
+#[test]
+fn an_idle_healthy_pair_survives_ten_bounds() {
+    let (_server, address, server_endings) = watched_echo_server(brisk());
+    let client = client(brisk());
+    let sender = client.establish(address);
+    let quiet = client.notices.recv_timeout(brisk().heartbeat.bound() * 10);
+    assert!(quiet.is_err(), "nothing to report: {quiet:?}");
+    client.exchange(&sender, 1, |_| b"still there".to_vec());
+    sender.close(CloseReason::NORMAL);
+    let endings = [next_ending(&client.endings), next_ending(&server_endings)];
+    assert!(endings.iter().all(|ending| ending.closed.orderly), "{endings:?}");
+    // A side that the other one's PINGs kept happy had no need to ask.
+    assert!(endings.iter().any(|ending| ending.rtt.is_some()), "nobody was probed: {endings:?}");
+}
+
+/// 64 MiB at 2 MiB/s take 32 s, three times the bound of the default heartbeat (PW-HB-002, PW-HB-011).
+#[test]
+fn a_long_upload_through_a_slow_link_survives_the_default_heartbeat() {
+    let (_server, address, server_endings) = watched_echo_server(Config::default());
+    let client = client(Config::default());
+    let proxy = Proxy::start_slow(address, 2 << 20);
+    let sender = client.establish(proxy.address);
+    let payload = |number: usize| (0..1 << 20).map(|at| (number * 7 + at * 31 + at / 251) as u8).collect();
+    let refused = client.exchange(&sender, 64, payload);
+    assert!(refused > 0, "the queue of 1 MiB was never full");
+    sender.close(CloseReason::NORMAL);
+    let (ours, theirs) = (next_ending(&client.endings).closed, next_ending(&server_endings).closed);
+    assert!(ours.orderly && theirs.orderly, "{ours}; {theirs}");
+    assert_eq!((ours.received, ours.acknowledged, theirs.received), (64, Some(64), 64));
+}
