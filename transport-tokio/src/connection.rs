@@ -37,7 +37,13 @@ impl Connection {
     ///
     /// Cancel safe: dropping the future loses nothing.
     pub async fn recv(&mut self) -> Option<Event<'_>> {
-        let found = poll_fn(|context| self.receiver.poll(&self.shared, context)).await?;
+        let mut receiving = Receiving { shared: &self.shared, waits: false };
+        let found = poll_fn(|context| {
+            let found = self.receiver.poll(receiving.shared, context);
+            receiving.waits = found.is_pending();
+            found
+        })
+        .await?;
         Some(self.receiver.event(found))
     }
 
@@ -77,6 +83,23 @@ impl Drop for Connection {
             let mut driver = self.shared.lock();
             driver.connection.abort();
             driver.stream = None;
+            driver.wake_senders();
+        }
+    }
+}
+
+/// One call of [`Connection::recv`].
+struct Receiving<'c> {
+    shared: &'c Shared,
+    waits: bool,
+}
+
+impl Drop for Receiving<'_> {
+    /// Senders that wait for space must not rely on a receiver that was cancelled.
+    fn drop(&mut self) {
+        if self.waits {
+            let mut driver = self.shared.lock();
+            driver.clear_receiver();
             driver.wake_senders();
         }
     }

@@ -70,10 +70,7 @@ impl Receiver {
         driver.clear_receiver();
         loop {
             if let Some(found) = self.next_found(shared, &mut driver) {
-                // Answers of the protocol itself (HELLO_ACK, PONG) don't wait for the application to come back.
-                if !driver.more_input {
-                    let _ = driver.flush(&shared.clock, context);
-                }
+                driver.receiver_leaves(&shared.clock, context);
                 return Poll::Ready(Some(found));
             }
             if let Some(closed) = self.poll_closed(shared, &mut driver) {
@@ -85,7 +82,10 @@ impl Receiver {
                 continue;
             }
             match self.poll_read(shared, &mut driver, context) {
-                Poll::Ready(Some(event)) => return Poll::Ready(Some(Found::Owned(event))),
+                Poll::Ready(Some(event)) => {
+                    driver.receiver_leaves(&shared.clock, context);
+                    return Poll::Ready(Some(Found::Owned(event)));
+                }
                 Poll::Ready(None) => continue,
                 Poll::Pending if driver.end_broken() || driver.can_write() => continue,
                 Poll::Pending => {}

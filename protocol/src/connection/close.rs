@@ -46,13 +46,11 @@ impl Connection {
             let close = (**close).clone();
             return self.end_by_peer(close, false);
         }
-        let (reason, origin) = match how {
-            Disconnect::EndOfStream => (CloseReason::PEER_ENDED, Origin::Transport),
-            Disconnect::Reset => (CloseReason::RESET, Origin::Transport),
-            Disconnect::NetworkLost => (CloseReason::NETWORK_LOST, Origin::Transport),
-            Disconnect::Aborted => (CloseReason::ABORTED, Origin::Local),
+        let origin = match how {
+            Disconnect::EndOfStream | Disconnect::Reset | Disconnect::NetworkLost => Origin::Transport,
+            Disconnect::Aborted => Origin::Local,
         };
-        self.end(Closed { origin, ..ending(reason) });
+        self.end(Closed { origin, ..ending(how.reason()) });
     }
 
     /// The peer broke the protocol.
