@@ -42,6 +42,7 @@ impl Shared {
             connection,
             stream: Some(stream),
             batch: None,
+            unflushed: false,
             blocked: false,
             broken: None,
             more_input: false,
@@ -63,6 +64,8 @@ pub(crate) struct Driver {
     pub(crate) stream: Option<Box<dyn Stream>>,
     /// What the stream did not take yet.
     batch: Option<Transmit>,
+    /// The stream may hold bytes in a buffer of its own.
+    unflushed: bool,
     /// The stream took no more at the last attempt.
     blocked: bool,
     /// Writing failed, so. The peer's last words may still be there to be read.
@@ -101,7 +104,7 @@ impl Driver {
 
     /// Whether anything waits to be written.
     pub(crate) fn has_more(&self) -> bool {
-        self.batch.is_some() || self.connection.has_transmit()
+        self.batch.is_some() || self.unflushed || self.connection.has_transmit()
     }
 
     /// The stream would take more, or nobody asked it.
@@ -131,11 +134,11 @@ impl Driver {
             match write(&mut **stream, &batch, context) {
                 Poll::Ready(Ok(written)) => {
                     batch.advance(written);
+                    self.unflushed = true;
                     self.connection.transmitted(clock.now(), written);
                 }
                 Poll::Ready(Err(error)) => {
                     self.broken = Some(cause(&error));
-                    self.wake_all();
                     break;
                 }
                 Poll::Pending => {
@@ -144,6 +147,16 @@ impl Driver {
                     break;
                 }
             }
+        }
+        if self.unflushed && !self.blocked && self.broken.is_none() {
+            match Pin::new(&mut **stream).poll_flush(context) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => self.broken = Some(cause(&error)),
+                Poll::Pending => self.blocked = true,
+            }
+        }
+        if self.broken.is_some() {
+            self.wake_all();
         }
         if self.connection.queued() < queued || self.connection.is_over() {
             self.wake_senders();

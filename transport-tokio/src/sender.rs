@@ -26,8 +26,9 @@ impl Sender {
     /// Sends a message; waits while the send queue is full, at most until `timeouts.write_stall` ends the connection.
     ///
     /// It is written at once, except while the receiving task has more bytes at hand that it read together with the message
-    /// it handles now: then what is sent is joined, and written when those are handled. [`flush`](Self::flush) doesn't wait
-    /// for that.
+    /// it handles now: then what is sent is joined, and written when those are handled or when that task, back in
+    /// [`recv`](crate::Connection::recv), finds that handling them takes milliseconds. [`flush`](Self::flush) doesn't wait for
+    /// that.
     ///
     /// Cancel safe: a dropped future has sent nothing.
     ///
