@@ -80,10 +80,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.receiver.leave(self.shared.id) {
-            let mut driver = self.shared.lock();
-            driver.connection.abort();
-            driver.stream = None;
-            driver.wake_senders();
+            self.shared.lock().discard();
         }
     }
 }

@@ -240,6 +240,14 @@ impl Driver {
         }
     }
 
+    /// Cuts the connection, which nobody receives from any more. Senders that are kept must not keep its socket and messages.
+    pub(crate) fn discard(&mut self) {
+        self.connection.abort();
+        let _unsent = self.connection.poll_event();
+        (self.stream, self.batch) = (None, None);
+        self.wake_senders();
+    }
+
     /// Hands over what is left to be written, and the stream, when the connection is over.
     pub(crate) fn take_remains(&mut self, now: Instant) -> Option<(Box<dyn Stream>, Vec<Transmit>)> {
         let stream = self.stream.take()?;

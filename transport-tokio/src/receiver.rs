@@ -163,6 +163,8 @@ impl Receiver {
 
     fn poll_closed(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Box<Closed>> {
         let Some(Event::Closed(closed)) = driver.connection.poll_event() else { return None };
+        // Counted before the id dies, so that no shutdown is complete in between.
+        let guard = self.registry.farewell();
         // The id dies before the socket is closed (PW-CK-005).
         self.registry.remove(shared.id);
         self.over = true;
@@ -170,7 +172,7 @@ impl Receiver {
         self.input = Input::default();
         tracing::debug!(connection = ?shared.id, %closed, "closed");
         if let Some((stream, batches)) = driver.take_remains(shared.clock.now()) {
-            farewell::spawn(stream, batches, &closed, &self.registry);
+            farewell::spawn(stream, batches, &closed, guard);
         }
         Some(closed)
     }

@@ -9,6 +9,7 @@ use super::state::{Role, State};
 use crate::close::{CloseReason, Closed, Disconnect, Origin};
 use crate::error::ProtocolError;
 use crate::event::Event;
+use crate::framer::Fragments;
 use crate::wire::CloseFrame;
 
 impl Connection {
@@ -125,6 +126,9 @@ impl Connection {
         self.state = State::Over;
         self.reason = Some(closed.reason);
         self.heartbeat = None;
+        // Whoever keeps the connection must not keep what was under way.
+        self.framer.drop_partial();
+        self.fragments = Fragments::default();
         closed.received = self.received;
         closed.unsent = self.outgoing.take_unsent();
         self.closed = Some(Box::new(closed));
