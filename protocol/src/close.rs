@@ -193,6 +193,19 @@ pub enum Disconnect {
     Aborted,
 }
 
+impl Disconnect {
+    /// The reason that [`Closed`] gives for it.
+    #[must_use]
+    pub fn reason(self) -> CloseReason {
+        match self {
+            Self::EndOfStream => CloseReason::PEER_ENDED,
+            Self::Reset => CloseReason::RESET,
+            Self::NetworkLost => CloseReason::NETWORK_LOST,
+            Self::Aborted => CloseReason::ABORTED,
+        }
+    }
+}
+
 /// The end of a connection: the last event that it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closed {

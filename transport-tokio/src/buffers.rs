@@ -23,14 +23,19 @@ thread_local! {
     static POOL: RefCell<Pool> = RefCell::default();
 }
 
+/// `None` while the thread ends: its pool may be gone before its connections are.
+fn with_pool<T>(action: impl FnOnce(&mut Pool) -> T) -> Option<T> {
+    POOL.try_with(|pool| action(&mut pool.borrow_mut())).ok()
+}
+
 pub(crate) fn take_read() -> BytesMut {
-    POOL.with_borrow_mut(|pool| pool.reads.pop()).unwrap_or_else(|| BytesMut::with_capacity(READ))
+    with_pool(|pool| pool.reads.pop()).flatten().unwrap_or_else(|| BytesMut::with_capacity(READ))
 }
 
 /// Gives a buffer back. One that grew or was split is let go.
 pub(crate) fn give_read(mut buffer: BytesMut) {
     buffer.clear();
-    POOL.with_borrow_mut(|pool| {
+    with_pool(|pool| {
         if pool.reads.len() < KEPT && buffer.capacity() == READ {
             pool.reads.push(buffer);
         }
@@ -38,12 +43,12 @@ pub(crate) fn give_read(mut buffer: BytesMut) {
 }
 
 pub(crate) fn take_batch() -> Transmit {
-    POOL.with_borrow_mut(|pool| pool.batches.pop()).unwrap_or_default()
+    with_pool(|pool| pool.batches.pop()).flatten().unwrap_or_default()
 }
 
 /// Gives a batch back that is written.
 pub(crate) fn give_batch(batch: Transmit) {
-    POOL.with_borrow_mut(|pool| {
+    with_pool(|pool| {
         if pool.batches.len() < KEPT {
             pool.batches.push(batch);
         }

@@ -38,7 +38,13 @@ impl Connection {
     ///
     /// Cancel safe: dropping the future loses nothing.
     pub async fn recv(&mut self) -> Option<Event<'_>> {
-        let found = poll_fn(|context| self.receiver.poll(&self.shared, context)).await?;
+        let mut receiving = Receiving { shared: &self.shared, waits: false };
+        let found = poll_fn(|context| {
+            let found = self.receiver.poll(receiving.shared, context);
+            receiving.waits = found.is_pending();
+            found
+        })
+        .await?;
         Some(self.receiver.event(found))
     }
 
@@ -81,9 +87,23 @@ impl fmt::Debug for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.receiver.leave(self.shared.id) {
+            self.shared.lock().discard();
+        }
+    }
+}
+
+/// One call of [`Connection::recv`].
+struct Receiving<'c> {
+    shared: &'c Shared,
+    waits: bool,
+}
+
+impl Drop for Receiving<'_> {
+    /// Senders that wait for space must not rely on a receiver that was cancelled.
+    fn drop(&mut self) {
+        if self.waits {
             let mut driver = self.shared.lock();
-            driver.connection.abort();
-            driver.stream = None;
+            driver.clear_receiver();
             driver.wake_senders();
         }
     }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use pulsewire_protocol::{Connection, ConnectionId, Disconnect, Instant, Message, SendError, Transmit};
+use pulsewire_protocol::{Connection, ConnectionId, Disconnect, Instant, Message, SendError, SendRefused, Transmit};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::buffers;
@@ -42,6 +42,7 @@ impl Shared {
             connection,
             stream: Some(stream),
             batch: None,
+            unflushed: false,
             blocked: false,
             broken: None,
             more_input: false,
@@ -63,6 +64,8 @@ pub(crate) struct Driver {
     pub(crate) stream: Option<Box<dyn Stream>>,
     /// What the stream did not take yet.
     batch: Option<Transmit>,
+    /// The stream may hold bytes in a buffer of its own.
+    unflushed: bool,
     /// The stream took no more at the last attempt.
     blocked: bool,
     /// Writing failed, so. The peer's last words may still be there to be read.
@@ -78,6 +81,9 @@ impl Driver {
     /// Queues a message; writes it unless the receiver is about to.
     #[inline]
     pub(crate) fn send<'p>(&mut self, clock: &Clock, message: Message<'p>) -> Result<(), SendError<'p>> {
+        if let Some(broken) = self.broken {
+            return Err(SendError { reason: SendRefused::Closed(broken.reason()), message });
+        }
         self.connection.send(message)?;
         if !self.more_input {
             self.flush_aside(clock);
@@ -98,7 +104,7 @@ impl Driver {
 
     /// Whether anything waits to be written.
     pub(crate) fn has_more(&self) -> bool {
-        self.batch.is_some() || self.connection.has_transmit()
+        self.batch.is_some() || self.unflushed || self.connection.has_transmit()
     }
 
     /// The stream would take more, or nobody asked it.
@@ -128,11 +134,11 @@ impl Driver {
             match write(&mut **stream, &batch, context) {
                 Poll::Ready(Ok(written)) => {
                     batch.advance(written);
+                    self.unflushed = true;
                     self.connection.transmitted(clock.now(), written);
                 }
                 Poll::Ready(Err(error)) => {
                     self.broken = Some(cause(&error));
-                    self.wake_receiver();
                     break;
                 }
                 Poll::Pending => {
@@ -141,6 +147,16 @@ impl Driver {
                     break;
                 }
             }
+        }
+        if self.unflushed && !self.blocked && self.broken.is_none() {
+            match Pin::new(&mut **stream).poll_flush(context) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => self.broken = Some(cause(&error)),
+                Poll::Pending => self.blocked = true,
+            }
+        }
+        if self.broken.is_some() {
+            self.wake_all();
         }
         if self.connection.queued() < queued || self.connection.is_over() {
             self.wake_senders();
@@ -170,6 +186,16 @@ impl Driver {
         self.receiver = None;
     }
 
+    /// The receiver goes to handle an event.
+    pub(crate) fn receiver_leaves(&mut self, clock: &Clock, context: &mut Context<'_>) {
+        // Answers of the protocol itself (HELLO_ACK, PONG) don't wait for the application to come back.
+        if !self.more_input {
+            let _ = self.flush(clock, context);
+        }
+        // Whoever waits for space may have relied on the receiver to write.
+        self.wake_senders();
+    }
+
     pub(crate) fn wake_receiver(&mut self) {
         if let Some(waker) = self.receiver.take() {
             waker.wake();
@@ -185,7 +211,8 @@ impl Driver {
         } else {
             let _ = self.flush(clock, context);
         }
-        if self.connection.queued() < before || !self.connection.is_open() || before == 0 {
+        let refuses = self.broken.is_some() || !self.connection.is_open();
+        if refuses || self.connection.queued() < before || before == 0 {
             return Poll::Ready(());
         }
         if !self.waiting_for_space.iter().any(|waker| waker.will_wake(context.waker())) {
@@ -196,6 +223,29 @@ impl Driver {
 
     pub(crate) fn wake_senders(&mut self) {
         self.waiting_for_space.drain(..).for_each(Waker::wake);
+    }
+
+    /// Nothing is accepted any more: the receiver has to report it, and senders wait in vain.
+    pub(crate) fn wake_all(&mut self) {
+        self.wake_receiver();
+        self.wake_senders();
+    }
+
+    /// Ends the connection if the stream took nothing for too long, for a sender that waits: no other clock runs while the
+    /// receiving task is the one that sends.
+    pub(crate) fn end_stalled(&mut self, now: Instant) {
+        self.connection.handle_write_timeout(now);
+        if self.connection.is_over() {
+            self.wake_all();
+        }
+    }
+
+    /// Cuts the connection, which nobody receives from any more. Senders that are kept must not keep its socket and messages.
+    pub(crate) fn discard(&mut self) {
+        self.connection.abort();
+        let _unsent = self.connection.poll_event();
+        (self.stream, self.batch) = (None, None);
+        self.wake_senders();
     }
 
     /// Hands over what is left to be written, and the stream, when the connection is over.

@@ -1,20 +1,19 @@
 //! After the end of a connection: the last bytes out, half-close, read to the end, close (PW-CLS-012).
 
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewire_protocol::{CloseReason, Closed, Origin, Transmit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::driver::Stream;
-use crate::registry::Registry;
+use crate::registry::FarewellGuard;
 
 /// How long the peer gets to take the last bytes and to end its side.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the farewell in a task of its own, unless the stream is dead anyway.
-pub(crate) fn spawn(stream: Box<dyn Stream>, batches: Vec<Transmit>, closed: &Closed, registry: &Arc<Registry>) {
+pub(crate) fn spawn(stream: Box<dyn Stream>, batches: Vec<Transmit>, closed: &Closed, guard: FarewellGuard) {
     let dead = match closed.origin {
         Origin::Transport => closed.reason != CloseReason::PEER_ENDED,
         Origin::Local => closed.reason == CloseReason::ABORTED,
@@ -23,7 +22,6 @@ pub(crate) fn spawn(stream: Box<dyn Stream>, batches: Vec<Transmit>, closed: &Cl
     if dead {
         return;
     }
-    let guard = registry.farewell();
     tokio::spawn(async move {
         // An error or the end of patience changes nothing: the connection is over, and its end was reported.
         let _ = tokio::time::timeout(PATIENCE, say(stream, batches)).await;

@@ -33,7 +33,8 @@
 //! ```
 //!
 //! Small messages are joined: what is sent while bytes that came together are being handled leaves in one write. The
-//! heartbeat, the handshake's and all other clocks run inside [`Connection::recv`].
+//! heartbeat, the handshake's and all other clocks run inside [`Connection::recv`]; that of a stalled write runs inside
+//! [`Sender::send`] too, since a task that sends what it receives is not in `recv` while it waits there.
 
 #![forbid(unsafe_code)]
 

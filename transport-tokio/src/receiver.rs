@@ -5,9 +5,11 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BufMut;
 use pulsewire_protocol::{Class, Closed, ConnectionId, Disconnect, Event, Instant, Message, Payload};
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 
@@ -18,6 +20,12 @@ use crate::farewell;
 use crate::input::Input;
 use crate::registry::Registry;
 
+/// How long what is sent may be held back to be joined, while bytes that came together are handled one after the other.
+const HOLD: Duration = Duration::from_millis(1);
+
+/// Events between two looks at the clock, where handling them is quick: a look costs as much as a small message.
+const LOOK_EVERY: u32 = 16;
+
 pub(crate) struct Receiver {
     registry: Arc<Registry>,
     input: Input,
@@ -25,6 +33,9 @@ pub(crate) struct Receiver {
     now: Instant,
     timer: Option<Timer>,
     over: bool,
+    /// When it was last looked whether what is sent is held back for too long, and how many events don't look again.
+    looked: Instant,
+    unlooked: u32,
 }
 
 struct Timer {
@@ -40,7 +51,15 @@ pub(crate) enum Found {
 
 impl Receiver {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, input: Input::default(), now: Instant::ZERO, timer: None, over: false }
+        Self {
+            registry,
+            input: Input::default(),
+            now: Instant::ZERO,
+            timer: None,
+            over: false,
+            looked: Instant::ZERO,
+            unlooked: 0,
+        }
     }
 
     /// What was found, with its payload borrowed.
@@ -68,12 +87,12 @@ impl Receiver {
         }
         let mut driver = shared.lock();
         driver.clear_receiver();
+        if driver.more_input && driver.has_more() && self.handles_slowly(&shared.clock) {
+            let _ = driver.flush(&shared.clock, context);
+        }
         loop {
             if let Some(found) = self.next_found(shared, &mut driver) {
-                // Answers of the protocol itself (HELLO_ACK, PONG) don't wait for the application to come back.
-                if !driver.more_input {
-                    let _ = driver.flush(&shared.clock, context);
-                }
+                driver.receiver_leaves(&shared.clock, context);
                 return Poll::Ready(Some(found));
             }
             if let Some(closed) = self.poll_closed(shared, &mut driver) {
@@ -85,9 +104,14 @@ impl Receiver {
                 continue;
             }
             match self.poll_read(shared, &mut driver, context) {
-                Poll::Ready(Some(event)) => return Poll::Ready(Some(Found::Owned(event))),
+                Poll::Ready(Some(event)) => {
+                    driver.receiver_leaves(&shared.clock, context);
+                    return Poll::Ready(Some(Found::Owned(event)));
+                }
                 Poll::Ready(None) => continue,
-                Poll::Pending if driver.end_broken() || driver.can_write() => continue,
+                // Out of budget, the task has to pause, and has perhaps not read all.
+                Poll::Pending if has_budget_remaining() && driver.end_broken() => continue,
+                Poll::Pending if driver.can_write() => continue,
                 Poll::Pending => {}
             }
             // What could be read was delivered, so time may pass.
@@ -97,6 +121,19 @@ impl Receiver {
             driver.set_receiver(context);
             return Poll::Pending;
         }
+    }
+
+    /// Whether it took long to handle the latest events, so that answers to them should not wait for the rest.
+    fn handles_slowly(&mut self, clock: &Clock) -> bool {
+        if self.unlooked > 0 {
+            self.unlooked -= 1;
+            return false;
+        }
+        let now = clock.now();
+        let slow = now - self.looked.max(self.now) >= HOLD;
+        self.looked = now;
+        self.unlooked = if slow { 0 } else { LOOK_EVERY };
+        slow
     }
 
     /// Takes the next event out of the bytes at hand.
@@ -126,6 +163,8 @@ impl Receiver {
 
     fn poll_closed(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Box<Closed>> {
         let Some(Event::Closed(closed)) = driver.connection.poll_event() else { return None };
+        // Counted before the id dies, so that no shutdown is complete in between.
+        let guard = self.registry.farewell();
         // The id dies before the socket is closed (PW-CK-005).
         self.registry.remove(shared.id);
         self.over = true;
@@ -133,7 +172,7 @@ impl Receiver {
         self.input = Input::default();
         tracing::debug!(connection = ?shared.id, %closed, "closed");
         if let Some((stream, batches)) = driver.take_remains(shared.clock.now()) {
-            farewell::spawn(stream, batches, &closed, &self.registry);
+            farewell::spawn(stream, batches, &closed, guard);
         }
         Some(closed)
     }

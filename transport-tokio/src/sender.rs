@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use pulsewire_protocol::{CloseReason, ConnectionId, Message, SendError, SendRefused};
 
@@ -22,11 +23,12 @@ impl Sender {
         Self { shared }
     }
 
-    /// Sends a message; waits while the send queue is full.
+    /// Sends a message; waits while the send queue is full, at most until `timeouts.write_stall` ends the connection.
     ///
     /// It is written at once, except while the receiving task has more bytes at hand that it read together with the message
-    /// it handles now: then what is sent is joined, and written when those are handled. [`flush`](Self::flush) doesn't wait
-    /// for that.
+    /// it handles now: then what is sent is joined, and written when those are handled or when that task, back in
+    /// [`recv`](crate::Connection::recv), finds that handling them takes milliseconds. [`flush`](Self::flush) doesn't wait for
+    /// that.
     ///
     /// Cancel safe: a dropped future has sent nothing.
     ///
@@ -39,8 +41,27 @@ impl Sender {
                 Err(SendError { reason: SendRefused::Full, message: refused }) => message = refused,
                 result => return result,
             }
-            let _waiting = Waiting(&self.shared);
-            poll_fn(|context| self.shared.lock().poll_space(&self.shared.clock, context)).await;
+            self.space().await;
+        }
+    }
+
+    /// Waits until there may be room in the send queue, at most for as long as a write may stall.
+    async fn space(&self) {
+        let clock = &self.shared.clock;
+        let _waiting = Waiting(&self.shared);
+        loop {
+            let stalls = poll_fn(|context| {
+                let mut driver = self.shared.lock();
+                let waits = driver.poll_space(clock, context).is_pending();
+                // Where it waits, the stream has not taken what it was given.
+                Poll::Ready(driver.connection.write_timeout().filter(|_| waits))
+            });
+            let Some(deadline) = stalls.await else { return };
+            let space = poll_fn(|context| self.shared.lock().poll_space(clock, context));
+            if tokio::time::timeout_at(clock.tokio(deadline), space).await.is_ok() {
+                return;
+            }
+            self.shared.lock().end_stalled(clock.now());
         }
     }
 
@@ -62,14 +83,14 @@ impl Sender {
         let mut driver = self.shared.lock();
         driver.connection.close(reason);
         driver.flush_aside(&self.shared.clock);
-        driver.wake_receiver();
+        driver.wake_all();
     }
 
     /// Cuts the connection at once, without a word to the peer.
     pub fn abort(&self) {
         let mut driver = self.shared.lock();
         driver.connection.abort();
-        driver.wake_receiver();
+        driver.wake_all();
     }
 
     /// Names the connection in its endpoint, for ever.

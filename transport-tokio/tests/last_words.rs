@@ -37,6 +37,34 @@ async fn the_last_words_of_a_peer_are_heard_though_writing_fails() {
     .await;
 }
 
+/// A task may not read for ever without a pause; what it has not read by then counts as well.
+#[tokio::test]
+async fn all_that_a_peer_said_is_heard_though_writing_fails() {
+    bounded(async {
+        let (near, far) = tokio::io::duplex(64 << 20);
+        let broken = Arc::default();
+        let endpoint = Endpoint::new(valid(Config::default()));
+        let stream = Broken { said: near, broken: Arc::clone(&broken) };
+        let mut client = endpoint.connection(stream, Role::Client).unwrap();
+        let mut server = endpoint.connection(far, Role::Server).unwrap();
+        let (first, second) = tokio::join!(client.recv(), server.recv());
+        assert!(matches!((first, second), (Some(Event::Established(_)), Some(Event::Established(_)))));
+
+        for number in 0..300 {
+            server.sender().send(message(number, 60_000)).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        server.close(CloseReason::PING_FLOOD);
+        until_closed(&mut server).await;
+        broken.store(true, Ordering::SeqCst);
+        client.sender().send(message(1, 100)).await.unwrap();
+        let (messages, closed) = until_closed(&mut client).await;
+        assert_eq!((closed.reason, closed.origin), (CloseReason::PING_FLOOD, Origin::Peer), "{closed}");
+        assert_eq!(messages.len(), 300);
+    })
+    .await;
+}
+
 /// Reads what the peer said; every write fails once that has begun.
 struct Broken {
     said: DuplexStream,

@@ -9,6 +9,7 @@ use super::state::{Role, State};
 use crate::close::{CloseReason, Closed, Disconnect, Origin};
 use crate::error::ProtocolError;
 use crate::event::Event;
+use crate::framer::Fragments;
 use crate::wire::CloseFrame;
 
 impl Connection {
@@ -46,13 +47,11 @@ impl Connection {
             let close = (**close).clone();
             return self.end_by_peer(close, false);
         }
-        let (reason, origin) = match how {
-            Disconnect::EndOfStream => (CloseReason::PEER_ENDED, Origin::Transport),
-            Disconnect::Reset => (CloseReason::RESET, Origin::Transport),
-            Disconnect::NetworkLost => (CloseReason::NETWORK_LOST, Origin::Transport),
-            Disconnect::Aborted => (CloseReason::ABORTED, Origin::Local),
+        let origin = match how {
+            Disconnect::EndOfStream | Disconnect::Reset | Disconnect::NetworkLost => Origin::Transport,
+            Disconnect::Aborted => Origin::Local,
         };
-        self.end(Closed { origin, ..ending(reason) });
+        self.end(Closed { origin, ..ending(how.reason()) });
     }
 
     /// The peer broke the protocol.
@@ -127,6 +126,9 @@ impl Connection {
         self.state = State::Over;
         self.reason = Some(closed.reason);
         self.heartbeat = None;
+        // Whoever keeps the connection must not keep what was under way.
+        self.framer.drop_partial();
+        self.fragments = Fragments::default();
         closed.received = self.received;
         closed.unsent = self.outgoing.take_unsent();
         self.closed = Some(Box::new(closed));

@@ -23,7 +23,7 @@ impl Connection {
         [
             deadline,
             self.heartbeat.as_ref().map(crate::heartbeat::Heartbeat::deadline),
-            self.write_deadline(),
+            self.write_timeout(),
             self.frame_deadline(),
         ]
         .into_iter()
@@ -47,14 +47,7 @@ impl Connection {
             }
             State::Handshake { .. } | State::Closing { .. } | State::Open | State::PeerClosing(_) => {}
         }
-        if self.write_deadline().is_some_and(|deadline| now >= deadline) {
-            let detail = format!(
-                "the transport took none of {} bytes for {} ms",
-                self.outgoing.untaken(),
-                millis(self.config.timeouts.write_stall)
-            );
-            return self.fault(CloseReason::WRITE_STALL, detail, None);
-        }
+        self.handle_write_timeout(now);
         if self.frame_deadline().is_some_and(|deadline| now >= deadline) {
             let detail = format!("a packet was not complete {} ms after it began", millis(self.framer.age(now)));
             return self.fault(CloseReason::FRAME_STALL, detail, None);
@@ -67,9 +60,24 @@ impl Connection {
         }
     }
 
-    /// When what the driver was given has waited too long. What was not fetched yet is no fault of the transport.
-    fn write_deadline(&self) -> Option<Instant> {
+    /// When what the driver was given has waited too long (`timeouts.write_stall`). What was not fetched yet is no fault of
+    /// the transport. [`poll_timeout`](Self::poll_timeout) covers it.
+    #[must_use]
+    pub fn write_timeout(&self) -> Option<Instant> {
         Some(self.outgoing.waiting_since()? + self.config.timeouts.write_stall)
+    }
+
+    /// As [`handle_timeout`](Self::handle_timeout), but looks at [`write_timeout`](Self::write_timeout) alone: for a driver
+    /// that waits to write, and has not delivered the bytes that can be read.
+    pub fn handle_write_timeout(&mut self, now: Instant) {
+        if self.write_timeout().is_some_and(|deadline| now >= deadline) {
+            let detail = format!(
+                "the transport took none of {} bytes for {} ms",
+                self.outgoing.untaken(),
+                millis(self.config.timeouts.write_stall)
+            );
+            self.fault(CloseReason::WRITE_STALL, detail, None);
+        }
     }
 
     /// When the packet under way must be complete (PW-FRM-015).

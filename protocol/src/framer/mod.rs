@@ -290,6 +290,11 @@ impl Framer {
         Ok(Arrival::Damaged(header, size))
     }
 
+    /// Lets go of the large packet under way.
+    pub(crate) fn drop_partial(&mut self) {
+        self.partial = None;
+    }
+
     /// A packet is complete.
     #[inline]
     pub(crate) fn forget_packet(&mut self) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pulsewire_transport_tokio::protocol::{Class, Closed, Config, Event, Message, ValidConfig};
+use pulsewire_transport_tokio::protocol::{Class, Closed, Config, Event, Message, Role, ValidConfig};
 use pulsewire_transport_tokio::{Connection, Endpoint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -192,4 +192,15 @@ async fn forward(
         }
     }
     let _ = to.shutdown().await;
+}
+
+/// Two ends over a stream that holds this many bytes each way, with the handshake complete.
+pub async fn pair(config: Config, stream_holds: usize) -> (Connection, Connection) {
+    let (near, far) = tokio::io::duplex(stream_holds);
+    let endpoint = Endpoint::new(valid(config));
+    let mut client = endpoint.connection(near, Role::Client).expect("random numbers");
+    let mut server = endpoint.connection(far, Role::Server).expect("random numbers");
+    let (first, second) = tokio::join!(client.recv(), server.recv());
+    assert!(matches!((first, second), (Some(Event::Established(_)), Some(Event::Established(_)))));
+    (client, server)
 }

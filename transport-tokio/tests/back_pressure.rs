@@ -1,0 +1,133 @@
+//! Senders that wait for room, whatever the receiving task does meanwhile.
+
+mod support;
+
+use std::time::Duration;
+
+use pulsewire_transport_tokio::Connection;
+use pulsewire_transport_tokio::protocol::{CloseReason, Config, Message, SendError, SendRefused};
+use support::{bounded, message, ms, next_message, pair, until_closed};
+use tokio::task::JoinHandle;
+
+const MESSAGES: u64 = 20;
+
+/// A stream and a queue that are full after a few messages.
+async fn narrow_pair() -> (Connection, Connection) {
+    let mut config = Config::default();
+    config.limits.send_queue = 1_000;
+    pair(config, 1_000).await
+}
+
+/// Sends until it is refused, in a task of its own.
+fn send_all(connection: &Connection) -> JoinHandle<Result<(), SendError<'static>>> {
+    let sender = connection.sender();
+    tokio::spawn(async move {
+        for number in 0..MESSAGES {
+            sender.send(message(number, 500)).await?;
+        }
+        Ok(())
+    })
+}
+
+/// Receives until the time is up: then the sender waits for room, and nobody is in `recv`.
+async fn fill(near: &mut Connection, patience: Duration) {
+    assert!(tokio::time::timeout(patience, near.recv()).await.is_err(), "nothing to report");
+}
+
+/// The sender finishes while nobody is in `recv` at its end, and what it sent arrives when somebody is again.
+async fn finish(mut near: Connection, mut far: Connection, sending: JoinHandle<Result<(), SendError<'static>>>) {
+    let receiving = tokio::spawn(async move {
+        for number in 0..MESSAGES {
+            assert_eq!(next_message(&mut far).await, message(number, 500));
+        }
+        far
+    });
+    sending.await.unwrap().unwrap();
+    tokio::select! {
+        event = near.recv() => panic!("{event:?}"),
+        received = receiving => drop(received.unwrap()),
+    }
+}
+
+fn reason(refused: Result<(), SendError<'static>>) -> SendRefused {
+    refused.expect_err("refused").reason
+}
+
+/// The receiving task hands a message to a worker and waits for it, and the worker waits for room.
+#[tokio::test(start_paused = true)]
+async fn a_sender_goes_on_when_the_receiver_leaves_with_an_event() {
+    bounded(async {
+        let (mut near, far) = narrow_pair().await;
+        let sending = send_all(&near);
+        let word = async {
+            tokio::time::sleep(ms(10)).await;
+            far.sender().try_send(message(99, 10)).unwrap();
+        };
+        let (received, ()) = tokio::join!(next_message(&mut near), word);
+        assert_eq!(received, message(99, 10));
+        finish(near, far, sending).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_goes_on_when_the_receiver_is_cancelled() {
+    bounded(async {
+        let (mut near, far) = narrow_pair().await;
+        let sending = send_all(&near);
+        fill(&mut near, ms(10)).await;
+        finish(near, far, sending).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_sender_is_refused_at_once_when_the_connection_is_closed_or_cut() {
+    bounded(async {
+        let (mut near, _far) = narrow_pair().await;
+        let sending = send_all(&near);
+        fill(&mut near, ms(10)).await;
+        near.close(CloseReason::NORMAL);
+        assert_eq!(reason(sending.await.unwrap()), SendRefused::Closed(CloseReason::NORMAL));
+
+        let (mut near, _far) = narrow_pair().await;
+        let sending = send_all(&near);
+        fill(&mut near, ms(10)).await;
+        near.sender().abort();
+        assert_eq!(reason(sending.await.unwrap()), SendRefused::Closed(CloseReason::ABORTED));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_sender_is_refused_when_the_stream_breaks() {
+    bounded(async {
+        let (mut near, far) = narrow_pair().await;
+        let sending = send_all(&near);
+        fill(&mut near, ms(10)).await;
+        drop(far);
+        assert_eq!(reason(sending.await.unwrap()), SendRefused::Closed(CloseReason::RESET));
+    })
+    .await;
+}
+
+/// An echo server sends from the receiving task. While it waits there, no clock runs in `recv`.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_reads_holds_a_sender_no_longer_than_a_write_may_stall() {
+    bounded(async {
+        let mut config = Config::default();
+        config.limits.send_queue = 1_000;
+        config.timeouts.write_stall = ms(300);
+        let (mut near, _far) = pair(config, 1_000).await;
+        let start = tokio::time::Instant::now();
+        let refused: SendError<'_> = loop {
+            if let Err(refused) = near.sender().send(Message::new(Default::default(), &[7; 500])).await {
+                break refused;
+            }
+        };
+        assert_eq!(refused.reason, SendRefused::Closed(CloseReason::WRITE_STALL));
+        assert!(start.elapsed() >= ms(300) && start.elapsed() < ms(320), "{:?}", start.elapsed());
+        assert_eq!(until_closed(&mut near).await.1.reason, CloseReason::WRITE_STALL);
+    })
+    .await;
+}
