@@ -48,12 +48,6 @@ impl Context<'_> {
         self.id
     }
 
-    /// The time of this turn, since the endpoint was started. It was read once for all that came together.
-    #[must_use]
-    pub fn now(&self) -> Instant {
-        self.now
-    }
-
     /// The peer's address.
     #[must_use]
     pub fn peer_address(&self) -> SocketAddr {
