@@ -116,6 +116,13 @@ pub(crate) trait CompletionPort {
     /// What the system reports.
     fn set_no_delay(&mut self, socket: &Self::Socket, no_delay: bool) -> Result<(), SystemError>;
 
+    /// How many sent bytes the system may hold (`SO_SNDBUF`).
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    fn set_send_buffer(&mut self, socket: &Self::Socket, bytes: u32) -> Result<(), SystemError>;
+
     /// Turns on the system's keepalive, on a connection that was accepted or is connected.
     ///
     /// # Errors

@@ -11,11 +11,15 @@ pub struct SocketOptions {
     pub no_delay: bool,
     /// The operating system's own probing, beside Pulsewire's heartbeat. Default: off, since the heartbeat does more.
     pub keepalive: Option<Keepalive>,
+    /// How many sent bytes the system may hold (`SO_SNDBUF`), in bytes. More of them would delay each PING behind them, and a
+    /// slow link that only takes would look dead. `None` leaves it to the system, which is right where links are fast and
+    /// long. Default: 128 KiB.
+    pub send_buffer: Option<u32>,
 }
 
 impl Default for SocketOptions {
     fn default() -> Self {
-        Self { no_delay: true, keepalive: None }
+        Self { no_delay: true, keepalive: None, send_buffer: Some(128 << 10) }
     }
 }
 
@@ -33,6 +37,9 @@ impl SocketOptions {
         socket: &Port::Socket,
     ) -> Result<(), SystemError> {
         port.set_no_delay(socket, self.no_delay)?;
+        if let Some(bytes) = self.send_buffer {
+            port.set_send_buffer(socket, bytes)?;
+        }
         self.keepalive.map_or(Ok(()), |keepalive| port.set_keepalive(socket, keepalive))
     }
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use pulsewire_transport_iocp::protocol::{CloseReason, Config, Origin};
-use support::{Ending, PATIENCE, Proxy, Treatment, client, message, watched_echo_server};
+use support::{Ending, LOOPBACK, PATIENCE, Proxy, Treatment, client, message, watched_echo_server};
 
 /// What a busy machine may add to the bound of the heartbeat.
 const SLACK: Duration = Duration::from_millis(150);
@@ -83,4 +83,19 @@ fn a_long_upload_through_a_slow_link_survives_the_default_heartbeat() {
     let (ours, theirs) = (next_ending(&client.endings).closed, next_ending(&server_endings).closed);
     assert!(ours.orderly && theirs.orderly, "{ours}; {theirs}");
     assert_eq!((ours.received, ours.acknowledged, theirs.received), (64, Some(64), 64));
+}
+
+/// 5 MiB at 256 KiB/s to a peer that says nothing on its own: the answer to each PING has to get by what the system holds.
+#[test]
+fn a_one_way_upload_through_a_very_slow_link_survives_the_default_heartbeat() {
+    let server = client(Config::default());
+    let address = server.endpoint.listen(LOOPBACK).unwrap();
+    let client = client(Config::default());
+    let proxy = Proxy::start_slow(address, 256 << 10);
+    let sender = client.establish(proxy.address);
+    client.send_all(&sender, 20, |number| vec![number as u8; 256 << 10]);
+    sender.close(CloseReason::NORMAL);
+    let (ours, theirs) = (next_ending(&client.endings).closed, next_ending(&server.endings).closed);
+    assert!(ours.orderly && theirs.orderly, "{ours}; {theirs}");
+    assert_eq!((ours.acknowledged, theirs.received), (Some(20), 20));
 }

@@ -15,6 +15,7 @@ mod tests;
 use crate::error::SystemError;
 use crate::keepalive::Keepalive;
 use crate::port::{Completion, CompletionPort, GatherBuffer, Token};
+use crate::socket_options::SocketOptions;
 use bytes::BytesMut;
 use network::{Inbound, Network, Outbound, SocketNumber};
 pub(crate) use random::Random;
@@ -67,7 +68,7 @@ impl FakeNetwork {
     }
 
     /// What was set on the connected sockets that are open: no-delay and keepalive.
-    pub(crate) fn options_set(&self) -> Vec<(bool, Option<Keepalive>)> {
+    pub(crate) fn options_set(&self) -> Vec<SocketOptions> {
         self.0.borrow().options_set()
     }
 
@@ -243,6 +244,10 @@ impl<Batch: GatherBuffer> CompletionPort for FakePort<Batch> {
 
     fn set_no_delay(&mut self, socket: &FakeSocket, no_delay: bool) -> Result<(), SystemError> {
         self.network.borrow_mut().set_no_delay(socket.0.number, no_delay)
+    }
+
+    fn set_send_buffer(&mut self, socket: &FakeSocket, bytes: u32) -> Result<(), SystemError> {
+        self.network.borrow_mut().set_send_buffer(socket.0.number, bytes)
     }
 
     fn set_keepalive(&mut self, socket: &FakeSocket, keepalive: Keepalive) -> Result<(), SystemError> {

@@ -4,6 +4,7 @@ use super::random::Random;
 use crate::error::SystemError;
 use crate::keepalive::Keepalive;
 use crate::port::{Addresses, GatherBuffer, MAX_SLICES_PER_SEND};
+use crate::socket_options::SocketOptions;
 use bytes::BytesMut;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -58,6 +59,7 @@ struct Stream {
     /// Since the cable was cut: the bytes sent, of which nobody will ever hear.
     lost: Option<usize>,
     no_delay: bool,
+    send_buffer: Option<u32>,
     keepalive: Option<Keepalive>,
 }
 
@@ -253,14 +255,20 @@ impl Network {
         self.stream(socket).map(|stream| stream.no_delay = no_delay).ok_or(SystemError::INVALID)
     }
 
+    pub(super) fn set_send_buffer(&mut self, socket: SocketNumber, bytes: u32) -> Result<(), SystemError> {
+        self.stream(socket).map(|stream| stream.send_buffer = Some(bytes)).ok_or(SystemError::INVALID)
+    }
+
     pub(super) fn set_keepalive(&mut self, socket: SocketNumber, keepalive: Keepalive) -> Result<(), SystemError> {
         self.stream(socket).map(|stream| stream.keepalive = Some(keepalive)).ok_or(SystemError::INVALID)
     }
 
-    /// No-delay and keepalive of every connected socket.
-    pub(super) fn options_set(&self) -> Vec<(bool, Option<Keepalive>)> {
+    /// What was set on every connected socket.
+    pub(super) fn options_set(&self) -> Vec<SocketOptions> {
         let streams = self.sockets.iter().filter_map(|socket| match socket {
-            Socket::Connected(stream) => Some((stream.no_delay, stream.keepalive)),
+            Socket::Connected(Stream { no_delay, keepalive, send_buffer, .. }) => {
+                Some(SocketOptions { no_delay: *no_delay, keepalive: *keepalive, send_buffer: *send_buffer })
+            }
             Socket::Idle | Socket::Listening { .. } | Socket::Closed => None,
         });
         streams.collect()
@@ -336,6 +344,7 @@ impl Stream {
             failure: None,
             lost: None,
             no_delay: false,
+            send_buffer: None,
             keepalive: None,
         }
     }

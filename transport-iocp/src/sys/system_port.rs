@@ -174,6 +174,10 @@ impl<Batch: GatherBuffer> CompletionPort for SystemPort<Batch> {
         Ok(socket.open().socket.set_tcp_nodelay(no_delay)?)
     }
 
+    fn set_send_buffer(&mut self, socket: &SystemSocket, bytes: u32) -> Result<(), SystemError> {
+        Ok(socket.open().socket.set_send_buffer_size(bytes as usize)?)
+    }
+
     fn set_keepalive(&mut self, socket: &SystemSocket, keepalive: Keepalive) -> Result<(), SystemError> {
         Ok(keepalive::set_keepalive(&socket.open().socket, keepalive)?)
     }

@@ -180,6 +180,19 @@ impl Client {
         }
     }
 
+    /// Sends `count` messages, each when there is room for it, to somebody who doesn't answer.
+    pub(crate) fn send_all(&self, sender: &Sender, count: usize, payload: impl Fn(usize) -> Vec<u8>) {
+        for number in 0..count {
+            let mut next = message(payload(number));
+            while let Err(SendError { reason, message }) = sender.send(next) {
+                assert_eq!(reason, SendRefused::Full);
+                next = message;
+                let notice = self.next_notice().kind;
+                assert!(matches!(notice, NoticeKind::Writable), "unexpected: {notice:?}");
+            }
+        }
+    }
+
     /// Sends `count` messages, each when there is room for it, and takes them back from an echo server. Says how often
     /// there was no room.
     pub(crate) fn exchange(&self, sender: &Sender, count: usize, payload: impl Fn(usize) -> Vec<u8>) -> usize {

@@ -65,7 +65,7 @@ fn one_driver_listens_at_several_addresses() {
 fn socket_options_are_set_on_connections_of_both_kinds() {
     let keepalive = Keepalive { idle: Duration::from_secs(5), interval: Duration::from_secs(1), probes: Some(3) };
     let network = FakeNetwork::new(1);
-    let options = SocketOptions { no_delay: true, keepalive: Some(keepalive) };
+    let options = SocketOptions { keepalive: Some(keepalive), ..SocketOptions::default() };
     let mut both = side(&network, 1, config(), options);
     let (answer, answered) = sync_channel(1);
     both.inbox.push(Command::Listen { address: ANYWHERE, answer });
@@ -79,5 +79,5 @@ fn socket_options_are_set_on_connections_of_both_kinds() {
         }
         both.turn(Some(Duration::ZERO)).unwrap();
     }
-    assert_eq!(network.options_set(), vec![(true, Some(keepalive)); 2]);
+    assert_eq!(network.options_set(), vec![options; 2]);
 }
