@@ -72,7 +72,7 @@ pub(crate) struct Driver {
     broken: Option<Disconnect>,
     /// The receiver holds bytes that it has not handled: it will write when it has.
     pub(crate) more_input: bool,
-    /// The task that waits in `recv`.
+    /// The task that waits in `recv`, and only while it does.
     receiver: Option<Waker>,
     waiting_for_space: Vec<Waker>,
 }
@@ -206,9 +206,8 @@ impl Driver {
     /// that may be the same task.
     pub(crate) fn poll_space(&mut self, clock: &Clock, context: &mut Context<'_>) -> Poll<()> {
         let before = self.connection.queued();
-        if self.receiver.is_some() && self.blocked {
-            self.wake_receiver();
-        } else {
+        // Where the receiver waits for the stream, it is the one to go on.
+        if self.receiver.is_none() || !self.blocked {
             let _ = self.flush(clock, context);
         }
         let refuses = self.broken.is_some() || !self.connection.is_open();

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::time::Duration;
 
 use pulsewire_transport_tokio::Connection;
@@ -128,6 +130,35 @@ async fn a_peer_that_never_reads_holds_a_sender_no_longer_than_a_write_may_stall
         assert_eq!(refused.reason, SendRefused::Closed(CloseReason::WRITE_STALL));
         assert!(start.elapsed() >= ms(300) && start.elapsed() < ms(320), "{:?}", start.elapsed());
         assert_eq!(until_closed(&mut near).await.1.reason, CloseReason::WRITE_STALL);
+    })
+    .await;
+}
+
+/// One task that receives and sends at once rests while neither can go on.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_receives_and_waits_for_room_is_not_busy() {
+    bounded(async {
+        let (mut near, _far) = narrow_pair().await;
+        let sender = near.sender();
+        let mut both = pin!(async {
+            let filling = async {
+                for number in 0..MESSAGES {
+                    sender.send(message(number, 500)).await.unwrap();
+                }
+            };
+            tokio::select! {
+                biased;
+                event = near.recv() => panic!("{event:?}"),
+                () = filling => panic!("there is no room"),
+            }
+        });
+        let mut polls = 0;
+        let counted = poll_fn(|context| {
+            polls += 1;
+            assert!(polls < 100, "the task wakes itself");
+            both.as_mut().poll(context)
+        });
+        assert!(tokio::time::timeout(ms(10), counted).await.is_err());
     })
     .await;
 }
