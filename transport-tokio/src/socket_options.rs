@@ -12,8 +12,9 @@ pub struct SocketOptions {
     pub no_delay: bool,
     /// The operating system's own probing, beside Pulsewire's heartbeat. Default: off, since the heartbeat does more.
     pub keepalive: Option<Keepalive>,
-    /// How many unsent bytes the kernel may hold, in bytes (`TCP_NOTSENT_LOWAT`; Linux, Android, macOS, iOS). More of them
-    /// would delay each PING behind them. Default: 128 KiB.
+    /// How many unsent bytes the kernel may hold, in bytes (`TCP_NOTSENT_LOWAT`; where the system or `socket2` lacks that,
+    /// the whole send buffer, `SO_SNDBUF`). More of them would delay each PING behind them, and a slow link that only takes
+    /// would look dead. Default: 128 KiB.
     pub unsent_max: Option<u32>,
     /// Give up when sent data stays unacknowledged for this long (`TCP_USER_TIMEOUT`; Linux and Android). Keepalive does not
     /// notice a dead network while data is in flight; this does. Default: the system's, some 15 minutes.
@@ -115,9 +116,8 @@ impl SocketOptions {
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the same signature on every system")]
-    fn apply_platform(&self, _socket: &SockRef<'_>) -> io::Result<()> {
-        Ok(())
+    fn apply_platform(&self, socket: &SockRef<'_>) -> io::Result<()> {
+        self.unsent_max.map_or(Ok(()), |unsent_max| socket.set_send_buffer_size(unsent_max as usize))
     }
 }
 

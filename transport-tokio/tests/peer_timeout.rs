@@ -75,3 +75,28 @@ async fn a_long_upload_through_a_slow_link_survives_the_default_heartbeat() {
     })
     .await;
 }
+
+/// 5 MiB at 256 KiB/s to a peer that says nothing on its own: the answer to each PING has to get by what the kernel holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_one_way_upload_through_a_very_slow_link_survives_the_default_heartbeat() {
+    bounded(async {
+        let server = Endpoint::new(valid(Config::default()));
+        let listener = server.listen("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::start(listener.address().unwrap(), Some(256 << 10)).await;
+        let endpoint = Endpoint::new(valid(Config::default()));
+        let receiving = tokio::spawn(async move { until_closed(&mut listener.accept().await.unwrap()).await });
+        let mut connection = endpoint.connect(proxy.address).await.unwrap();
+        let sender = connection.sender();
+        let sending = tokio::spawn(async move {
+            for number in 0..20 {
+                sender.send(message(number, 256 << 10)).await.unwrap();
+            }
+            sender.close(CloseReason::NORMAL);
+        });
+        let (_, closed) = until_closed(&mut connection).await;
+        sending.await.unwrap();
+        assert!(closed.orderly, "{closed}");
+        assert_eq!((closed.acknowledged, receiving.await.unwrap().0.len()), (Some(20), 20));
+    })
+    .await;
+}
