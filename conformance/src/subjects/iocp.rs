@@ -1,15 +1,16 @@
 //! The completion port transport as a subject.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewire_conformance::Profile;
-use pulsewire_conformance::subject::{Command, Ending, Reply, Running, Subject, SubjectError, Unsupported};
-use pulsewire_protocol::{Class, CloseReason, ConnectionId, Event, Message, SendError, SendRefused};
+use pulsewire_conformance::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
+use pulsewire_protocol::{Class, CloseReason, Event, Message, SendError, SendRefused};
 use pulsewire_transport_iocp::{Context, Endpoint, Handler, SocketOptions};
 
 use super::core_config;
+use super::seen::Seen;
 
 /// `pulsewire-transport-iocp`, with an endpoint and so a thread of its own for each server and client.
 pub struct IocpSubject;
@@ -41,23 +42,6 @@ impl Subject for IocpSubject {
     }
 }
 
-/// What the connections of one endpoint did.
-#[derive(Default)]
-struct Seen(Mutex<Lists>);
-
-#[derive(Default)]
-struct Lists {
-    /// Established and not over, oldest first.
-    live: Vec<ConnectionId>,
-    endings: Vec<Ending>,
-}
-
-impl Seen {
-    fn lock(&self) -> MutexGuard<'_, Lists> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Returns every message.
 struct Echo {
     seen: Arc<Seen>,
@@ -67,16 +51,10 @@ impl Handler for Echo {
     fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
         let id = connection.id();
         match event {
-            Event::Established(_) => self.seen.lock().live.push(id),
+            Event::Established(_) => self.seen.established(id),
             // What can't go back any more is dropped: the trait says so.
             Event::Message(message) => drop(connection.send(message)),
-            Event::Closed(closed) => {
-                let mut lists = self.seen.lock();
-                if lists.live.contains(&id) {
-                    lists.live.retain(|live| *live != id);
-                    lists.endings.push(super::ending(super::id_to_suite(id), &closed));
-                }
-            }
+            Event::Closed(closed) => self.seen.closed(id, &closed),
             Event::Gap(_) | Event::Closing(_) => {}
         }
     }
@@ -97,10 +75,8 @@ impl Running for IocpRunning {
 
     fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
         Ok(match command {
-            Command::Connections => {
-                Reply::Connections(self.seen.lock().live.iter().copied().map(super::id_to_suite).collect())
-            }
-            Command::Endings => Reply::Endings(self.seen.lock().endings.clone()),
+            Command::Connections => self.seen.connections(),
+            Command::Endings => self.seen.endings(),
             Command::Send { to, class, payload } => {
                 match self.endpoint.send(super::id_from_suite(to), Message::new(Class(class), payload)) {
                     Ok(()) => Reply::Sent,

@@ -2,6 +2,7 @@
 
 #[cfg(windows)]
 mod iocp;
+mod seen;
 mod tokio;
 
 use std::sync::Arc;

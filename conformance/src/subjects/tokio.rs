@@ -1,18 +1,19 @@
 //! The tokio transport as a subject.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewire_conformance::Profile;
-use pulsewire_conformance::subject::{Command, Ending, Reply, Running, Subject, SubjectError, Unsupported};
+use pulsewire_conformance::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
 use pulsewire_transport_tokio::protocol::{Class, CloseReason, Message};
-use pulsewire_transport_tokio::protocol::{ConnectionId, Event, SendRefused};
+use pulsewire_transport_tokio::protocol::{Event, SendRefused};
 use pulsewire_transport_tokio::{Connection, Endpoint};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::core_config;
+use super::seen::Seen;
 
 /// `pulsewire-transport-tokio`, all its connections on one runtime.
 pub struct TokioSubject {
@@ -65,7 +66,7 @@ impl Subject for TokioSubject {
             async move {
                 // How a refused handshake looks on the wire is what the suite judges; nobody else waits for it.
                 if let Ok(connection) = endpoint.connect(address).await {
-                    seen.lock().live.push(connection.id());
+                    seen.established(connection.id());
                     echo(connection, seen).await;
                 }
             }
@@ -74,37 +75,14 @@ impl Subject for TokioSubject {
     }
 }
 
-/// What the connections of one endpoint did.
-#[derive(Default)]
-struct Seen(Mutex<Lists>);
-
-#[derive(Default)]
-struct Lists {
-    /// Established and not over, oldest first.
-    live: Vec<ConnectionId>,
-    endings: Vec<Ending>,
-}
-
-impl Seen {
-    fn lock(&self) -> MutexGuard<'_, Lists> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 async fn echo(mut connection: Connection, seen: Arc<Seen>) {
     let (sender, id) = (connection.sender(), connection.id());
     while let Some(event) = connection.recv().await {
         match event {
-            Event::Established(_) => seen.lock().live.push(id),
+            Event::Established(_) => seen.established(id),
             // What can't go back any more is dropped: the trait says so.
             Event::Message(message) => drop(sender.send(message).await),
-            Event::Closed(closed) => {
-                let mut lists = seen.lock();
-                if lists.live.contains(&id) {
-                    lists.live.retain(|live| *live != id);
-                    lists.endings.push(super::ending(super::id_to_suite(id), &closed));
-                }
-            }
+            Event::Closed(closed) => seen.closed(id, &closed),
             Event::Gap(_) | Event::Closing(_) => {}
         }
     }
@@ -126,10 +104,8 @@ impl Running for TokioRunning {
 
     fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
         Ok(match command {
-            Command::Connections => {
-                Reply::Connections(self.seen.lock().live.iter().copied().map(super::id_to_suite).collect())
-            }
-            Command::Endings => Reply::Endings(self.seen.lock().endings.clone()),
+            Command::Connections => self.seen.connections(),
+            Command::Endings => self.seen.endings(),
             Command::Send { to, class, payload } => {
                 let _runtime = self.runtime.enter();
                 match self.endpoint.try_send(super::id_from_suite(to), Message::new(Class(class), &payload[..])) {

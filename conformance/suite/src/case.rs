@@ -2,27 +2,8 @@
 
 use crate::context::Context;
 use crate::profile::Profile;
+use crate::role::Role;
 use crate::verdict::Outcome;
-
-/// The role that the subject plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// It accepts connections.
-    Server,
-    /// It opens them.
-    Client,
-}
-
-impl Role {
-    /// The word for reports and test names.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Client => "client",
-        }
-    }
-}
 
 /// What a case needs of the subject, apart from its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

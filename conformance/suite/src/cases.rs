@@ -25,9 +25,10 @@ mod sync_key;
 
 use std::time::Duration;
 
-use crate::case::{Case, Role};
+use crate::case::Case;
 use crate::codec::Packet;
 use crate::context::Context;
+use crate::role::Role;
 use crate::verdict::Outcome;
 
 /// How much earlier than its deadline a subject's clock may see it: clocks have ticks.

@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::case::{Case, Role};
 use crate::peer::{PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::random::Random;
+use crate::role::Role;
 use crate::sockets;
 use crate::subject::{Command, Ending, Id, Refusal, Reply, Running, Subject, SubjectError};
 use crate::transcript::Transcript;
@@ -30,11 +30,11 @@ pub(crate) struct Context<'s> {
 }
 
 impl<'s> Context<'s> {
-    pub(crate) fn new(subject: &'s dyn Subject, case: &Case, role: Role, transcript: Transcript) -> Self {
-        let profile = subject.fixed_profile().unwrap_or_else(|| case.wanted_profile());
+    /// `wanted` is what the case with this id wants to run with, where the subject can be told.
+    pub(crate) fn new(subject: &'s dyn Subject, id: &str, wanted: Profile, role: Role, transcript: Transcript) -> Self {
+        let profile = subject.fixed_profile().unwrap_or(wanted);
         // The same keys in every run of a case, so that its transcripts can be compared.
-        let seed =
-            case.id.bytes().fold(u64::from(role == Role::Client), |sum, byte| sum * 31 % (1 << 50) + u64::from(byte));
+        let seed = id.bytes().fold(u64::from(role == Role::Client), |sum, byte| sum * 31 % (1 << 50) + u64::from(byte));
         Self {
             subject,
             role,

@@ -8,9 +8,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::case::Role;
 use crate::codec::registry::kind;
 use crate::codec::{Header, Hello, Packet, Parser};
+use crate::role::Role;
 use crate::transcript::Transcript;
 use crate::verdict::{Failure, violation};
 

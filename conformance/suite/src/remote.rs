@@ -3,11 +3,11 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::case::Role;
 use crate::codec::Hello;
 use crate::peer::Peer;
 use crate::profile::Profile;
 use crate::random::Random;
+use crate::role::Role;
 use crate::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
 use crate::transcript::Transcript;
 use crate::verdict::{Failure, Verdict};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub(crate) use progress::Progress;
 
-use crate::case::Role;
+use crate::role::Role;
 use crate::transcript::Observation;
 use crate::verdict::Verdict;
 

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::case::{Case, Role};
+use crate::case::Case;
 use crate::context::Context;
 use crate::report::{CaseReport, Progress, Report};
+use crate::role::Role;
 use crate::subject::Subject;
 use crate::transcript::Transcript;
 use crate::verdict::Verdict;
@@ -104,7 +105,7 @@ fn judge(subject: &dyn Subject, case: &Case, role: Role, transcript: Transcript)
     if let Some(obstacle) = subject.fixed_profile().and_then(|fixed| case.obstacle(&fixed)) {
         return Verdict::NotApplicable(obstacle.into());
     }
-    let mut context = Context::new(subject, case, role, transcript);
+    let mut context = Context::new(subject, case.id, case.wanted_profile(), role, transcript);
     let outcome = (case.run)(&mut context);
     context.stop();
     match outcome {

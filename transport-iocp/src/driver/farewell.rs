@@ -12,8 +12,8 @@ use crate::handler::Handler;
 use crate::port::CompletionPort;
 
 use super::Driver;
+use super::calls::deliver;
 use super::peer::{Ending, Receiving, Sending, Stage};
-use super::receive::deliver;
 use super::send::BATCH;
 
 /// How long the peer gets to take the last bytes and to end its side.

@@ -1,30 +1,14 @@
 //! The end of a turn: each connection that something happened to posts what follows from it.
 
-use pulsewire_protocol::{Connection, ConnectionId, Event, Transmit};
+use pulsewire_protocol::{ConnectionId, Event, Transmit};
 
 use crate::handler::Handler;
 use crate::port::CompletionPort;
 
 use super::Driver;
-use super::peer::{Peer, Receiving, Stage};
-use super::receive::{context, deliver};
+use super::calls::{deliver, submit};
+use super::peer::{Receiving, Stage};
 use super::send::post_send;
-
-/// Hands what other threads queued to the connection.
-pub(super) fn submit<Socket>(
-    handler: &mut impl Handler,
-    connection: &mut Connection,
-    peer: &Peer<Socket>,
-    id: ConnectionId,
-) {
-    let submitted = peer.mailbox.submit(connection);
-    for refused in submitted.refused {
-        handler.unsent(&mut context(connection, peer, id), refused);
-    }
-    if submitted.has_room_again {
-        handler.writable(&mut context(connection, peer, id));
-    }
-}
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     pub(super) fn flush_touched(&mut self) {

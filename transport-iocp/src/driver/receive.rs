@@ -1,15 +1,15 @@
 //! Received bytes become events.
 
 use bytes::BytesMut;
-use pulsewire_protocol::{Connection, ConnectionId, Event, Instant, ProtocolError, Transmit};
+use pulsewire_protocol::{Connection, ConnectionId, Instant, ProtocolError, Transmit};
 
 use crate::error::SystemError;
-use crate::handler::{Context, Handler};
+use crate::handler::Handler;
 use crate::port::CompletionPort;
 
 use super::Driver;
 use super::buffers::QUIET;
-use super::flush::submit;
+use super::calls::{deliver, submit};
 use super::peer::{Ending, Peer, Receiving};
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
@@ -68,30 +68,6 @@ fn deliver_all<Socket>(
             }
         }
     }
-}
-
-/// Hands an event to the handler, when other threads can rely on it already.
-pub(super) fn deliver<Socket>(
-    handler: &mut impl Handler,
-    connection: &mut Connection,
-    peer: &Peer<Socket>,
-    id: ConnectionId,
-    event: Event<'_>,
-) {
-    match &event {
-        Event::Established(established) => peer.mailbox.open(established.message_limit),
-        Event::Closing(reason) => peer.mailbox.closing(*reason),
-        Event::Message(_) | Event::Gap(_) | Event::Closed(_) => {}
-    }
-    handler.event(&mut context(connection, peer, id), event);
-}
-
-pub(super) fn context<'c, Socket>(
-    connection: &'c mut Connection,
-    peer: &'c Peer<Socket>,
-    id: ConnectionId,
-) -> Context<'c> {
-    Context { id, peer_address: peer.address, connection, mailbox: &peer.mailbox }
 }
 
 /// Moves the last `left` bytes to the front.

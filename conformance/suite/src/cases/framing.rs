@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::{BOTH, CLIENT, CLOCK_TOLERANCE, SERVER};
-use crate::case::{Case, Need, Role};
+use crate::case::{Case, Need};
 use crate::codec::registry::{flag, kind, reason};
 use crate::codec::{Packet, encode_items};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
+use crate::role::Role;
 use crate::verdict::{Failure, Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::hello_items::{accept, items_without, judges_item};
 use super::{BOTH, CLIENT, CLOCK_TOLERANCE, SERVER};
-use crate::case::{Case, Need, Role};
+use crate::case::{Case, Need};
 use crate::codec::registry::{item, kind, reason};
 use crate::codec::{Item, Packet, encode_items};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
+use crate::role::Role;
 use crate::verdict::{Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[

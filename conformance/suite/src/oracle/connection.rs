@@ -16,10 +16,10 @@ use super::messages::Assembler;
 use super::outgoing::Outgoing;
 use super::table::Table;
 use super::{Behaviour, Bug};
-use crate::case::Role;
 use crate::codec::registry::{kind, reason};
 use crate::codec::{Close, Header, Hello, Packet, encode_items};
 use crate::peer::Message;
+use crate::role::Role;
 use crate::subject::{Id, Origin};
 
 /// How long the thread waits for bytes before it looks at the wishes of the application again.

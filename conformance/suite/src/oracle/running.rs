@@ -10,7 +10,7 @@ use super::Behaviour;
 use super::connection::Connection;
 use super::link::Link;
 use super::table::Table;
-use crate::case::Role;
+use crate::role::Role;
 use crate::subject::{Command, Reply, Running, Unsupported};
 
 /// How long an echo client tries to connect.

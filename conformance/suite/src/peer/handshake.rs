@@ -1,9 +1,9 @@
 //! The handshake from the suite's side, good and bad.
 
 use super::{Arrival, Peer};
-use crate::case::Role;
 use crate::codec::registry::{kind, reason};
 use crate::codec::{Close, Hello, Item, Packet, encode_items};
+use crate::role::Role;
 use crate::verdict::{Failure, Outcome, require, violation};
 
 impl Peer {

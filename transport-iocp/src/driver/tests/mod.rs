@@ -86,7 +86,7 @@ impl Side {
     fn with_context(&mut self, id: ConnectionId, act: impl FnOnce(&mut Context<'_>)) {
         let mut entry = self.table.get_mut(id).expect("it lives");
         let (connection, peer) = entry.parts();
-        act(&mut receive::context(connection, peer, id));
+        act(&mut calls::context(connection, peer, id));
     }
 
     /// The socket of a live connection, if it has one by now.

@@ -6,8 +6,8 @@ use super::super::Bug;
 use super::super::fault::Fault;
 use super::super::heartbeat::Action;
 use super::{Connection, Phase};
-use crate::case::Role;
 use crate::codec::registry::reason;
+use crate::role::Role;
 use crate::subject::Origin;
 
 /// How long a side that has ended its direction reads on (PW-CLS-012), and how long a last CLOSE may take to go out.

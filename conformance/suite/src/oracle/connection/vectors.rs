@@ -6,7 +6,6 @@ use std::time::Instant;
 use pulsewire_spec::vectors::{self, Expectation, FramingEnd, FramingEvent, FramingVector, HelloPacket};
 
 use super::{Phase, judge_in_phase};
-use crate::case::Role;
 use crate::codec::registry::{kind, reason};
 use crate::codec::{Close, Header};
 use crate::oracle::Behaviour;
@@ -14,6 +13,7 @@ use crate::oracle::framing::{Found, Framer};
 use crate::oracle::messages::Assembler;
 use crate::profile::Profile;
 use crate::random::Random;
+use crate::role::Role;
 
 fn behaviour(profile: Profile) -> Arc<Behaviour> {
     let random = || Mutex::new(Random::from_seed(1));
