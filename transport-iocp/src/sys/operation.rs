@@ -25,8 +25,9 @@ pub(super) enum Resources<Batch> {
     Accept { accepted: SystemSocket, addresses: AddressBuffer },
     /// `ConnectEx`: the peer's address.
     Connect { remote: SocketAddr },
-    /// `WSARecv`: the buffer that is appended to, and by how much at most.
-    Receive { buffer: BytesMut, limit: usize },
+    /// `WSARecv`: the buffer that is appended to, by how much at most, and the flags. Those live here because the system may
+    /// write them as late as at the completion.
+    Receive { buffer: BytesMut, limit: usize, flags: u32 },
     /// `WSASend`: the bytes.
     Send { batch: Batch },
 }

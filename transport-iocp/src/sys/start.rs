@@ -41,14 +41,13 @@ pub(super) unsafe fn start<Batch: GatherBuffer>(
             // SAFETY: the socket is open; pointer and length are those of one address; nothing is sent along.
             unsafe { (functions.connect)(socket.raw(), address, length, ptr::null(), 0, &mut sent, overlapped) != 0 }
         }
-        Resources::Receive { buffer, limit } => {
+        Resources::Receive { buffer, limit, flags } => {
             let spare = buffer.spare_capacity_mut();
             let room = spare.len().min(*limit).min(MAX_SLICE_BYTES);
             let slice = WSABUF { len: room as u32, buf: spare.as_mut_ptr().cast() };
-            let mut flags = 0;
             // SAFETY: the socket is open; the slice is spare capacity of a buffer that by the contract lives long
-            // enough.
-            unsafe { WSARecv(socket.raw(), &slice, 1, ptr::null_mut(), &mut flags, overlapped, None) == 0 }
+            // enough, as do the flags.
+            unsafe { WSARecv(socket.raw(), &slice, 1, ptr::null_mut(), flags, overlapped, None) == 0 }
         }
         Resources::Send { batch } => {
             let mut slices = [WSABUF { len: 0, buf: ptr::null_mut() }; MAX_SLICES_PER_SEND];

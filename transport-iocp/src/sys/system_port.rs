@@ -159,7 +159,7 @@ impl<Batch: GatherBuffer> CompletionPort for SystemPort<Batch> {
 
     fn receive(&mut self, socket: &SystemSocket, buffer: BytesMut, limit: usize, token: Token) {
         assert!(limit > 0 && buffer.len() < buffer.capacity(), "a receive needs room");
-        self.submit(token, socket.share(), Resources::Receive { buffer, limit });
+        self.submit(token, socket.share(), Resources::Receive { buffer, limit, flags: 0 });
     }
 
     fn send(&mut self, socket: &SystemSocket, batch: Batch, token: Token) {
