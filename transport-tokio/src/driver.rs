@@ -112,8 +112,8 @@ impl Driver {
         self.broken.is_none() && !self.blocked && self.has_more()
     }
 
-    /// Writes some batches, or until nothing waits (`Ready`) or the stream takes no more (`Pending`). After a failure nothing is written any more;
-    /// [`end_broken`](Self::end_broken) ends the connection.
+    /// Writes some batches, or until nothing waits (`Ready`) or the stream takes no more (`Pending`). After a failure nothing
+    /// is written any more; [`end_broken`](Self::end_broken) ends the connection.
     pub(crate) fn flush(&mut self, clock: &Clock, context: &mut Context<'_>) -> Poll<()> {
         if self.broken.is_some() || !self.has_more() {
             return Poll::Ready(());
