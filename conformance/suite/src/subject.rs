@@ -112,7 +112,7 @@ pub enum Refusal {
     TooLarge,
 }
 
-/// The id of a connection (spec section 14).
+/// The id of a connection (spec section 13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Id {
     /// The place that holds the connection's state; used again by later connections.

@@ -1,4 +1,4 @@
-//! Connection ids and what the application can do with them (spec section 14).
+//! Connection ids and what the application can do with them (spec section 13).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
