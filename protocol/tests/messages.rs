@@ -235,7 +235,10 @@ fn a_message_above_the_limit_is_refused_at_the_header_that_makes_it_so() {
             Event::TooLarge(refused) => (refused.class, refused.limit, refused.size),
             other => panic!("{other:?}"),
         });
-        assert_eq!(refused.collect::<Vec<_>>(), size.map(|size| (Class::BUSINESS, 2_500, size)).into_iter().collect::<Vec<_>>());
+        assert_eq!(
+            refused.collect::<Vec<_>>(),
+            size.map(|size| (Class::BUSINESS, 2_500, size)).into_iter().collect::<Vec<_>>()
+        );
     }
 }
 

@@ -26,7 +26,8 @@ fn damaged(size: usize) -> Vec<u8> {
 
 /// The gaps: bytes skipped, and whether a message was lost.
 fn gaps(end: &End) -> Vec<(u64, bool)> {
-    let gap = |event: &Event<'_>| if let Event::Gap(gap) = event { Some((gap.skipped, gap.message_lost)) } else { None };
+    let gap =
+        |event: &Event<'_>| if let Event::Gap(gap) = event { Some((gap.skipped, gap.message_lost)) } else { None };
     end.events.iter().filter_map(gap).collect()
 }
 
