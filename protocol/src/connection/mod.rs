@@ -2,6 +2,7 @@
 
 mod admission;
 mod announcements;
+mod batch;
 mod close;
 mod drain;
 mod outgoing;
@@ -9,6 +10,8 @@ mod pause;
 mod receive;
 mod rejects;
 mod state;
+#[cfg(test)]
+mod state_table;
 mod timers;
 mod transmit;
 mod write_deadline;
