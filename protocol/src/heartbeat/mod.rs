@@ -268,6 +268,7 @@ impl Heartbeat {
                 Action::Ping
             }
             State::Probing(probe) => {
+                probe.extensions.own_stalls += now - deadline;
                 if !probe.flushed && probe.progressed {
                     // A slow link, not a dead one: wait for the PING to get through (PW-HB-011).
                     let extension = probe.extend(Cause::SlowWrite, probe.wait, self.extension_max);
@@ -276,7 +277,6 @@ impl Heartbeat {
                         return Action::Nothing;
                     }
                 }
-                probe.extensions.own_stalls += now - deadline;
                 if now - deadline > self.interval && !probe.grace_spent {
                     // This side was late itself; it asks once more, and can't know better how long that may take.
                     probe.grace_spent = true;
