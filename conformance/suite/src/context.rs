@@ -72,6 +72,13 @@ impl<'s> Context<'s> {
         Ok(peer)
     }
 
+    /// As [`establish`](Self::establish), with the id of the connection.
+    pub(crate) fn establish_with_id(&mut self) -> Result<(Peer, Id), Failure> {
+        let peer = self.establish()?;
+        let id = self.youngest(&peer)?;
+        Ok((peer, id))
+    }
+
     /// As [`establish`](Self::establish), with a peer that leaves the answers to PINGs to the case.
     pub(crate) fn establish_mute(&mut self) -> Result<Peer, Failure> {
         let mut peer = self.establish()?;
