@@ -29,6 +29,8 @@ pub(crate) struct Context<'s> {
     transcript: Transcript,
     running: Vec<Box<dyn Running>>,
     listener: Option<TcpListener>,
+    /// The connections that the application was asked about.
+    judged: Vec<Id>,
 }
 
 impl<'s> Context<'s> {
@@ -45,6 +47,7 @@ impl<'s> Context<'s> {
             transcript,
             running: Vec::new(),
             listener: None,
+            judged: Vec::new(),
         }
     }
 
@@ -203,10 +206,13 @@ impl<'s> Context<'s> {
 
     /// Waits until the application of a server has a HELLO to judge, and gives the connection.
     pub(crate) fn await_admission(&mut self, peer: &Peer) -> Result<Id, Failure> {
-        let judged = |event: &Event| event.connection.filter(|_| event.what == Happening::Admission);
+        let known = self.judged.clone();
+        let new =
+            |event: &Event| event.connection.filter(|id| event.what == Happening::Admission && !known.contains(id));
         let sentence = "PW-HS-020: the application was not asked about HELLO";
-        let ids = self.await_events(peer, 1, PATIENCE, sentence, judged)?;
-        Ok(*ids.last().expect("at least one was found"))
+        let ids = self.await_events(peer, 1, PATIENCE, sentence, new)?;
+        self.judged.push(ids[0]);
+        Ok(ids[0])
     }
 
     /// Waits until the subject reports how the connection ended.

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::{CLIENT, CLOCK_TOLERANCE, SERVER};
 use crate::case::{Case, Need};
 use crate::codec::registry::{kind, reason};
-use crate::codec::{Close, Packet};
+use crate::codec::{Close, Packet, encode_items};
 use crate::context::Context;
-use crate::peer::{PATIENCE, Peer};
+use crate::peer::{Arrival, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::subject::{CloseFrame, Command, Event, Happening, Id, Origin};
 use crate::verdict::{Failure, Outcome, require, violation};
@@ -119,8 +119,10 @@ fn time_goes_on(context: &mut Context<'_>) -> Outcome {
     let began = Instant::now();
     let (mut peer, _) = judging(context)?;
     match peer.receive_by(began + due + PATIENCE)? {
-        Some(crate::peer::Arrival::Packet(packet)) => peer.check_close(&packet, reason::HANDSHAKE_TIMEOUT)?,
-        Some(_) => return violation("the connection ended without CLOSE; HANDSHAKE_TIMEOUT was due"),
+        Some(Arrival::Packet(packet)) => peer.check_close(&packet, reason::HANDSHAKE_TIMEOUT)?,
+        Some(Arrival::End | Arrival::Reset) => {
+            return violation("the connection ended without CLOSE; HANDSHAKE_TIMEOUT was due");
+        }
         None => return violation("the connection is still open long after handshake_timeout"),
     };
     let elapsed = began.elapsed();
@@ -136,18 +138,18 @@ fn client_waits(context: &mut Context<'_>) -> Outcome {
     if peer.receive_by(Instant::now() + Duration::from_millis(20))?.is_some() {
         return violation("the client sent something between HELLO and HELLO_ACK");
     }
-    let items = crate::codec::encode_items(&peer.hello.to_items());
+    let items = encode_items(&peer.hello.to_items());
     peer.send_raw(&Packet::control(kind::HELLO_ACK, items).encode(0))?;
     peer.alive()
 }
 
 fn glued_to_hello(context: &mut Context<'_>) -> Outcome {
+    accepts(context)?;
     let mut peer = context.open()?;
-    let hello = Packet::control(kind::HELLO, crate::codec::encode_items(&peer.hello.to_items()));
+    let hello = Packet::control(kind::HELLO, encode_items(&peer.hello.to_items()));
     let bytes = [hello.encode(0), Packet::ping(1).encode(0)].concat();
     peer.send_raw(&bytes)?;
-    peer.expect_refusal(reason::UNEXPECTED_PACKET)?;
-    accepts(context)
+    peer.expect_refusal(reason::UNEXPECTED_PACKET)
 }
 
 fn told(context: &mut Context<'_>) -> Outcome {

@@ -175,7 +175,7 @@ fn pauses_again(context: &mut Context<'_>) -> Outcome {
 
 fn ahead_of_messages(context: &mut Context<'_>) -> Outcome {
     let (mut peer, id) = context.establish_with_id()?;
-    let count = waiting::fill(context, &peer, id)?;
+    let count = waiting::fill(context, &mut peer, id)?;
     context.obeyed(&peer, Command::Pause(id))?;
     let came = waiting::read_all(&mut peer, count)?;
     require(came.iter().any(|packet| packet.kind == kind::BUSY), format!("BUSY came behind all of {count} messages"))?;
@@ -236,7 +236,7 @@ fn write_stall_goes_on(context: &mut Context<'_>) -> Outcome {
     context.takes(due)?;
     let (mut peer, id) = context.establish_with_id()?;
     pause(context, &mut peer, id)?;
-    waiting::fill(context, &peer, id)?;
+    waiting::fill(context, &mut peer, id)?;
     let (frame, _) = context.await_ending(&peer, id, due + PATIENCE)?;
     require(frame.reason == reason::WRITE_STALL, format!("ended with {}", reason::name(frame.reason)))
 }

@@ -97,7 +97,7 @@ fn once(context: &mut Context<'_>) -> Outcome {
 
 fn ahead_of_messages(context: &mut Context<'_>) -> Outcome {
     let (mut peer, id) = context.establish_with_id()?;
-    let count = waiting::fill(context, &peer, id)?;
+    let count = waiting::fill(context, &mut peer, id)?;
     context.obeyed(&peer, Command::Drain(id))?;
     waiting::overtaken_by(&mut peer, count, &[Packet::drain(1)])?;
     peer.alive()

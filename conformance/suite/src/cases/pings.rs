@@ -109,7 +109,7 @@ fn never_sent(context: &mut Context<'_>) -> Outcome {
 fn pong_ahead(context: &mut Context<'_>) -> Outcome {
     let (mut peer, id) = context.establish_with_id()?;
     // The peer does not read meanwhile: most of it waits at the subject.
-    let count = waiting::fill(context, &peer, id)?;
+    let count = waiting::fill(context, &mut peer, id)?;
     peer.send(&Packet::ping(1))?;
     waiting::overtaken_by(&mut peer, count, &[Packet::pong(1)])
 }

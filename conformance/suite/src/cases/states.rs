@@ -218,7 +218,7 @@ fn ended_with(context: &mut Context<'_>, peer: &Peer, id: Id, code: u16) -> Outc
 
 fn close_still_waits(context: &mut Context<'_>) -> Outcome {
     let (mut peer, id) = context.establish_with_id()?;
-    waiting::fill(context, &peer, id)?;
+    waiting::fill(context, &mut peer, id)?;
     context.close_from(&peer, id, reason::NORMAL)?;
     peer.send(&Packet::close_ack(1))?;
     // Nothing is read: the CLOSE of the subject stays where it is.
@@ -278,7 +278,7 @@ fn drain_behind_close(context: &mut Context<'_>) -> Outcome {
     peer.expect_end()?;
     // While the messages of the subject wait, its CLOSE_ACK waits too, and the fault has to be told.
     let (mut peer, id) = context.establish_with_id()?;
-    waiting::fill(context, &peer, id)?;
+    waiting::fill(context, &mut peer, id)?;
     peer.send_glued(&[Close::new(reason::NORMAL, 1).to_packet(), Packet::drain(0)])?;
     ended_with(context, &peer, id, reason::UNEXPECTED_PACKET)
 }

@@ -3,7 +3,7 @@
 use crate::codec::Packet;
 use crate::codec::registry::kind;
 use crate::context::Context;
-use crate::peer::{Arrival, Peer};
+use crate::peer::{Arrival, Message, Peer};
 use crate::subject::Id;
 use crate::verdict::{Failure, Outcome, violation};
 
@@ -12,14 +12,16 @@ const ENOUGH: usize = 12 << 20;
 /// Bytes of each message.
 const MESSAGE_SIZE: usize = 60_000;
 
-/// Fills the queue of a subject whose peer does not read; gives the number of messages.
-pub(super) fn fill(context: &mut Context<'_>, peer: &Peer, id: Id) -> Result<usize, Failure> {
-    let count = context.fill_queue(peer, id, &[0xCC; MESSAGE_SIZE], ENOUGH)?;
+/// Fills the queue of a subject, reads one message to see that it sends, and then nothing; gives the number of the others.
+pub(super) fn fill(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Result<usize, Failure> {
+    let message = Message::new(0, [0xCC; MESSAGE_SIZE]);
+    let count = context.fill_queue(peer, id, &message.payload, ENOUGH)?;
     if count * MESSAGE_SIZE < ENOUGH / 2 {
         let sentence = "the subject queues no more than the system takes at once, so that nothing waits";
         return Err(Failure::NotApplicable(sentence.into()));
     }
-    Ok(count)
+    peer.expect_message(&message)?;
+    Ok(count - 1)
 }
 
 /// Reads all the messages, and gives the other packets that came before the last of them.

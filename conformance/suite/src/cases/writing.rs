@@ -42,7 +42,7 @@ fn stalling() -> Profile {
 
 fn fault_overtakes(context: &mut Context<'_>) -> Outcome {
     let (mut peer, id) = context.establish_with_id()?;
-    let count = waiting::fill(context, &peer, id)?;
+    let count = waiting::fill(context, &mut peer, id)?;
     peer.send(&Packet { class: 1, ..Packet::ping(1) })?;
     let mut messages = 0;
     loop {
@@ -63,9 +63,9 @@ fn fault_overtakes(context: &mut Context<'_>) -> Outcome {
 fn takes_nothing(context: &mut Context<'_>) -> Outcome {
     let due = context.profile.write_stall;
     context.takes(due)?;
-    let (peer, id) = context.establish_with_id()?;
+    let (mut peer, id) = context.establish_with_id()?;
     let began = Instant::now();
-    waiting::fill(context, &peer, id)?;
+    waiting::fill(context, &mut peer, id)?;
     let (frame, _) = context.await_ending(&peer, id, due + PATIENCE)?;
     require(frame.reason == reason::WRITE_STALL, format!("ended with {}", reason::name(frame.reason)))?;
     let elapsed = began.elapsed();
@@ -78,7 +78,7 @@ fn slow_reader(context: &mut Context<'_>) -> Outcome {
     let due = context.profile.write_stall;
     context.takes(due * 4)?;
     let (mut peer, id) = context.establish_with_id()?;
-    let count = waiting::fill(context, &peer, id)?;
+    let count = waiting::fill(context, &mut peer, id)?;
     // All of it takes twice the time that the transport may take for nothing.
     for _ in 0..STEPS {
         std::thread::sleep(due * 2 / STEPS as u32);

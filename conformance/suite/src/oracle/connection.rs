@@ -101,7 +101,11 @@ impl Connection {
                 thread::sleep(TURN_WHILE_BLOCKED);
             } else {
                 match self.link.read(&mut buffer, self.patience()) {
-                    Received::Bytes(count) => self.receive(&buffer[..count], Instant::now()),
+                    Received::Bytes(count) => {
+                        // What was asked for before these bytes came is in force.
+                        self.obey_application();
+                        self.receive(&buffer[..count], Instant::now());
+                    }
                     Received::Nothing => {}
                     Received::End => self.stream_ended(),
                     Received::Reset => self.end(CloseFrame::from(reason::RESET), Origin::Transport),
@@ -187,17 +191,16 @@ impl Connection {
                 self.fail(Fault::new(reason::UNEXPECTED_PACKET), now);
                 return;
             }
-            match self.find(now) {
+            let result = match self.find(now) {
                 Ok(None) => break,
-                Ok(Some(found)) => {
-                    if let Err(fault) = self.take(found, now) {
-                        self.fail(fault, now);
-                    }
-                }
-                Err(fault) => self.fail(fault, now),
+                Ok(Some(found)) => self.take(found, now),
+                Err(fault) => Err(fault),
+            };
+            if let Err(fault) = result {
+                self.fail(fault, now);
             }
             let goes_on = self.behaviour.has(Bug::ActsAfterFault) && matches!(self.phase, Phase::Failing { .. });
-            if self.phase.is_over() && !(goes_on && self.framer.pass_over(now)) {
+            if self.phase.is_over() && !(goes_on && (result.is_ok() || self.framer.pass_over(now))) {
                 return;
             }
         }
@@ -393,9 +396,7 @@ impl Connection {
             | Phase::Lingering { .. }
             | Phase::Gone => {
                 self.table.refuse_sends(self.id, frame.clone());
-                for message in self.table.wishes(self.id, true).messages {
-                    self.outgoing.push_message(message);
-                }
+                self.accept_messages();
                 self.ending = Some((frame, Origin::Peer));
                 self.phase = Phase::Acknowledging { queued: false };
             }

@@ -243,7 +243,7 @@ impl Outgoing {
         let has_messages = self.has_messages();
         let waits = |bug| self.behaviour.has(bug) && has_messages;
         if let Some(close) = self.fault.take() {
-            self.over = true;
+            self.over = !self.behaviour.has(Bug::ActsAfterFault);
             return Some(close);
         }
         if let Some(number) = self.pong.take_if(|_| !waits(Bug::PongWaitsInLine)) {

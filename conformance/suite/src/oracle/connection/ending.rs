@@ -17,6 +17,9 @@ impl Connection {
             self.end(CloseFrame::from(fault.reason), Origin::Local);
             return;
         }
+        if self.behaviour.has(Bug::FaultWaitsInLine) {
+            self.accept_messages();
+        }
         let wrong = self.behaviour.has(Bug::NamesWrongReason);
         let fault = if wrong { Fault::new(reason::BAD_PACKET) } else { fault };
         let frame = CloseFrame::from(fault.reason);

@@ -35,6 +35,13 @@ impl Connection {
         }
     }
 
+    /// Queues what the application has sent, although no more is taken from it.
+    pub(super) fn accept_messages(&mut self) {
+        for message in self.table.wishes(self.id, true).messages {
+            self.outgoing.push_message(message);
+        }
+    }
+
     /// DRAIN goes out once, however often it is asked for (PW-CLS-016).
     fn obey_drain(&mut self, wanted: u32) {
         let due = if self.behaviour.has(Bug::DrainsTwice) { wanted } else { wanted.min(1) };
