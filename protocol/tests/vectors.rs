@@ -114,6 +114,8 @@ fn note(event: &Event<'_>) -> Option<String> {
         Event::Gap(gap) => format!("gap {} {}", gap.skipped, gap.message_lost),
         // Noted with all particulars when it is closed.
         Event::Closing(_) => return None,
+        // Not among the events of the vectors.
+        Event::Rejected(_) | Event::TooLarge(_) | Event::Draining { .. } => return None,
         other => panic!("{other:?} in the middle of a connection"),
     })
 }
