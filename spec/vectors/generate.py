@@ -16,13 +16,14 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from generator import framing_vectors, header_vectors, hello_vectors  # noqa: E402 (after the line above, on purpose)
+from generator import control_vectors, framing_vectors, header_vectors, hello_vectors  # noqa: E402 (after the line above, on purpose)
 
 DIRECTORY = Path(__file__).parent
 FILES = {
     "header.json": header_vectors.build,
     "hello.json": hello_vectors.build,
     "framing.json": framing_vectors.build,
+    "control.json": control_vectors.build,
 }
 
 
