@@ -41,8 +41,10 @@ class Side(Receiver):
         self.out.message(message_class, encrypted, payload)
 
     def close(self, reason, text=None, retry_after=None):
-        self.state = "closing"
-        self.reason = reason
+        if 16 <= reason <= 255:
+            self.fail(Fault(next(name for name, value in REASONS.items() if value == reason)))
+            return
+        self.state, self.reason = "closing", reason
         retry_after = default_retry_after(reason) if retry_after is None else retry_after
         self.out.last.append((CLOSE, (reason, retry_after, item(TEXT, text.encode()) if text else b"")))
 
@@ -62,7 +64,7 @@ class Side(Receiver):
         self.out.control.append((BUSY, u32(0), None))
 
     def send_busy(self):
-        pause = 2 * self.heartbeat.idle
+        pause = min(2 * self.heartbeat.idle, 60_000)
         self.out.control.append((BUSY, u32(pause), None))
         self.renew_at = self.now + pause // 2
 
@@ -84,6 +86,8 @@ class Side(Receiver):
         self.out.forget()
         if how == "end_of_stream" and self.state == "peer_closing":
             self.over(self.peer_close["reason"], "peer")
+        elif how == "end_of_stream" and self.out.close_given:
+            self.over(self.reason, "local")
         else:
             name = {"end_of_stream": "PEER_ENDED", "reset": "RESET", "network_lost": "NETWORK_LOST"}[how]
             self.over(REASONS[name], "transport")
@@ -100,6 +104,8 @@ class Side(Receiver):
         return self.state != "over"
 
     def step(self, now):
+        # Whatever follows HELLO before it was answered (PW-HS-021); its sender cannot know the key.
+        require(self.state != "judging" or not self.buffer, "UNEXPECTED_PACKET")
         if self.state != "greeting":
             return super().step(now)
         if len(self.buffer) < HEADER_SIZE:
@@ -220,6 +226,8 @@ class Side(Receiver):
     def refuse(self, ordinal, reason):
         require(len(self.out.rejects) < REJECTS_MAX, "MESSAGE_TOO_LARGE")
         self.out.rejects.append(u64(ordinal) + u16(REJECT_REASONS[reason]))
+        if reason == "TOO_LARGE":
+            self.events.append({"too_large": {"ordinal": ordinal, "limit": self.message_limit}})
 
     # Ends.
 
