@@ -149,21 +149,28 @@ mod event;
 mod framer;
 mod heartbeat;
 mod message;
+mod refusal;
 mod rtt;
+mod statistics;
 mod table;
 mod time;
+mod verdict;
 mod wire;
 
-pub use close::{CloseReason, Closed, Disconnect, Origin, Retry};
-pub use config::{Config, Damage, HeartbeatConfig, Limits, Seed, Timeouts, ValidConfig};
+pub use close::{CloseFrame, CloseReason, Closed, Disconnect, Origin, Retry};
+pub use config::{Admission, Config, Damage, HeartbeatConfig, Limits, Seed, Timeouts, ValidConfig};
 pub use connection::{Connection, Role, Transmit};
 pub use error::{ConfigError, ProtocolError, SendError, SendRefused};
-pub use event::{Established, Event, Gap};
+pub use event::{Established, Event, Gap, Recovered, Request, Suspect};
 pub use message::{Message, Payload};
+pub use refusal::{RejectReason, Rejected, TooLarge};
+pub use rtt::Rtt;
+pub use statistics::Statistics;
 pub use table::{ConnectionId, ConnectionRef, ConnectionTable, Slots};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;
+pub use verdict::Verdict;
 pub use wire::{Class, Flags, HEADER_SIZE, Header, Hello, Kind, MAGIC};
 
 /// Runs the examples of the README with the tests.
