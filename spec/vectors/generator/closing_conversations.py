@@ -1,6 +1,6 @@
 """conversations/closing.json: how connections end (section 9)."""
 
-from .codec import CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST, LIMIT, MORE, PING, PONG, TEXT, item, u64
+from .codec import CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST, MORE, PING, PONG, TEXT, item, u64
 from .names import NEVER, REASONS
 from .script import Script, by_side, calm, close_payload, ended, to_side
 
@@ -183,7 +183,7 @@ def close_timeout_while_probed():
 def closed_by_fault():
     script = calm("closed-by-fault", ["PW-CLS-009"], "CLOSE for a fault is final: nothing is sent, and nothing behind it acted on.")
     script.greet()
-    items = item(TEXT, b"what was that") + item(LIMIT, u64(512) + u64(513))
+    items = item(TEXT, b"what was that")
     end = ended(24, "peer", text="what was that", retry_after=NEVER)
     script.receive(10, data(b"one"), to_close(24, 0, NEVER, items), data(b"two"), events=[
         message(b"one"), {"closed": end["closed"] | {"received": 1}},

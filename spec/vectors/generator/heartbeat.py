@@ -47,7 +47,7 @@ class Heartbeat:
 
     @property
     def is_suspect(self):
-        return self.probing and (self.unanswered > 0 or self.grace_spent)
+        return self.probing and self.unanswered > 0
 
     def ping(self, number, now):
         require(number > self.highest_received, "BAD_PING")
@@ -147,7 +147,7 @@ class Heartbeat:
             if extension:
                 self.wait_began, self.deadline, self.progressed = now, now + extension, False
                 return []
-        due = [] if self.is_suspect else ["SUSPECT"]
+        due = []
         if now - self.deadline > self.interval and not self.grace_spent:
             self.grace_spent = True
             self.extend(self.interval)
@@ -155,6 +155,8 @@ class Heartbeat:
             self.unanswered += 1
             if self.unanswered >= self.probes:
                 raise Fault("PEER_TIMEOUT")
+            if self.unanswered == 1:
+                due.append("SUSPECT")
         self.start_wait(now)
         if not self.ping_waits:
             self.ping_waits, self.taken_at = True, None

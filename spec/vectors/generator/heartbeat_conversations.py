@@ -192,8 +192,8 @@ def late_timeout():
     )
     script.greet()
     script.wait(100, out=[ping(1)])
-    script.wait(350, out=[ping(2)], events=[SUSPECT], late=True)
-    script.wait(450, out=[ping(3)])
+    script.wait(350, out=[ping(2)], late=True)
+    script.wait(450, out=[ping(3)], events=[SUSPECT])
     script.wait(549)
     script.wait(550, out=[fault("PEER_TIMEOUT")], events=[failed("PEER_TIMEOUT")])
     return script
@@ -322,7 +322,7 @@ def bad_pong():
 def frame_stall():
     script = calm(
         "frame-stall", ["PW-FRM-015"], "A packet is not complete 500 ms + (length + 16) / 1 KB/s after its first byte.",
-        assembly_base=500, assembly_rate=1_000,
+        assembly_base=500,
     )
     script.greet()
     message = to_side(DATA, bytes(484), FIRST, 2)
@@ -337,7 +337,7 @@ def frame_stall():
 def frame_stall_of_header():
     script = calm(
         "frame-stall-of-header", ["PW-FRM-015"], "A part of a header counts as length 0.", assembly_base=500,
-        assembly_rate=1_000,
+       
     )
     script.greet()
     script.receive(10, to_side(DATA, bytes(484), FIRST, 2)[:11])
@@ -349,7 +349,7 @@ def frame_stall_of_header():
 def payload_in_time():
     script = calm(
         "payload-in-time", ["PW-FRM-015"], "The same packet, complete in the last millisecond.", assembly_base=500,
-        assembly_rate=1_000,
+       
     )
     script.greet()
     message = to_side(DATA, bytes(484), FIRST, 2)
@@ -373,7 +373,7 @@ def write_stall():
 
 def trickle(name, about):
     script = calm(
-        name, ["PW-CLS-015"], about, "client", {"frame_limit": 1_024}, write_stall=800, assembly_rate=1_000,
+        name, ["PW-CLS-015"], about, "client", {"frame_limit": 1_024}, write_stall=800,
     )
     script.greet()
     script.room(0, 0)

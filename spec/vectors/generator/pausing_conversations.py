@@ -167,7 +167,7 @@ def own_pause_renewed():
 def own_pause_stalls():
     script = calm(
         "own-pause-frame", ["PW-HB-023"], "The time for a packet under way starts anew when this side reads again.",
-        assembly_base=500, assembly_rate=1_000,
+        assembly_base=500,
     )
     script.greet()
     script.receive(10, to_side(DATA, bytes(484), FIRST, 2)[:200])

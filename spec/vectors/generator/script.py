@@ -12,7 +12,7 @@ OWN_KEY, PEER_KEY = 0x0A0B0C0D, 0x51525354
 CONFIG = {
     "idle": 100, "interval": 100, "probes": 3, "extension_max": 1_000, "detect_within": None, "ping_floor": 100,
     "busy_max": 1_000, "frame_limit": 512, "message_limit": 1_024, "handshake_timeout": 1_000, "close_timeout": 500,
-    "write_stall": 10_000, "assembly_base": 10_000, "assembly_rate": 1_024, "resync": False, "admission": False,
+    "write_stall": 10_000, "assembly_base": 10_000, "assembly_rate": 1_000, "resync": False, "admission": False,
     "token": None,
 }
 # What the peer announces unless a conversation says otherwise. With RESYNC it gets every DATA with CHECKSUM.
@@ -62,7 +62,7 @@ class Script:
 
     def receive(self, at, *packets, out=(), events=(), **how):
         data = b"".join(packets)
-        self.step(at, {"receive": [json_bytes(raw) for raw in packets]}, lambda side: side.receive(data), out, events, **how)
+        self.step(at, {"receive": self.joined(packets)}, lambda side: side.receive(data), out, events, **how)
 
     def send(self, at, payload, message_class=2, encrypted=False, out=(), events=()):
         action = {"send": {"class": message_class, "encrypted": encrypted, "payload": json_bytes(payload)}}
