@@ -242,7 +242,8 @@ impl Driver {
     /// Cuts the connection, which nobody receives from any more. Senders that are kept must not keep its socket and messages.
     pub(crate) fn discard(&mut self) {
         self.connection.abort();
-        let _unsent = self.connection.poll_event();
+        // What was not sent comes with the last event.
+        while self.connection.poll_event().is_some() {}
         (self.stream, self.batch) = (None, None);
         self.wake_senders();
     }

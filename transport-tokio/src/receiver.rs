@@ -95,8 +95,11 @@ impl Receiver {
                 driver.receiver_leaves(&shared.clock, context);
                 return Poll::Ready(Some(found));
             }
-            if let Some(closed) = self.poll_closed(shared, &mut driver) {
-                return Poll::Ready(Some(Found::Owned(Event::Closed(closed))));
+            if let Some(event) = self.next_told(shared, &mut driver) {
+                if !self.over {
+                    driver.receiver_leaves(&shared.clock, context);
+                }
+                return Poll::Ready(Some(Found::Owned(event)));
             }
             // Everything that came is handled: write once.
             let _ = driver.flush(&shared.clock, context);
@@ -148,7 +151,7 @@ impl Receiver {
                 let start = bytes.as_ptr() as usize - buffer.as_ptr() as usize;
                 Some(Found::Message { class, encrypted, place: start..start + bytes.len() })
             }
-            Ok(Some(event)) => Some(Found::Owned(owned(event))),
+            Ok(Some(event)) => Some(Found::Owned(event.into_owned())),
             Ok(None) => {
                 driver.more_input = false;
                 None
@@ -161,8 +164,16 @@ impl Receiver {
         }
     }
 
-    fn poll_closed(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Box<Closed>> {
-        let Some(Event::Closed(closed)) = driver.connection.poll_event() else { return None };
+    /// The next event that came from time or a command.
+    fn next_told(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Event<'static>> {
+        let event = driver.connection.poll_event()?;
+        if let Event::Closed(closed) = &event {
+            self.end(shared, driver, closed);
+        }
+        Some(event)
+    }
+
+    fn end(&mut self, shared: &Shared, driver: &mut Driver, closed: &Closed) {
         // Counted before the id dies, so that no shutdown is complete in between.
         let guard = self.registry.farewell();
         // The id dies before the socket is closed (PW-CK-005).
@@ -172,9 +183,8 @@ impl Receiver {
         self.input = Input::default();
         tracing::debug!(connection = ?shared.id, %closed, "closed");
         if let Some((stream, batches)) = driver.take_remains(shared.clock.now()) {
-            farewell::spawn(stream, batches, &closed, guard);
+            farewell::spawn(stream, batches, closed, guard);
         }
-        Some(closed)
     }
 
     /// Reads once: into a large packet's own buffer, or behind the bytes that wait.
@@ -245,16 +255,5 @@ impl Timer {
     fn arm(&mut self, clock: &Clock, deadline: Instant) {
         self.armed = deadline;
         self.sleep.as_mut().reset(clock.tokio(deadline));
-    }
-}
-
-/// Only messages borrow, and those were taken out before.
-fn owned(event: Event<'_>) -> Event<'static> {
-    match event {
-        Event::Message(message) => Event::Message(message.into_owned()),
-        Event::Established(established) => Event::Established(established),
-        Event::Gap(gap) => Event::Gap(gap),
-        Event::Closing(reason) => Event::Closing(reason),
-        Event::Closed(closed) => Event::Closed(closed),
     }
 }

@@ -51,6 +51,7 @@ fn core_config(profile: &Profile) -> Config {
             extension_max: Some(profile.extension_max),
             detect_within: profile.detect_within,
             ping_floor: profile.ping_floor,
+            ..HeartbeatConfig::default()
         },
         limits: Limits { frame: profile.frame_limit, message: profile.message_limit, ..Limits::default() },
         timeouts: Timeouts {
@@ -61,7 +62,7 @@ fn core_config(profile: &Profile) -> Config {
             assembly_rate: profile.assembly_rate,
         },
         damage: if profile.resync { Damage::Resynchronise } else { Damage::Close },
-        token: None,
+        ..Config::default()
     }
 }
 
@@ -87,7 +88,8 @@ fn refused(reason: SendRefused, payload: Vec<u8>) -> Reply {
         SendRefused::Stale => Refusal::Stale,
         SendRefused::Closed(_) | SendRefused::NotEstablished => Refusal::Closed,
         SendRefused::Full => Refusal::Full,
-        SendRefused::TooLarge { .. } | SendRefused::ReservedClass => Refusal::TooLarge,
+        // No other refusal has a name of its own in the suite.
+        _ => Refusal::TooLarge,
     };
     Reply::Refused { reason, payload }
 }

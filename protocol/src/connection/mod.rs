@@ -9,6 +9,8 @@ mod pause;
 mod receive;
 mod rejects;
 mod state;
+#[cfg(test)]
+mod state_table;
 mod timers;
 mod transmit;
 mod write_deadline;

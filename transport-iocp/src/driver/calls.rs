@@ -32,8 +32,9 @@ pub(super) fn deliver<Socket>(
 ) {
     match &event {
         Event::Established(established) => peer.mailbox.open(established.message_limit),
-        Event::Closing(reason) => peer.mailbox.closing(*reason),
-        Event::Message(_) | Event::Gap(_) | Event::Closed(_) => {}
+        Event::Closing(said) => peer.mailbox.closing(said.reason),
+        // No other event changes what may be sent.
+        _ => {}
     }
     handler.event(&mut context(connection, peer, id), event);
 }

@@ -52,6 +52,7 @@ impl Handler for Recorder {
             Event::Closing(_) => self.closing.push(id),
             Event::Closed(closed) => self.closed.push((id, *closed)),
             Event::Gap(gap) => panic!("{gap:?} on a clean link"),
+            _ => {}
         }
     }
 
