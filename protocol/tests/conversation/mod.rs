@@ -157,6 +157,10 @@ impl Runner {
             assert_eq!(sent, expected, "{place}: sent");
         }
         assert_eq!(in_order(events), in_order(step.events.clone()), "{place}: events");
+        // In pieces, the payload of a packet that is dropped in the end is evidence (PW-HB-002).
+        if self.piece < usize::MAX && self.conversation.config.resync {
+            return;
+        }
         let deadline = self.connection.poll_timeout();
         assert_eq!(deadline, step.deadline.map(at), "{place}: deadline");
     }
