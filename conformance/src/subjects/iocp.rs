@@ -76,20 +76,25 @@ impl Running for IocpRunning {
     fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
         Ok(match command {
             Command::Connections => self.seen.connections(),
-            Command::Endings => self.seen.endings(),
+            Command::Events => self.seen.events(),
             Command::Send { to, class, payload } => {
                 match self.endpoint.send(super::id_from_suite(to), Message::new(Class(class), payload)) {
-                    Ok(()) => Reply::Sent,
+                    Ok(()) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
                 }
             }
-            Command::Close { connection, reason } => {
-                if self.endpoint.close(super::id_from_suite(connection), CloseReason(reason)) {
-                    Reply::Closing
+            Command::Close { connection, frame } => {
+                if self.endpoint.close(super::id_from_suite(connection), CloseReason(frame.reason)) {
+                    Reply::Done
                 } else {
                     super::refused(SendRefused::Stale, Vec::new())
                 }
             }
+            Command::Drain(_)
+            | Command::Pause(_)
+            | Command::Resume(_)
+            | Command::Accept(_)
+            | Command::Refuse { .. } => return Err(Unsupported("the transport cannot be told that")),
         })
     }
 

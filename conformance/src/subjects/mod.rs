@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use pulsewire_conformance::Profile;
 use pulsewire_conformance::oracle::{Bug, Oracle};
-use pulsewire_conformance::subject::{self, Ending, Id, Refusal, Reply, Subject};
+use pulsewire_conformance::subject::{self, CloseFrame, Happening, Id, Refusal, Reply, Subject};
 use pulsewire_protocol::{
     Closed, Config, ConnectionId, Damage, HeartbeatConfig, Limits, Origin, SendRefused, Timeouts,
 };
@@ -74,13 +74,13 @@ fn id_from_suite(id: Id) -> ConnectionId {
     ConnectionId { slot: id.slot, domain: id.domain, cookie: id.cookie }
 }
 
-fn ending(connection: Id, closed: &Closed) -> Ending {
+fn ending(closed: &Closed) -> Happening {
     let origin = match closed.origin {
         Origin::Local => subject::Origin::Local,
         Origin::Peer => subject::Origin::Peer,
         Origin::Transport => subject::Origin::Transport,
     };
-    Ending { connection, reason: closed.reason.0, origin }
+    Happening::Closed { frame: CloseFrame::from(closed.reason.0), origin }
 }
 
 fn refused(reason: SendRefused, payload: Vec<u8>) -> Reply {

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pulsewire_conformance::subject::{Ending, Reply};
+use pulsewire_conformance::subject::{Event, Happening, Reply};
 use pulsewire_protocol::{Closed, ConnectionId};
 
 use super::{ending, id_to_suite};
@@ -15,7 +15,7 @@ pub(super) struct Seen(Mutex<Lists>);
 struct Lists {
     /// Established and not over, oldest first.
     live: Vec<ConnectionId>,
-    endings: Vec<Ending>,
+    events: Vec<Event>,
 }
 
 impl Seen {
@@ -27,20 +27,20 @@ impl Seen {
         self.lock().live.push(id);
     }
 
-    /// A connection that was never established does not count.
+    pub(super) fn happened(&self, id: Option<ConnectionId>, what: Happening) {
+        self.lock().events.push(Event { connection: id.map(id_to_suite), what });
+    }
+
     pub(super) fn closed(&self, id: ConnectionId, closed: &Closed) {
-        let mut lists = self.lock();
-        if lists.live.contains(&id) {
-            lists.live.retain(|live| *live != id);
-            lists.endings.push(ending(id_to_suite(id), closed));
-        }
+        self.lock().live.retain(|live| *live != id);
+        self.happened(Some(id), ending(closed));
     }
 
     pub(super) fn connections(&self) -> Reply {
         Reply::Connections(self.lock().live.iter().copied().map(id_to_suite).collect())
     }
 
-    pub(super) fn endings(&self) -> Reply {
-        Reply::Endings(self.lock().endings.clone())
+    pub(super) fn events(&self) -> Reply {
+        Reply::Events(self.lock().events.clone())
     }
 }

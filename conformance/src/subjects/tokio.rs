@@ -105,21 +105,26 @@ impl Running for TokioRunning {
     fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
         Ok(match command {
             Command::Connections => self.seen.connections(),
-            Command::Endings => self.seen.endings(),
+            Command::Events => self.seen.events(),
             Command::Send { to, class, payload } => {
                 let _runtime = self.runtime.enter();
                 match self.endpoint.try_send(super::id_from_suite(to), Message::new(Class(class), &payload[..])) {
-                    Ok(()) => Reply::Sent,
+                    Ok(()) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
                 }
             }
-            Command::Close { connection, reason } => match self.endpoint.sender(super::id_from_suite(connection)) {
+            Command::Close { connection, frame } => match self.endpoint.sender(super::id_from_suite(connection)) {
                 Some(sender) => {
-                    sender.close(CloseReason(reason));
-                    Reply::Closing
+                    sender.close(CloseReason(frame.reason));
+                    Reply::Done
                 }
                 None => super::refused(SendRefused::Stale, Vec::new()),
             },
+            Command::Drain(_)
+            | Command::Pause(_)
+            | Command::Resume(_)
+            | Command::Accept(_)
+            | Command::Refuse { .. } => return Err(Unsupported("the transport cannot be told that")),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::BOTH;
+use super::{BOTH, waiting};
 use crate::case::Case;
 use crate::codec::Packet;
 use crate::codec::registry::{kind, reason};
@@ -107,32 +107,11 @@ fn never_sent(context: &mut Context<'_>) -> Outcome {
 }
 
 fn pong_ahead(context: &mut Context<'_>) -> Outcome {
-    const ENOUGH: usize = 12 << 20;
-    let mut peer = context.establish()?;
-    let id = context.youngest(&peer)?;
-    let message = vec![0xCC; 60_000];
+    let (mut peer, id) = context.establish_with_id()?;
     // The peer does not read meanwhile: most of it waits at the subject.
-    let count = context.fill_queue(&peer, id, &message, ENOUGH)?;
+    let count = waiting::fill(context, &peer, id)?;
     peer.send(&Packet::ping(1))?;
-    let mut messages = 0;
-    let mut messages_before_pong = None;
-    while messages < count {
-        match peer.receive()? {
-            Arrival::Packet(packet) if packet.kind == kind::PONG => messages_before_pong = Some(messages),
-            Arrival::Packet(packet) if packet.kind == kind::DATA => {
-                messages += usize::from(peer.take_frame(packet)?.is_some());
-            }
-            other => return violation(format!("{other:?} came between messages")),
-        }
-    }
-    match messages_before_pong {
-        Some(_) => Ok(()),
-        None if count * message.len() < ENOUGH / 2 => {
-            let sentence = "the subject queues no more than the system takes at once, so that nothing waits";
-            Err(Failure::NotApplicable(sentence.into()))
-        }
-        None => violation(format!("PONG came behind all of {count} messages")),
-    }
+    waiting::overtaken_by(&mut peer, count, &[Packet::pong(1)])
 }
 
 fn flood(context: &mut Context<'_>) -> Outcome {

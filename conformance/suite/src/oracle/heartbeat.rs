@@ -1,11 +1,14 @@
 //! The heartbeat of one connection (spec section 8): it says when to probe and when to give up.
 
+mod pause;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
 use super::{Behaviour, Bug};
 use crate::codec::registry::reason;
+use pause::PeerPause;
 
 /// What a deadline asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,7 @@ pub(super) struct Heartbeat {
     last_number: u64,
     answered: u64,
     round_trip: Option<RoundTrip>,
+    pause: PeerPause,
     highest_received: Option<u64>,
     tokens: f64,
     tokens_at: Instant,
@@ -56,6 +60,7 @@ impl Heartbeat {
         let mut heartbeat = Self {
             idle: behaviour.profile.idle,
             interval: behaviour.profile.interval.max(floor),
+            pause: PeerPause::new(Arc::clone(&behaviour)),
             behaviour,
             floor,
             state: State::Quiet { probe_at: now },
@@ -83,6 +88,41 @@ impl Heartbeat {
         self.state = State::Quiet { probe_at: now + self.jittered_idle() };
     }
 
+    /// A packet other than BUSY came: it is a sign of life (PW-HB-001).
+    pub(super) fn packet(&mut self, now: Instant) {
+        self.end_pause(now);
+        self.pause.other_packet();
+        self.evidence(now);
+    }
+
+    /// BUSY came (PW-HB-020); tells whether the peer pauses now.
+    pub(super) fn busy(&mut self, pause: Duration, now: Instant) -> bool {
+        self.end_pause(now);
+        if self.pause.busy(pause, now) {
+            self.evidence(now);
+        }
+        self.pause.until().is_some()
+    }
+
+    /// The silence begins anew when a pause of the peer ended (PW-HB-022), or one of this side (PW-HB-023).
+    pub(super) fn begin_silence(&mut self, at: Instant) {
+        self.unanswered = 0;
+        self.evidence(at);
+    }
+
+    fn end_pause(&mut self, now: Instant) {
+        if let Some(end) = self.pause.end(now)
+            && !self.behaviour.has(Bug::SilenceCountsPause)
+        {
+            self.begin_silence(end);
+        }
+    }
+
+    /// Whether a probe of this silence stayed unanswered for its wait (PW-HB-018).
+    pub(super) fn is_suspect(&self) -> bool {
+        self.unanswered > 0
+    }
+
     /// This side sent a message, which is no evidence: only the bug cares.
     pub(super) fn sent_message(&mut self, now: Instant) {
         if self.behaviour.has(Bug::PingSuppressedBySending) {
@@ -107,6 +147,9 @@ impl Heartbeat {
     }
 
     pub(super) fn deadline(&self) -> Instant {
+        if let Some(until) = self.pause.until() {
+            return until;
+        }
         match self.state {
             State::Quiet { probe_at } => probe_at,
             State::Probing { deadline, .. } => deadline.min(self.latest_verdict()),
@@ -115,6 +158,7 @@ impl Heartbeat {
 
     /// Does what the time asks for.
     pub(super) fn tick(&mut self, now: Instant) -> Action {
+        self.end_pause(now);
         if now < self.deadline() {
             return Action::Wait;
         }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use pulsewire_spec::vectors::{self, Expectation, FramingEnd, FramingEvent, FramingVector, HelloPacket};
 
-use super::{Phase, judge_in_phase};
+use super::phase::{Farewell, Phase, judge_in_phase};
 use crate::codec::registry::{kind, reason};
 use crate::codec::{Close, Header};
 use crate::oracle::Behaviour;
@@ -98,23 +98,26 @@ fn receive(vector: &FramingVector, piece: usize) -> (Vec<Seen>, Option<u16>) {
     let mut framer = Framer::new(Arc::clone(&behaviour));
     framer.first_packet_received(vector.key);
     let mut assembler = Assembler::new(Arc::clone(&behaviour));
-    let (mut seen, mut peer_closed, now) = (Vec::new(), false, Instant::now());
+    let (mut seen, mut peer, now) = (Vec::new(), Farewell::default(), Instant::now());
     for bytes in vector.stream.bytes().chunks(piece) {
         framer.push(bytes, now);
         loop {
             let judge = |header: &Header| {
-                judge_in_phase(&Phase::Open, Role::Server, peer_closed, &behaviour, header.kind)?;
+                judge_in_phase(&Phase::Open, Role::Server, peer, &behaviour, header.kind)?;
                 if header.kind == kind::DATA { assembler.judge(header) } else { Ok(()) }
             };
             match framer.next(&judge, now) {
                 Ok(None) => break,
-                Ok(Some(Found::Gap)) => assembler.gap(),
+                Ok(Some(Found::Header(header))) if header.kind == kind::DATA => drop(assembler.begin(&header)),
+                Ok(Some(Found::Header(_))) => {}
+                Ok(Some(Found::Skipped)) => drop(assembler.skipped()),
+                Ok(Some(Found::Dropped(header))) => drop(assembler.dropped(&header)),
                 Ok(Some(Found::Packet(packet))) => match packet.kind {
                     kind::DATA => seen.extend(assembler.receive(packet).map(Seen::Message)),
                     kind::PING => seen.push(Seen::Ping(packet.number())),
                     kind::PONG => return (seen, Some(reason::BAD_PONG)),
                     kind::CLOSE => {
-                        peer_closed = true;
+                        peer.closed = true;
                         seen.extend(Close::parse(&packet.payload).map(Seen::Close));
                     }
                     _ => {}
