@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::fault::Fault;
 use super::framing::{Found, Framer};
 use super::heartbeat::Heartbeat;
-use super::link::{Link, Received};
+use super::link::{Received, Transport};
 use super::messages::{Assembler, Refusal};
 use super::outgoing::Outgoing;
 use super::table::Table;
@@ -36,7 +36,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection and everything that belongs to it.
 pub(super) struct Connection {
-    link: Link,
+    link: Box<dyn Transport>,
     role: Role,
     behaviour: Arc<Behaviour>,
     table: Arc<Table>,
@@ -58,12 +58,21 @@ pub(super) struct Connection {
     /// The peer's direction of the stream has ended.
     peer_ended: bool,
     peer: Farewell,
+    /// Its application returns each message; a test may not want that.
+    echoes: bool,
 }
 
 impl Connection {
-    pub(super) fn new(link: Link, role: Role, behaviour: Arc<Behaviour>, table: Arc<Table>) -> Self {
-        let greeting = behaviour.greeting();
-        let mut outgoing = Outgoing::new(Arc::clone(&behaviour));
+    /// `greeting` is what HELLO or HELLO_ACK says.
+    pub(super) fn new(
+        link: Box<dyn Transport>,
+        role: Role,
+        greeting: Hello,
+        behaviour: Arc<Behaviour>,
+        table: Arc<Table>,
+        now: Instant,
+    ) -> Self {
+        let mut outgoing = Outgoing::new(Arc::clone(&behaviour), now);
         if role == Role::Client {
             outgoing.push_first(Packet::control(kind::HELLO, encode_items(&greeting.to_items())));
             if behaviour.has(Bug::SpeaksBeforeHelloAck) {
@@ -76,7 +85,7 @@ impl Connection {
             id: table.insert(),
             table,
             greeting,
-            phase: Phase::Greeting { until: Instant::now() + behaviour.profile.handshake_timeout },
+            phase: Phase::Greeting { until: now + behaviour.profile.handshake_timeout },
             framer: Framer::new(Arc::clone(&behaviour)),
             assembler: Assembler::new(Arc::clone(&behaviour)),
             outgoing,
@@ -87,6 +96,7 @@ impl Connection {
             ending: None,
             peer_ended: false,
             peer: Farewell::default(),
+            echoes: true,
             behaviour,
         }
     }
@@ -95,15 +105,15 @@ impl Connection {
     pub(super) fn run(mut self) {
         let mut buffer = vec![0; 65_536];
         while !matches!(self.phase, Phase::Gone) {
-            self.obey_application();
-            self.send();
+            self.obey_application(Instant::now());
+            self.send(Instant::now());
             if self.peer_ended || self.is_pausing() {
                 thread::sleep(TURN_WHILE_BLOCKED);
             } else {
                 match self.link.read(&mut buffer, self.patience()) {
                     Received::Bytes(count) => {
                         // What was asked for before these bytes came is in force.
-                        self.obey_application();
+                        self.obey_application(Instant::now());
                         self.receive(&buffer[..count], Instant::now());
                     }
                     Received::Nothing => {}
@@ -124,10 +134,9 @@ impl Connection {
     }
 
     /// Sends what can be sent, and ends what is thereby done.
-    fn send(&mut self) {
+    fn send(&mut self, now: Instant) {
         self.queue_last_words();
-        let flushed = self.outgoing.flush(&mut self.link);
-        let now = Instant::now();
+        let flushed = self.outgoing.flush(&mut *self.link, now);
         if let Phase::Closing { sent_at, .. } = &mut self.phase
             && flushed.close
         {
@@ -153,7 +162,7 @@ impl Connection {
             }
         };
         if done {
-            self.linger();
+            self.linger(now);
         }
     }
 
@@ -286,7 +295,7 @@ impl Connection {
     /// Hands a message to the application, which returns it.
     fn deliver(&mut self, message: Message) {
         let may_send = match self.phase {
-            Phase::Open => true,
+            Phase::Open => self.echoes,
             Phase::Closing { .. } => self.behaviour.has(Bug::SendsAfterClose),
             Phase::Failing { .. } => self.behaviour.has(Bug::ActsAfterFault),
             Phase::Greeting { .. }

@@ -39,7 +39,7 @@ impl Connection {
     }
 
     /// Ends this side's direction and reads on for a while.
-    pub(super) fn linger(&mut self) {
+    pub(super) fn linger(&mut self, now: Instant) {
         if self.peer_ended || self.behaviour.has(Bug::ClosesAtOnce) {
             let (frame, origin) = self.known_ending();
             self.end(frame, origin);
@@ -47,7 +47,7 @@ impl Connection {
         }
         self.forget_id();
         self.link.half_close();
-        self.phase = Phase::Lingering { until: Instant::now() + FAREWELL };
+        self.phase = Phase::Lingering { until: now + FAREWELL };
     }
 
     /// The connection is over; the transport is closed when the thread ends.
