@@ -1,8 +1,12 @@
 //! One connection of the oracle, from its first byte to its end.
 
 mod admission;
+#[cfg(test)]
+mod conversations;
 mod ending;
 mod phase;
+#[cfg(test)]
+mod pipe;
 #[cfg(test)]
 mod vectors;
 mod wishes;
@@ -58,8 +62,9 @@ pub(super) struct Connection {
     /// The peer's direction of the stream has ended.
     peer_ended: bool,
     peer: Farewell,
-    /// Its application returns each message; a test may not want that.
-    echoes: bool,
+    /// What a test keeps in place of returning it.
+    #[cfg(test)]
+    kept: Option<Vec<Message>>,
 }
 
 impl Connection {
@@ -96,7 +101,8 @@ impl Connection {
             ending: None,
             peer_ended: false,
             peer: Farewell::default(),
-            echoes: true,
+            #[cfg(test)]
+            kept: None,
             behaviour,
         }
     }
@@ -286,16 +292,25 @@ impl Connection {
 
     /// Tells the peer, and the application if it may care (spec section 6.1).
     fn refuse(&mut self, refusal: Refusal) -> Result<(), Fault> {
-        if refusal.reason == reject::TOO_LARGE {
+        let too_large = refusal.reason == reject::TOO_LARGE;
+        if !self.outgoing.push_reject(refusal) {
+            return Err(Fault::new(reason::MESSAGE_TOO_LARGE));
+        }
+        if too_large {
             self.table.note(self.id, Happening::TooLarge);
         }
-        if self.outgoing.push_reject(refusal) { Ok(()) } else { Err(Fault::new(reason::MESSAGE_TOO_LARGE)) }
+        Ok(())
     }
 
     /// Hands a message to the application, which returns it.
     fn deliver(&mut self, message: Message) {
+        #[cfg(test)]
+        if let Some(kept) = &mut self.kept {
+            kept.push(message);
+            return;
+        }
         let may_send = match self.phase {
-            Phase::Open => self.echoes,
+            Phase::Open => true,
             Phase::Closing { .. } => self.behaviour.has(Bug::SendsAfterClose),
             Phase::Failing { .. } => self.behaviour.has(Bug::ActsAfterFault),
             Phase::Greeting { .. }

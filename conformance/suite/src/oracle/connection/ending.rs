@@ -96,7 +96,6 @@ impl Connection {
                 let (frame, origin) = self.known_ending();
                 self.end(frame, origin);
             }
-            Phase::Open if !self.is_pausing() || self.behaviour.has(Bug::JudgesWhilePausing) => self.tick(now),
             Phase::Greeting { .. }
             | Phase::Judging { .. }
             | Phase::Open
@@ -105,6 +104,11 @@ impl Connection {
             | Phase::Failing { .. }
             | Phase::Lingering { .. }
             | Phase::Gone => {}
+        }
+        // The heartbeat goes on while the connection closes.
+        let established = matches!(self.phase, Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. });
+        if established && (!self.is_pausing() || self.behaviour.has(Bug::JudgesWhilePausing)) {
+            self.tick(now);
         }
         self.report_suspicion();
         self.check_stalls(now);
