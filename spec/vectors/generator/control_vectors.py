@@ -133,7 +133,9 @@ def closes(vectors):
         vectors.add(f"close-{reason}", ["PW-CLS-008"], [close(reason)], [closed(reason)], "peer_closed")
     vectors.add("close-unknown-fault", ["PW-CLS-009"], [close(255)], [closed(255)], "peer_failed")
     vectors.add("close-retry-never", ["PW-CLS-004"], [close(1, 0, NEVER)], [closed(1, 0, NEVER)], "peer_closed")
-    vectors.add("close-retry-longest", ["PW-CLS-004"], [close(1, 0, NEVER - 1)], [closed(1, 0, NEVER - 1)], "peer_closed")
+    vectors.add(
+        "close-retry-longest", ["PW-CLS-004"], [close(1, 0, NEVER - 1)], [closed(1, 0, NEVER - 1)], "peer_closed",
+    )
     vectors.add("close-checksum", ["PW-HDR-012"], [close(flags=CHECKSUM)], [closed()], "peer_closed")
     rule = ["PW-CLS-019"]
     vectors.add("close-received-all", rule, [close(received=2)], [closed(received=2)], "peer_closed", **sent)

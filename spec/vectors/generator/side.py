@@ -1,4 +1,4 @@
-"""One side of a connection in virtual time, as short as the specification allows: it judges every conversation again."""
+"""One side of a connection in virtual time, as short as the specification allows: it judges every conversation."""
 
 from .codec import (
     BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST, FIRST_IGNORABLE_KIND, HEADER_SIZE, HELLO, HELLO_ACK, LIMIT,
