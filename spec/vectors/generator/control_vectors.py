@@ -1,7 +1,7 @@
 """control.json: the packets other than DATA, after the handshake (sections 6.1, 8 and 9)."""
 
 from .codec import (
-    BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DRAIN, FIRST, LIMIT, MORE, PING, PONG, REJECT, TEXT, item, packet, u16, u32, u64,
+    BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DRAIN, FIRST, LIMIT, MORE, PONG, REJECT, TEXT, item, packet, u16, u32, u64,
 )
 from .names import NEVER, REASONS, REJECT_REASONS, default_retry_after
 from .stream import Vectors, data, message, ping

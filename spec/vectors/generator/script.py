@@ -1,6 +1,6 @@
 """How conversations are written: each step states what must come of it, and a Side must come to the same."""
 
-from .codec import CLOSE, HELLO, HELLO_ACK, json_bytes, packet, u16, u32, u64
+from .codec import HELLO, HELLO_ACK, json_bytes, packet, u16, u32, u64
 from .hello_vectors import hello_payload
 from .judge import compare
 from .names import default_retry_after
