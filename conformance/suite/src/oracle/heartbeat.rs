@@ -42,7 +42,7 @@ pub(super) struct Heartbeat {
     answered: u64,
     round_trip: Option<RoundTrip>,
     pause: PeerPause,
-    highest_received: Option<u64>,
+    highest_received: u64,
     tokens: f64,
     tokens_at: Instant,
 }
@@ -70,7 +70,7 @@ impl Heartbeat {
             last_number: 0,
             answered: 0,
             round_trip: None,
-            highest_received: None,
+            highest_received: 0,
             tokens: 16.0,
             tokens_at: now,
         };
@@ -200,10 +200,10 @@ impl Heartbeat {
 
     /// A PING came (PW-HB-007, PW-HB-017).
     pub(super) fn ping(&mut self, number: u64, now: Instant) -> Result<(), Fault> {
-        if self.highest_received.is_some_and(|highest| number <= highest) {
+        if number <= self.highest_received {
             return Err(Fault::new(reason::BAD_PING));
         }
-        self.highest_received = Some(number);
+        self.highest_received = number;
         let refill = self.behaviour.profile.ping_floor.as_secs_f64() / 2.0;
         let gained = (now - self.tokens_at).as_secs_f64() / refill;
         self.tokens = (self.tokens + gained).min(16.0) - 1.0;

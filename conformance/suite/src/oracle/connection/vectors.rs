@@ -1,19 +1,25 @@
 //! The oracle reads the vectors of the specification as they say.
 
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pulsewire_spec::vectors::{self, Expectation, FramingEnd, FramingEvent, FramingVector, HelloPacket};
 
-use super::phase::{Farewell, Phase, judge_in_phase};
-use crate::codec::registry::{kind, reason};
-use crate::codec::{Close, Header};
+use super::Connection;
+use crate::codec::registry::kind;
+use crate::codec::{Close, Header, Hello, Parser};
 use crate::oracle::Behaviour;
-use crate::oracle::framing::{Found, Framer};
-use crate::oracle::messages::Assembler;
+use crate::oracle::framing::Framer;
+use crate::oracle::heartbeat::Action;
+use crate::oracle::link::Link;
+use crate::oracle::table::Table;
+use crate::peer::Message;
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::role::Role;
+use crate::subject::{CloseFrame, Command, Happening, Reply};
 
 fn behaviour(profile: Profile) -> Arc<Behaviour> {
     let random = || Mutex::new(Random::from_seed(1));
@@ -68,79 +74,120 @@ fn hellos() {
 #[test]
 fn streams_in_one_piece_and_byte_by_byte() {
     for vector in vectors::framing() {
-        // Gaps show in what is delivered; their sizes are no business of the oracle's application.
-        let events: Vec<&FramingEvent> =
-            vector.events.iter().filter(|event| !matches!(event, FramingEvent::Gap { .. })).collect();
+        let due = Outcome::of(vector);
         for piece in [vector.stream.bytes().len().max(1), 1] {
-            let (seen, end) = receive(vector, piece);
-            let same = seen.iter().zip(&events).all(|(seen, event)| is_same(seen, event));
-            assert!(same && seen.len() == events.len(), "{} in pieces of {piece}: {seen:?}", vector.name);
-            let expected = match vector.end {
-                FramingEnd::Open | FramingEnd::PeerClosed => None,
-                FramingEnd::Closed(reason) => Some(reason.value),
-            };
-            assert_eq!(end, expected, "{} in pieces of {piece}", vector.name);
+            assert_eq!(receive(vector, piece), due, "{} in pieces of {piece}", vector.name);
         }
     }
 }
 
-#[derive(Debug)]
-enum Seen {
-    Message(crate::peer::Message),
-    Ping(u64),
-    Close(Close),
+/// What a stream makes the oracle do. Gaps show in what is refused, and BUSY in the heartbeat alone.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    messages: Vec<Message>,
+    /// The ordinals and reasons of REJECT that it sends.
+    refused: Vec<(u64, u16)>,
+    /// The highest PING that it answers; how many answers go out depends on the pieces.
+    pinged: Option<u64>,
+    /// What the application is told.
+    told: Vec<Happening>,
+    /// The reason for which it closes.
+    closes: Option<u16>,
 }
 
-/// What the oracle notices in the stream, and the reason for which it closes.
-fn receive(vector: &FramingVector, piece: usize) -> (Vec<Seen>, Option<u16>) {
-    let FramingVector { resync, frame_limit, message_limit, .. } = *vector;
-    let behaviour = behaviour(Profile { resync, frame_limit, message_limit, ..Profile::calm() });
-    let mut framer = Framer::new(Arc::clone(&behaviour));
-    framer.first_packet_received(vector.key);
-    let mut assembler = Assembler::new(Arc::clone(&behaviour));
-    let (mut seen, mut peer, now) = (Vec::new(), Farewell::default(), Instant::now());
-    for bytes in vector.stream.bytes().chunks(piece) {
-        framer.push(bytes, now);
-        loop {
-            let judge = |header: &Header| {
-                judge_in_phase(&Phase::Open, Role::Server, peer, &behaviour, header.kind)?;
-                if header.kind == kind::DATA { assembler.judge(header) } else { Ok(()) }
-            };
-            match framer.next(&judge, now) {
-                Ok(None) => break,
-                Ok(Some(Found::Header(header))) if header.kind == kind::DATA => drop(assembler.begin(&header)),
-                Ok(Some(Found::Header(_))) => {}
-                Ok(Some(Found::Skipped)) => drop(assembler.skipped()),
-                Ok(Some(Found::Dropped(header))) => drop(assembler.dropped(&header)),
-                Ok(Some(Found::Packet(packet))) => match packet.kind {
-                    kind::DATA => seen.extend(assembler.receive(packet).map(Seen::Message)),
-                    kind::PING => seen.push(Seen::Ping(packet.number())),
-                    kind::PONG => return (seen, Some(reason::BAD_PONG)),
-                    kind::CLOSE => {
-                        peer.closed = true;
-                        seen.extend(Close::parse(&packet.payload).map(Seen::Close));
-                    }
-                    _ => {}
-                },
-                Err(fault) => return (seen, Some(fault.reason)),
+impl Outcome {
+    fn of(vector: &FramingVector) -> Self {
+        let mut outcome = Self::default();
+        for event in &vector.events {
+            match event {
+                FramingEvent::Message { class, encrypted, payload } => {
+                    let (class, encrypted, payload) = (*class, *encrypted, payload.bytes().to_vec());
+                    outcome.messages.push(Message { class, encrypted, payload });
+                }
+                FramingEvent::Refused { ordinal, reason } => outcome.refused.push((*ordinal, reason.value())),
+                FramingEvent::Ping(number) => outcome.pinged = Some(*number),
+                FramingEvent::Rejected { ordinal, reason } => {
+                    outcome.told.push(Happening::Rejected { ordinal: *ordinal, reason: *reason });
+                }
+                FramingEvent::Drain { received } => outcome.told.push(Happening::Draining { received: *received }),
+                FramingEvent::Close { reason, retry_after, text, .. } => {
+                    let (reason, retry_after) = (*reason, Some(*retry_after));
+                    let text = text.clone().unwrap_or_default();
+                    outcome.told.push(Happening::Closing(CloseFrame { reason, retry_after, text }));
+                }
+                FramingEvent::Gap { .. } | FramingEvent::Pong(_) | FramingEvent::Busy(_) => {}
             }
         }
+        outcome.closes = match vector.end {
+            FramingEnd::Open | FramingEnd::PeerClosed | FramingEnd::PeerFailed => None,
+            FramingEnd::Closed(reason) => Some(reason.value),
+        };
+        outcome
     }
-    (seen, None)
 }
 
-fn is_same(seen: &Seen, event: &FramingEvent) -> bool {
-    match (seen, event) {
-        (Seen::Message(message), FramingEvent::Message { class, encrypted, payload }) => {
-            message.class == *class && message.encrypted == *encrypted && message.payload == payload.bytes()
-        }
-        (Seen::Ping(number), FramingEvent::Ping(expected)) => number == expected,
-        (Seen::Close(close), FramingEvent::Close { reason, received, retry_after, limit, .. }) => {
-            close.reason == *reason
-                && close.received == *received
-                && close.retry_after == *retry_after
-                && close.limit() == limit.map(|limit| (limit.limit, limit.size))
-        }
-        (Seen::Message(_) | Seen::Ping(_) | Seen::Close(_), _) => false,
+/// A connection as the vector has it, and the other end of its stream.
+fn established(vector: &FramingVector) -> (Connection, TcpStream) {
+    let FramingVector { resync, frame_limit, message_limit, .. } = *vector;
+    let behaviour = behaviour(Profile { resync, frame_limit, message_limit, probes: 100, ..Profile::calm() });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let peer = TcpStream::connect(listener.local_addr().expect("it listens")).expect("a listener");
+    let (stream, _) = listener.accept().expect("a client");
+    let table = Arc::new(Table::new(Arc::clone(&behaviour)));
+    let mut connection =
+        Connection::new(Link::new(stream).expect("an open socket"), Role::Server, Arc::clone(&behaviour), table);
+    connection.greeting.sync_key = vector.key;
+    let hello = Hello { frame_limit: (1 << 24) - 1, message_limit: u32::MAX, ..behaviour.greeting() };
+    let now = Instant::now();
+    connection.open(&hello, now);
+    for _ in 0..vector.messages_sent {
+        connection.outgoing.push_message(Message::new(0, []));
     }
+    connection.outgoing.flush(&mut connection.link);
+    let heartbeat = connection.heartbeat.as_mut().expect("the connection is open");
+    let mut later = now;
+    let mut pings = 0;
+    while pings < vector.pings_sent {
+        later += Duration::from_secs(70);
+        if let Action::Probe(number) = heartbeat.tick(later) {
+            pings = number;
+        }
+    }
+    (connection, peer)
+}
+
+fn receive(vector: &FramingVector, piece: usize) -> Outcome {
+    let (mut connection, mut peer) = established(vector);
+    let mut messages = Vec::new();
+    for bytes in vector.stream.bytes().chunks(piece) {
+        connection.receive(bytes, Instant::now());
+        messages.extend(connection.outgoing.take_messages());
+        connection.outgoing.flush(&mut connection.link);
+    }
+    let key = connection.outgoing.peer_key();
+    let told = told(&connection);
+    drop(connection);
+    let mut sent = Vec::new();
+    peer.read_to_end(&mut sent).expect("an open socket");
+    let mut parser = Parser::new();
+    parser.set_key(key);
+    parser.push(&sent);
+    let mut outcome = Outcome { messages, told, ..Outcome::default() };
+    while let Some(packet) = parser.next_packet().expect("valid packets") {
+        match packet.kind {
+            kind::REJECT => outcome.refused.push(packet.rejected()),
+            kind::PONG => outcome.pinged = Some(packet.number()),
+            kind::CLOSE => outcome.closes = Close::parse(&packet.payload).map(|close| close.reason),
+            _ => {}
+        }
+    }
+    outcome
+}
+
+/// What the application was told, but for what it was told by a message or learns from the refusals.
+fn told(connection: &Connection) -> Vec<Happening> {
+    let Reply::Events(events) = connection.table.control(Command::Events) else {
+        panic!("another reply came to Events");
+    };
+    events.into_iter().map(|event| event.what).filter(|what| *what != Happening::TooLarge).collect()
 }
