@@ -49,13 +49,10 @@ struct Echo {
 
 impl Handler for Echo {
     fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
-        let id = connection.id();
-        match event {
-            Event::Established(_) => self.seen.established(id),
+        self.seen.event(connection.id(), &event);
+        if let Event::Message(message) = event {
             // What can't go back any more is dropped: the trait says so.
-            Event::Message(message) => drop(connection.send(message)),
-            Event::Closed(closed) => self.seen.closed(id, &closed),
-            _ => {}
+            drop(connection.send(message));
         }
     }
 
