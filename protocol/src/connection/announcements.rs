@@ -24,7 +24,7 @@ impl Announcements {
 
     /// DRAIN is sent at most once (PW-CLS-016).
     pub(super) fn drain(&mut self) {
-        self.drain = !core::mem::replace(&mut self.drained, true);
+        self.drain |= !core::mem::replace(&mut self.drained, true);
     }
 
     pub(super) fn busy(&mut self, pause: Duration) {
