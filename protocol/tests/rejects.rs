@@ -141,7 +141,8 @@ fn damage_ends_a_refused_message_without_another_reject() {
 #[test]
 fn damaged_messages_are_refused_with_their_numbers() {
     let good = || frame(Flags::FIRST, 4, b"good");
-    let cases: [(&str, Vec<Vec<u8>>, &[(u64, u16)]); 9] = [
+    type Case = (&'static str, Vec<Vec<u8>>, &'static [(u64, u16)]);
+    let cases: [Case; 9] = [
         (
             "its own packet",
             vec![good(), damaged(Flags::FIRST, 4, b"bad"), damaged(Flags::FIRST, 4, b"bad")],

@@ -67,11 +67,12 @@ impl Driver {
 
     /// Writes for a busy task. Gives the next deadline that it has to keep.
     fn write_busy(&mut self, clock: &Clock, context: &mut Context<'_>) -> Option<Instant> {
-        self.flush_for(clock, context);
-        self.wait(context);
+        // When it is over, the rest is the receiver's.
         if self.connection.is_over() {
             return None;
         }
+        self.flush_for(clock, context);
+        self.wait(context);
         if self.connection.is_paused() { self.connection.poll_timeout() } else { self.connection.write_timeout() }
     }
 

@@ -2,6 +2,7 @@
 
 mod admission;
 mod announcements;
+mod batch;
 mod close;
 mod drain;
 mod outgoing;

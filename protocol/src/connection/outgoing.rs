@@ -8,12 +8,13 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::announcements::Announcements;
+use super::batch::{encode, unpack};
 use super::rejects::Rejects;
 use super::transmit::Transmit;
 use crate::framer::LARGE;
 use crate::message::{Message, Payload};
 use crate::time::Instant;
-use crate::wire::{Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind, TRAILER_SIZE, payload_checksum};
+use crate::wire::{Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind, payload_checksum};
 
 /// Small packets are joined up to this size before another batch is begun: what `max` is overshot by at most.
 const BATCH: usize = 16 << 10;
@@ -401,30 +402,5 @@ impl Outgoing {
             ping: self.ping_ends.take_if(|end| *end <= taken).is_some(),
             close_ack: self.close_ack_ends.take_if(|end| *end <= taken).is_some(),
         }
-    }
-}
-
-/// Appends a packet. Its header says whether a trailer follows.
-#[inline]
-fn encode(out: &mut Vec<u8>, header: Header, payload: &[u8], key: u32) {
-    out.reserve(HEADER_SIZE + payload.len() + TRAILER_SIZE);
-    out.extend_from_slice(&header.encode(key));
-    out.extend_from_slice(payload);
-    if header.flags.contains(Flags::CHECKSUM) {
-        out.extend_from_slice(&payload_checksum(payload).to_be_bytes());
-    }
-}
-
-/// Reads back the messages of a batch that this side encoded.
-fn unpack(batch: &Bytes, key: u32, messages: &mut Vec<Message<'static>>) {
-    let mut offset = 0;
-    while let Some(header) = batch[offset..].first_chunk().and_then(|bytes| Header::verify(bytes, key)) {
-        let start = offset + HEADER_SIZE;
-        messages.push(Message {
-            class: header.class,
-            encrypted: header.flags.contains(Flags::ENCRYPTED),
-            payload: Payload::Owned(batch.slice(start..start + header.length as usize)),
-        });
-        offset = start + header.body_size();
     }
 }

@@ -73,7 +73,7 @@ pub(crate) struct Heartbeat {
     received: Received,
 }
 
-/// The peer's PINGs: the last number, 0 at first, and the bucket that meters them (PW-HB-017).
+/// The peer's PINGs: the last number (0 before the first), and the bucket that meters them (PW-HB-017).
 #[derive(Debug, Clone)]
 struct Received {
     last: u64,
