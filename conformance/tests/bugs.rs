@@ -69,17 +69,19 @@ fn first_failure(bug: Bug) -> Result<(&'static Case, CaseReport), Failed> {
 }
 
 /// What the oracle does in every run: the messages, and apart from them the other packets, since it depends on time where those
-/// overtake messages that wait. So does the number of PINGs.
+/// overtake messages that wait. So does how many PING and BUSY there are.
 fn repeatable(report: &CaseReport) -> [Vec<String>; 2] {
     let seen = report.observations.iter().map(|seen| seen.what.clone()).filter(|what| !what.starts_with("PING"));
-    let (mut messages, others): (Vec<String>, Vec<String>) = seen.partition(|what| what.starts_with("DATA"));
+    let (mut messages, mut others): (Vec<String>, Vec<String>) = seen.partition(|what| what.starts_with("DATA"));
     messages.dedup();
+    others.dedup();
     [messages, others]
 }
 
-/// What the oracle did, with one observation for several equal messages in a row: how many there are depends on time.
+/// What the oracle did, with one observation for several equal messages or BUSY in a row: how many there are depends on time.
 fn joined(report: &CaseReport) -> impl Iterator<Item = &Observation> {
-    report.observations.chunk_by(|one, next| one.what == next.what && one.what.starts_with("DATA")).map(|run| &run[0])
+    let repeats = |what: &str| what.starts_with("DATA") || what.starts_with("BUSY");
+    report.observations.chunk_by(move |one, next| one.what == next.what && repeats(&one.what)).map(|run| &run[0])
 }
 
 /// Whether the failed run shows something else than the passed one.

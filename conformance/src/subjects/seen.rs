@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pulsewire_conformance::subject::{Event, Happening, Reply};
-use pulsewire_protocol::{Closed, ConnectionId};
+use pulsewire_conformance::subject::{self, Happening, Reply};
+use pulsewire_protocol::{ConnectionId, Event};
 
-use super::{ending, id_to_suite};
+use super::{happening, id_to_suite};
 
 /// Filled by the tasks or threads that receive.
 #[derive(Default)]
@@ -15,7 +15,7 @@ pub(super) struct Seen(Mutex<Lists>);
 struct Lists {
     /// Established and not over, oldest first.
     live: Vec<ConnectionId>,
-    events: Vec<Event>,
+    events: Vec<subject::Event>,
 }
 
 impl Seen {
@@ -27,13 +27,21 @@ impl Seen {
         self.lock().live.push(id);
     }
 
-    pub(super) fn happened(&self, id: Option<ConnectionId>, what: Happening) {
-        self.lock().events.push(Event { connection: id.map(id_to_suite), what });
+    /// Notes an event of a connection that has an id.
+    pub(super) fn event(&self, id: ConnectionId, event: &Event<'_>) {
+        let mut lists = self.lock();
+        match event {
+            Event::Established(_) => lists.live.push(id),
+            Event::Closed(_) => lists.live.retain(|live| *live != id),
+            _ => {}
+        }
+        let connection = Some(id_to_suite(id));
+        lists.events.extend(happening(event).map(|what| subject::Event { connection, what }));
     }
 
-    pub(super) fn closed(&self, id: ConnectionId, closed: &Closed) {
-        self.lock().live.retain(|live| *live != id);
-        self.happened(Some(id), ending(closed));
+    /// Notes how a handshake ended of which nothing else is known.
+    pub(super) fn failed(&self, what: Happening) {
+        self.lock().events.push(subject::Event { connection: None, what });
     }
 
     pub(super) fn connections(&self) -> Reply {

@@ -39,15 +39,19 @@ fn slow_refill() -> Profile {
 }
 
 fn number_does_not_grow(context: &mut Context<'_>) -> Outcome {
-    for (first, second) in [(7, 7), (7, 6), (u64::MAX, 0)] {
+    for (first, second) in [(7, 7), (7, 6), (1, 0), (u64::MAX, 1)] {
         let mut peer = context.establish()?;
         peer.send(&Packet::ping(first))?;
         peer.expect_pong(first)?;
         peer.send(&Packet::ping(second))?;
         peer.expect_rejection(reason::BAD_PING)?;
     }
+    // As the first number too, 0 is none.
     let mut peer = context.establish()?;
-    for number in [0, 7, 8, u64::MAX] {
+    peer.send(&Packet::ping(0))?;
+    peer.expect_rejection(reason::BAD_PING)?;
+    let mut peer = context.establish()?;
+    for number in [1, 7, 8, u64::MAX] {
         peer.send(&Packet::ping(number))?;
         peer.expect_pong(number)?;
     }

@@ -117,13 +117,24 @@ fn small() -> Profile {
     Profile { frame_limit: 512, message_limit: 512, ..Profile::calm() }
 }
 
-/// A message of `more` bytes above the limit of the subject, in frames.
-fn too_large(peer: &Peer, class: u8, more: usize) -> Result<Vec<Packet>, Failure> {
+/// A message of class 0, `more` bytes above the limit of the subject, in frames.
+fn too_large(peer: &Peer, more: usize) -> Result<Vec<Packet>, Failure> {
     let (frame, limit) = (peer.announced().frame_limit as usize, peer.announced().message_limit as usize);
     if limit > 1 << 22 {
         return Err(Failure::NotApplicable("the subject's message limit is above 4 MiB".into()));
     }
-    Ok(Message::new(class, vec![0xAA; limit + more]).frames(frame))
+    Ok(Message::new(0, vec![0xAA; limit + more]).frames(frame))
+}
+
+/// Sends each packet by itself, so that a long message is a sign of life as it comes.
+fn send_each(peer: &mut Peer, packets: &[Packet]) -> Outcome {
+    packets.iter().try_for_each(|packet| peer.send(packet))
+}
+
+/// Sends a message that is one byte too large.
+fn send_too_large(peer: &mut Peer) -> Outcome {
+    let frames = too_large(peer, 1)?;
+    send_each(peer, &frames)
 }
 
 fn damaged(peer: &Peer, packet: &Packet) -> Vec<u8> {
@@ -144,7 +155,8 @@ fn once(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     let frame = peer.announced().frame_limit as usize;
     // The second frame above the limit is not refused again.
-    peer.send_glued(&too_large(&peer, 0, frame + 1)?)?;
+    let frames = too_large(&peer, frame + 1)?;
+    send_each(&mut peer, &frames)?;
     peer.expect_reject(2, reject::TOO_LARGE)?;
     peer.alive()?;
     counts(&mut peer, 2)?;
@@ -172,15 +184,15 @@ fn ordinal(context: &mut Context<'_>) -> Outcome {
     for _ in 0..3 {
         peer.alive()?;
     }
-    let mut frames = too_large(&peer, 0, 1)?;
-    let last = frames.split_off(frames.len() - 1);
-    peer.send_glued(&frames)?;
+    let frames = too_large(&peer, 1)?;
+    let (last, front) = frames.split_last().expect("two frames at least");
+    send_each(&mut peer, front)?;
     // Whole messages of other classes begin after it, and are delivered before it grows too large.
     peer.echo(&Message::new(2, *b"meanwhile"))?;
     peer.echo(&Message::new(3, *b"meanwhile"))?;
-    peer.send_glued(&last)?;
+    peer.send(last)?;
     peer.expect_reject(5, reject::TOO_LARGE)?;
-    peer.send_glued(&too_large(&peer, 0, 1)?)?;
+    send_too_large(&mut peer)?;
     peer.expect_reject(8, reject::TOO_LARGE)?;
     peer.alive()
 }
@@ -196,7 +208,7 @@ fn dropped_packets_count(context: &mut Context<'_>) -> Outcome {
     let bytes = damaged(&peer, &Packet::data(flag::MORE, 0, *b"continued"));
     peer.send_raw(&bytes)?;
     peer.alive()?;
-    peer.send_glued(&too_large(&peer, 0, 1)?)?;
+    send_too_large(&mut peer)?;
     peer.expect_reject(5, reject::TOO_LARGE)?;
     peer.alive()
 }
@@ -209,7 +221,7 @@ fn after_skipped_bytes(context: &mut Context<'_>) -> Outcome {
     peer.send(&Packet::data(flag::MORE, 0, *b"continued"))?;
     peer.expect_reject(2, reject::DAMAGED)?;
     peer.alive()?;
-    peer.send_glued(&too_large(&peer, 0, 1)?)?;
+    send_too_large(&mut peer)?;
     peer.expect_reject(0, reject::TOO_LARGE)?;
     let bytes = damaged(&peer, &Packet::data(flag::FIRST, 0, *b"whole"));
     peer.send_raw(&bytes)?;
@@ -226,7 +238,7 @@ fn reasons(context: &mut Context<'_>) -> Outcome {
     let bytes = damaged(&peer, &Packet::data(0, 0, *b"its last frame"));
     peer.send_raw(&bytes)?;
     peer.expect_reject(3, reject::DAMAGED)?;
-    peer.send_glued(&too_large(&peer, 0, 1)?)?;
+    send_too_large(&mut peer)?;
     peer.expect_reject(4, reject::TOO_LARGE)?;
     peer.send(&begin(0))?;
     peer.send_raw(&[0; 20])?;
@@ -248,9 +260,9 @@ fn open_message_first(context: &mut Context<'_>) -> Outcome {
 fn frames_passed_over(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     let frame = peer.announced().frame_limit as usize;
-    let frames = too_large(&peer, 0, 3 * frame)?;
+    let frames = too_large(&peer, 3 * frame)?;
     let (front, back) = frames.split_at(frames.len() - 2);
-    peer.send_glued(front)?;
+    send_each(&mut peer, front)?;
     peer.expect_reject(2, reject::TOO_LARGE)?;
     for frame in back {
         peer.echo(&Message::new(2, *b"between"))?;
@@ -266,9 +278,9 @@ fn frames_passed_over(context: &mut Context<'_>) -> Outcome {
 /// The subject has refused a message of class 0, and its last frame has not come.
 fn refused(context: &mut Context<'_>) -> Result<Peer, Failure> {
     let mut peer = context.establish()?;
-    let mut frames = too_large(&peer, 0, 1)?;
+    let mut frames = too_large(&peer, 1)?;
     frames.last_mut().expect("two frames at least").flags |= flag::MORE;
-    peer.send_glued(&frames)?;
+    send_each(&mut peer, &frames)?;
     peer.expect_reject(2, reject::TOO_LARGE)?;
     Ok(peer)
 }
@@ -311,9 +323,8 @@ fn damage_ends_it(context: &mut Context<'_>) -> Outcome {
 
 /// Sends messages that are too large, and waits until the subject has refused them all.
 fn refuse_many(context: &mut Context<'_>, peer: &mut Peer, count: usize) -> Outcome {
-    let frames = too_large(peer, 0, 1)?;
     for _ in 0..count {
-        peer.send_glued(&frames)?;
+        send_too_large(peer)?;
     }
     let refused = |event: &Event| (event.what == Happening::TooLarge).then_some(());
     context.await_events(peer, count, PATIENCE, "the application was not told of what was refused", refused).map(|_| ())
@@ -336,7 +347,7 @@ fn ahead_of_messages(context: &mut Context<'_>) -> Outcome {
 
 fn behind_close(context: &mut Context<'_>) -> Outcome {
     let (mut peer, _) = closing(context)?;
-    peer.send_glued(&too_large(&peer, 0, 1)?)?;
+    send_too_large(&mut peer)?;
     peer.expect_reject(2, reject::TOO_LARGE)?;
     peer.barrier()?;
     peer.send(&Packet::close_ack(peer.received))?;
@@ -360,12 +371,11 @@ fn too_many(context: &mut Context<'_>) -> Outcome {
     waiting::overtaken_by(&mut peer, count, &due)?;
     peer.alive()?;
     let (mut peer, id, _) = blocked(context)?;
-    let frames = too_large(&peer, 0, 1)?;
     // Nothing is read: sooner or later the subject can send nothing of what waits.
     let deadline = Instant::now() + PATIENCE;
     while context.connections(peer.runner)?.contains(&id) {
         require(Instant::now() < deadline, "any number of REJECT may wait")?;
-        peer.send_glued(&frames)?;
+        send_too_large(&mut peer)?;
         thread::sleep(Duration::from_millis(2));
     }
     let (frame, _) = context.await_ending(&peer, id, PATIENCE)?;

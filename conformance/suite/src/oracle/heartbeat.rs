@@ -42,7 +42,6 @@ pub(super) struct Heartbeat {
     answered: u64,
     round_trip: Option<RoundTrip>,
     pause: PeerPause,
-    /// 0 before the first.
     highest_received: u64,
     tokens: f64,
     tokens_at: Instant,

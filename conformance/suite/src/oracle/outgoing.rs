@@ -147,7 +147,7 @@ impl Outgoing {
         self.last.push_back(packet);
     }
 
-    /// A fault: this CLOSE overtakes everything, and nothing follows it. Behind a CLOSE or CLOSE_ACK none is sent.
+    /// A fault: this CLOSE overtakes everything but REJECT, and nothing follows it. Behind a CLOSE or CLOSE_ACK none is sent.
     pub(super) fn fail(&mut self, close: Packet) {
         let silent = self.close_sent && !self.behaviour.has(Bug::ClosesTwice);
         if self.over || silent {
@@ -219,12 +219,17 @@ impl Outgoing {
         flushed
     }
 
-    /// The next packet and its key.
-    fn next_packet(&mut self) -> Option<(Packet, u32)> {
-        let key = match &self.peer {
+    /// The sync key that the peer announced; 0 before.
+    pub(super) fn peer_key(&self) -> u32 {
+        match &self.peer {
             Some(peer) if !self.behaviour.has(Bug::WrongCheckKey) => peer.sync_key,
             Some(_) | None => 0,
-        };
+        }
+    }
+
+    /// The next packet and its key.
+    fn next_packet(&mut self) -> Option<(Packet, u32)> {
+        let key = self.peer_key();
         if let Some(packet) = self.first.pop_front() {
             return Some((packet, 0));
         }
@@ -241,6 +246,13 @@ impl Outgoing {
     fn next_control(&mut self) -> Option<Packet> {
         let has_messages = self.has_messages();
         let waits = |bug| self.behaviour.has(bug) && has_messages;
+        let silent = self.close_sent && self.behaviour.has(Bug::NoRejectBehindClose);
+        if !waits(Bug::RejectWaitsInLine)
+            && !silent
+            && let Some(Refusal { ordinal, reason }) = self.rejects.pop_front()
+        {
+            return Some(Packet::reject(ordinal, reason));
+        }
         if let Some(close) = self.fault.take() {
             self.over = !self.behaviour.has(Bug::ActsAfterFault);
             return Some(close);
@@ -253,13 +265,6 @@ impl Outgoing {
         }
         if let Some(pause) = self.busy.take_if(|_| !waits(Bug::BusyWaitsInLine)) {
             return Some(Packet::busy(pause));
-        }
-        let silent = self.close_sent && self.behaviour.has(Bug::NoRejectBehindClose);
-        if !waits(Bug::RejectWaitsInLine)
-            && !silent
-            && let Some(Refusal { ordinal, reason }) = self.rejects.pop_front()
-        {
-            return Some(Packet::reject(ordinal, reason));
         }
         if !waits(Bug::DrainWaitsInLine)
             && let Some(received) = self.drain.pop_front()

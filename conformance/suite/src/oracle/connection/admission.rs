@@ -82,7 +82,7 @@ impl Connection {
     }
 
     /// The handshake is complete.
-    fn open(&mut self, peer: &Hello, now: Instant) {
+    pub(super) fn open(&mut self, peer: &Hello, now: Instant) {
         self.framer.first_packet_received(self.greeting.sync_key);
         let floor = Duration::from_millis(peer.ping_floor.into());
         self.heartbeat = Some(Heartbeat::new(Arc::clone(&self.behaviour), floor, now));
