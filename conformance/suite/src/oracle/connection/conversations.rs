@@ -111,7 +111,7 @@ impl Runner {
                 self.connection.fail(crate::oracle::fault::Fault::new(farewell.reason), now);
             }
             ConversationAction::Close(farewell) => {
-                self.command(Command::Close { connection: id, frame: frame(farewell) })
+                self.command(Command::Close { connection: id, frame: frame(farewell) });
             }
             ConversationAction::Accept => self.command(Command::Accept(id)),
             ConversationAction::Refuse(farewell) => {
