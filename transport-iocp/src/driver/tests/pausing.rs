@@ -47,7 +47,11 @@ fn a_paused_receiver_outlives_ten_bounds_and_then_gets_every_message() {
 #[test]
 fn a_handler_that_pauses_gets_one_message_at_a_time() {
     for_each_seed(|seed| {
-        let (mut world, client, server) = World::connected(seed, config());
+        let mut config = config();
+        config.timeouts.write_stall = long() * 10;
+        // No single pause lasts that long, but all of them together do.
+        config.heartbeat.busy_max = long() * 2;
+        let (mut world, client, server) = World::connected(seed, config);
         world.server.handler.pauses = true;
         let sizes = [5, 100, 2_047, 20_000, 0, 7];
         for size in sizes {
