@@ -8,7 +8,7 @@ use super::header::MAGIC;
 
 /// CRC32C of a payload.
 #[cfg(feature = "std")]
-#[inline]
+#[inline(never)]
 pub(crate) fn payload_checksum(payload: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(payload)
 }

@@ -185,8 +185,9 @@ impl Header {
     pub fn encode(&self, sync_key: u32) -> [u8; HEADER_SIZE] {
         let (kind, flags, class) = (self.kind.0, self.flags.0, self.class.0);
         let tail = u32::from(class) << 24 | (self.length & LENGTH_MAX);
-        let [_, l0, l1, l2] = tail.to_be_bytes();
-        let [c0, c1, c2, c3] = (header_checksum(kind, flags, tail) ^ sync_key).to_be_bytes();
+        let check = header_checksum(kind, flags, tail) ^ sync_key;
+        let [class, l0, l1, l2] = tail.to_be_bytes();
+        let [c0, c1, c2, c3] = check.to_be_bytes();
         [MAGIC[0], MAGIC[1], kind, flags, class, l0, l1, l2, c0, c1, c2, c3]
     }
 
