@@ -1,4 +1,4 @@
-//! A connection that is over holds no memory in proportion to what it received, however long it is kept.
+//! What a connection holds on to: nothing in proportion to what it received or sent, however long it is kept.
 
 mod pair;
 
@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pair::{End, SERVER_KEY, config, data};
-use pulsewire_protocol::{Disconnect, Flags};
+use pulsewire_protocol::{Class, Disconnect, Flags, Message, Transmit};
 
 struct Counting;
 
@@ -47,7 +47,29 @@ fn held_after(last: &[u8]) -> usize {
     LIVE.load(Ordering::Relaxed).saturating_sub(before)
 }
 
+/// One test, since the counter counts for all threads.
 #[test]
+fn a_connection_that_is_idle_or_over_holds_little() {
+    a_connection_that_sent_everything_holds_no_batches();
+    a_connection_that_is_over_lets_go_of_the_message_under_way();
+}
+
+fn a_connection_that_sent_everything_holds_no_batches() {
+    let mut end = End::server(config());
+    let before = LIVE.load(Ordering::Relaxed);
+    for _ in 0..2_000 {
+        end.connection.send(Message::new(Class::BUSINESS, &[7; 100])).unwrap();
+    }
+    assert!(LIVE.load(Ordering::Relaxed) - before > 200_000);
+    let mut batch = Transmit::new();
+    while end.connection.poll_transmit(end.now, usize::MAX, &mut batch) {
+        end.connection.transmitted(end.now, batch.len());
+    }
+    drop(batch);
+    let held = LIVE.load(Ordering::Relaxed).saturating_sub(before);
+    assert!(held < 2_000, "{held} bytes");
+}
+
 fn a_connection_that_is_over_lets_go_of_the_message_under_way() {
     let between_frames = held_after(&[]);
     assert!(between_frames < 10_000, "{between_frames} bytes");

@@ -10,7 +10,9 @@ use super::transmit::Transmit;
 use crate::framer::LARGE;
 use crate::message::{Message, Payload};
 use crate::time::Instant;
-use crate::wire::{Class, CloseFrame, Flags, HEADER_SIZE, Header, Hello, Kind, TRAILER_SIZE, payload_checksum};
+use crate::wire::{
+    Class, CloseFrame, Flags, HEADER_SIZE, Header, Hello, Kind, MessageHeaders, TRAILER_SIZE, payload_checksum,
+};
 
 /// Small packets are joined up to this size before another batch is begun: what `max` is overshot by at most.
 const BATCH: usize = 16 << 10;
@@ -39,10 +41,13 @@ pub(super) struct Outgoing {
     /// The peer's sync key; 0 before its first packet came.
     pub(super) key: u32,
     /// The peer's limits.
-    pub(super) frame_limit: u32,
+    frame_limit: u32,
     pub(super) message_limit: u32,
     /// The peer resynchronises, so DATA carries checksums (PW-FRM-007).
-    pub(super) checksums: bool,
+    checksums: bool,
+    /// What small messages have in common, and how large they are at most.
+    headers: MessageHeaders,
+    copied_max: usize,
     greeting: Option<Box<(Kind, Hello)>>,
     /// A PING waits. It gets its number when it is handed out, so that every number up to `pings` was sent.
     ping: bool,
@@ -51,7 +56,7 @@ pub(super) struct Outgoing {
     queue: VecDeque<Entry>,
     /// The batch that is being filled, behind `queue`. It moves out whole: an idle connection holds no such memory.
     tail: Vec<u8>,
-    /// Bytes in `queue` and `tail`: encoded ones, or payloads with one header each.
+    /// Bytes in `queue`: encoded ones, or payloads with one header each.
     queued: usize,
     farewell: Farewell,
     /// Bytes handed to the driver, and those that the transport took, since the beginning.
@@ -87,6 +92,8 @@ impl Outgoing {
             frame_limit: 0,
             message_limit: 0,
             checksums: false,
+            headers: MessageHeaders::new(0, false),
+            copied_max: 0,
             greeting: None,
             ping: false,
             pings: 0,
@@ -123,12 +130,12 @@ impl Outgoing {
     }
 
     pub(super) fn queued(&self) -> usize {
-        self.queued
+        self.queued + self.tail.len()
     }
 
     /// Bytes that the transport has not taken, as far as they are encoded.
     pub(super) fn untaken(&self) -> u64 {
-        self.handed - self.taken + self.queued as u64
+        self.handed - self.taken + self.queued() as u64
     }
 
     pub(super) fn greet(&mut self, kind: Kind, hello: Hello) {
@@ -172,24 +179,39 @@ impl Outgoing {
         self.farewell.close_ack = true;
     }
 
+    /// The peer greeted: what it announced holds from now on.
+    pub(super) fn establish(&mut self, hello: &Hello) {
+        (self.frame_limit, self.message_limit) = (hello.frame_limit, hello.message_limit);
+        self.checksums = hello.resync;
+        self.headers = MessageHeaders::new(self.key, hello.resync);
+        self.copied_max = (LARGE - 1).min(hello.frame_limit as usize);
+    }
+
     /// Appends a small message to the batch that is being filled, if that has room. Says whether it did.
     #[inline]
     pub(super) fn append(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> bool {
-        let header = self.data_header(class, encrypted, Flags::FIRST, payload.len());
-        let size = HEADER_SIZE + header.body_size();
-        let small = payload.len() < LARGE && payload.len() <= self.frame_limit as usize;
-        if !small || self.tail.capacity() - self.tail.len() < size {
+        let Ok(length) = u16::try_from(payload.len()) else { return false };
+        let size = HEADER_SIZE + payload.len() + if self.checksums { TRAILER_SIZE } else { 0 };
+        if payload.len() > self.copied_max || self.tail.capacity() - self.tail.len() < size {
             return false;
         }
-        self.queued += size;
-        encode(&mut self.tail, header, payload, self.key);
+        self.tail.extend_from_slice(&self.headers.encode(class, encrypted, length));
+        self.tail.extend_from_slice(payload);
+        if self.checksums {
+            self.append_trailer(payload);
+        }
         true
+    }
+
+    #[inline(never)]
+    fn append_trailer(&mut self, payload: &[u8]) {
+        self.tail.extend_from_slice(&payload_checksum(payload).to_be_bytes());
     }
 
     /// Queues a message that was judged before.
     pub(super) fn message(&mut self, message: Message<'_>) {
         let Message { class, encrypted, payload } = message;
-        if payload.len() >= LARGE || payload.len() > self.frame_limit as usize {
+        if payload.len() > self.copied_max {
             return self.large(class, encrypted, payload.into_bytes());
         }
         self.make_room(HEADER_SIZE + payload.len() + TRAILER_SIZE);
@@ -224,14 +246,17 @@ impl Outgoing {
 
     fn push_tail(&mut self) {
         if !self.tail.is_empty() {
+            self.queued += self.tail.len();
             self.queue.push_back(Entry::Batch(core::mem::take(&mut self.tail)));
         }
     }
 
     /// Takes what waits longest.
     fn pop_entry(&mut self) -> Option<Entry> {
-        let tail = &mut self.tail;
-        self.queue.pop_front().or_else(|| (!tail.is_empty()).then(|| Entry::Batch(core::mem::take(tail))))
+        self.queue.pop_front().or_else(|| {
+            self.queued += self.tail.len();
+            (!self.tail.is_empty()).then(|| Entry::Batch(core::mem::take(&mut self.tail)))
+        })
     }
 
     fn data_header(&self, class: Class, encrypted: bool, flags: Flags, length: usize) -> Header {
@@ -244,7 +269,6 @@ impl Outgoing {
     /// Takes back what was not handed out whole.
     pub(super) fn take_unsent(&mut self) -> Vec<Message<'static>> {
         let mut unsent = Vec::new();
-        self.queued = 0;
         (self.ping, self.pong, self.greeting) = (false, None, None);
         while let Some(entry) = self.pop_entry() {
             match entry {
@@ -254,6 +278,7 @@ impl Outgoing {
                 Entry::Batch(batch) => unpack(&batch.into(), self.key, &mut unsent),
             }
         }
+        self.queued = 0;
         unsent
     }
 
@@ -370,14 +395,10 @@ impl Outgoing {
     }
 }
 
-/// Appends a packet. Its header says whether a trailer follows.
-#[inline]
+/// Appends a packet without a trailer.
 fn encode(out: &mut Vec<u8>, header: Header, payload: &[u8], key: u32) {
     out.extend_from_slice(&header.encode(key));
     out.extend_from_slice(payload);
-    if header.flags.contains(Flags::CHECKSUM) {
-        out.extend_from_slice(&payload_checksum(payload).to_be_bytes());
-    }
 }
 
 /// Reads back the messages of a batch that this side encoded.
