@@ -165,7 +165,7 @@ impl Header {
         let [m0, m1, kind, flags, class, l0, l1, l2, c0, c1, c2, c3] = *bytes;
         let check = u32::from_be_bytes([c0, c1, c2, c3]);
         let tail = u32::from_be_bytes([class, l0, l1, l2]);
-        if [m0, m1] != MAGIC || header_checksum(kind, flags, tail) ^ sync_key != check {
+        if [m0, m1] != MAGIC || header_checksum::<{ MAGIC[0] }, { MAGIC[1] }>(kind, flags, tail) ^ sync_key != check {
             return None;
         }
         Some(Self { kind: Kind(kind), flags: Flags(flags), class: Class(class), length: tail & LENGTH_MAX })
@@ -186,7 +186,7 @@ impl Header {
     pub fn encode(&self, sync_key: u32) -> [u8; HEADER_SIZE] {
         let (kind, flags, class) = (self.kind.0, self.flags.0, self.class.0);
         let tail = u32::from(class) << 24 | (self.length & LENGTH_MAX);
-        let check = header_checksum(kind, flags, tail) ^ sync_key;
+        let check = header_checksum::<{ MAGIC[0] }, { MAGIC[1] }>(kind, flags, tail) ^ sync_key;
         let [class, l0, l1, l2] = tail.to_be_bytes();
         let [c0, c1, c2, c3] = check.to_be_bytes();
         [MAGIC[0], MAGIC[1], kind, flags, class, l0, l1, l2, c0, c1, c2, c3]
@@ -241,7 +241,7 @@ impl MessageHeaders {
         let flags = if checksums { Flags::FIRST | Flags::CHECKSUM } else { Flags::FIRST };
         Self {
             word: u64::from_be_bytes([MAGIC[0], MAGIC[1], Kind::DATA.0, flags.0, 0, 0, 0, 0]),
-            check: header_checksum(Kind::DATA.0, flags.0, 0) ^ sync_key,
+            check: header_checksum::<{ MAGIC[0] }, { MAGIC[1] }>(Kind::DATA.0, flags.0, 0) ^ sync_key,
         }
     }
 
