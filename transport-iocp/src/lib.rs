@@ -40,6 +40,16 @@
 //! # fn main() {}
 //! ```
 //!
+//! # Slow applications
+//!
+//! The handler is called on the thread of all connections, so it never waits. Work that takes long goes through a queue to
+//! another thread: [`pause`](Context::pause) the connection when the queue is full, and have whoever takes work out of it
+//! call [`Sender::resume`] when there is room. The peer is told, and does not take this side for dead.
+//!
+//! With [`Admission::Ask`](protocol::Admission::Ask) in the configuration, a server judges each client before it answers:
+//! at [`Event::Admission`](protocol::Event::Admission), or later from any thread, with `accept`, or with `refuse` and a
+//! [`CloseFrame`](protocol::CloseFrame).
+//!
 //! # Layers
 //!
 //! The driver knows connections and the protocol, and nothing of Windows. Below it lies one seam, the completion port:

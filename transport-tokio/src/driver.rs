@@ -139,6 +139,7 @@ impl Driver {
         // It has to go on, to wait for the stream or for the answer to a CLOSE, or to report the end.
         if self.has_more() || !self.connection.is_open() {
             self.wake_receiver();
+            self.wake_busy();
         }
     }
 

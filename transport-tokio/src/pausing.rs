@@ -30,6 +30,13 @@ impl Driver {
         self.end_pause(clock);
     }
 
+    /// Has busy tasks go on writing, where the receiver does not.
+    pub(crate) fn wake_busy(&mut self) {
+        if self.pausing.busy > 0 {
+            self.wake_senders();
+        }
+    }
+
     fn begin_busy(&mut self, clock: &Clock) {
         self.pausing.busy += 1;
         self.begin_pause(clock);

@@ -132,6 +132,24 @@ async fn what_is_sent_during_slow_work_leaves() {
     .await;
 }
 
+/// A third task sends while one is busy: the busy one goes on where the stream takes no more.
+#[tokio::test(start_paused = true)]
+async fn what_another_task_sends_during_slow_work_leaves_at_once() {
+    bounded(async {
+        let (mut near, mut far) = pair(brisk(), 1_000).await;
+        let sender = near.sender();
+        let work = tokio::spawn(async move { near.busy_while(pending::<()>()).await });
+        // The work has begun, and has nothing left to write.
+        assert!(timeout(ms(1), far.recv()).await.is_err());
+        let before = tokio::time::Instant::now();
+        sender.try_send(message(1, 50_000)).unwrap();
+        assert_eq!(next_message(&mut far).await, message(1, 50_000));
+        assert_eq!(before.elapsed(), ms(0));
+        work.abort();
+    })
+    .await;
+}
+
 /// Whoever works and whoever receives may be two tasks.
 #[tokio::test(start_paused = true)]
 async fn a_receiver_rests_while_another_task_is_busy() {

@@ -5,7 +5,7 @@ mod support;
 use std::time::Instant;
 
 use pulsewire_transport_tokio::Endpoint;
-use pulsewire_transport_tokio::protocol::{CloseReason, Config, Origin};
+use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Origin, Role};
 use support::{Proxy, Server, bounded, brisk, message, ms, next_message, until_closed, valid};
 
 /// The bound of the heartbeat, and what a busy machine may add.
@@ -30,6 +30,23 @@ async fn a_peer_behind_a_silent_proxy_is_found_within_the_bound() {
             assert_eq!((closed.reason, closed.origin), (CloseReason::PEER_TIMEOUT, Origin::Local), "{closed}");
         }
         assert!(took + ms(10) >= earliest && took <= latest, "{took:?}, not within {earliest:?} to {latest:?}");
+    })
+    .await;
+}
+
+/// PW-TCP-001: a task that is late reads the answer before it judges the time that it had.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_can_be_read_counts_though_the_time_for_it_is_over() {
+    bounded(async {
+        let (near, far) = tokio::io::duplex(1_000);
+        let endpoint = Endpoint::new(valid(brisk()));
+        let mut client = endpoint.connection(near, Role::Client).unwrap();
+        let mut server = endpoint.connection(far, Role::Server).unwrap();
+        // HELLO leaves, and is answered.
+        assert!(tokio::time::timeout(ms(1), client.recv()).await.is_err());
+        assert!(matches!(server.recv().await, Some(Event::Established(_))));
+        tokio::time::advance(brisk().timeouts.handshake * 2).await;
+        assert!(matches!(client.recv().await, Some(Event::Established(_))));
     })
     .await;
 }

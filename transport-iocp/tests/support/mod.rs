@@ -1,5 +1,5 @@
 //! An echo server, a client that waits with a time limit, and how their connections ended.
-#![allow(dead_code, reason = "a module of several test programs, each of which uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "a module of several test programs, each of which uses a part of it")]
 
 mod proxy;
 

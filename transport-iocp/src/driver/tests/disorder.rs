@@ -32,6 +32,11 @@ fn disturb(world: &mut World, random: &mut Random, sent: &mut std::collections::
         12 => drop(their_id.map(|id| world.server.mailbox(id).abort())),
         13 => world.network.fail_accepts(random.flip().then_some(SystemError::INVALID)),
         14 => world.run_for(Duration::from_millis(random.up_to(400) as u64)),
+        15 => world.client.mailbox(id).pause(),
+        16 => world.client.mailbox(id).resume(),
+        17 => drop(their_id.map(|id| world.server.mailbox(id).pause())),
+        18 => drop(their_id.map(|id| world.server.mailbox(id).resume())),
+        19 => drop(their_id.map(|id| world.server.mailbox(id).drain())),
         _ => {
             let number = sent.entry(id.cookie).or_default();
             let padding = if random.flip() { random.up_to(100) } else { random.up_to(20_000) };
@@ -77,7 +82,7 @@ fn no_message_reaches_a_stranger_and_nothing_is_left_behind() {
     });
 }
 
-/// Bytes that can be read are delivered before time passes, however late the turn and however many connections.
+/// PW-TCP-001: bytes that can be read are delivered before time passes, however late the turn and however many connections.
 #[test]
 fn a_side_that_is_late_hears_its_peers_before_it_judges_them() {
     for_each_seed(|seed| {
