@@ -273,9 +273,9 @@ fn fault_of_subject(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     peer.send(&Close::new(reason::BAD_FRAGMENT, 1).to_packet())?;
     peer.expect_end()?;
-    // Any other reason is answered.
+    // The reason before the faults is answered, though it is not known.
     let mut peer = context.establish()?;
-    peer.send(&Close::new(256, 1).to_packet())?;
+    peer.send(&Close::new(15, 1).to_packet())?;
     peer.expect_kind(kind::CLOSE_ACK)?;
     peer.expect_end()
 }
