@@ -47,13 +47,6 @@ impl Connection {
         if how == Disconnect::EndOfStream && self.end_behind_close() {
             return;
         }
-        if how == Disconnect::EndOfStream
-            && let State::Closing { said, deadline: Some(_) } = &self.state
-        {
-            // It ended behind this side's CLOSE, which was not answered (PW-CLS-011).
-            let reason = said.reason;
-            return self.end(ending(reason));
-        }
         let origin = match how {
             Disconnect::EndOfStream | Disconnect::Reset | Disconnect::NetworkLost => Origin::Transport,
             Disconnect::Aborted => Origin::Local,

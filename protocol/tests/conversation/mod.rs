@@ -80,7 +80,7 @@ impl Runner {
         match action {
             ConversationAction::Start | ConversationAction::Wait => {}
             ConversationAction::Receive(bytes) => {
-                bytes.bytes().chunks(self.piece).for_each(|piece| self.receive(piece))
+                bytes.bytes().chunks(self.piece).for_each(|piece| self.receive(piece));
             }
             ConversationAction::Send { class, encrypted, payload } => {
                 self.connection.send(message(*class, *encrypted, payload)).expect("accepted");

@@ -8,9 +8,12 @@ from .script import Script, by_side, calm, close_payload, ended, to_side
 def build():
     scripts = [
         close(), close_with_words(), close_behind_messages(), messages_until_close_ack(), closed_by_peer(),
-        closed_by_peer_with_words(), closed_behind_messages(), close_crossing(), close_crossing_queued(), close_timeout(),
-        close_timeout_while_probed(), closed_by_fault(), fault_overtakes(), close_for_fault(), unknown_reason(), data_behind_close(),
-        ping_behind_close(), close_ack_unasked(), close_ack_too_early(), close_received_too_many(), fault_received_too_many(),
+        closed_by_peer_with_words(), closed_behind_messages(), close_crossing(), close_crossing_queued(),
+        close_timeout(),
+        close_timeout_while_probed(), closed_by_fault(), fault_overtakes(), close_for_fault(), unknown_reason(),
+        data_behind_close(),
+        ping_behind_close(), close_ack_unasked(), close_ack_too_early(), close_received_too_many(),
+        fault_received_too_many(),
         close_ack_received_too_many(), drain_then_close(), drained_by_peer(), drain_twice(), drain_ahead_of_messages(),
         stream_ended(), stream_ended_behind_close(), stream_ended_before_close_ack(), reset(), network_lost(), abort(),
     ]
@@ -67,7 +70,10 @@ def close():
 
 
 def close_with_words():
-    script = calm("close-with-words", ["PW-CLS-001", "PW-CLS-008"], "The application gives a reason of its own, TEXT and retry_after.")
+    script = calm(
+        "close-with-words", ["PW-CLS-001", "PW-CLS-008"],
+        "The application gives a reason of its own, TEXT and retry_after.",
+    )
     script.greet()
     text = item(TEXT, b"moving house")
     script.close(10, 40_000, "moving house", 7_000, out=[out_close(40_000, 0, 7_000, text)])
@@ -76,7 +82,10 @@ def close_with_words():
 
 
 def close_behind_messages():
-    script = calm("close-behind-messages", ["PW-CLS-002", "PW-CLS-003"], "CLOSE goes out behind what was accepted before.", "client", {"message_limit": 8_192})
+    script = calm(
+        "close-behind-messages", ["PW-CLS-002", "PW-CLS-003"],
+        "CLOSE goes out behind what was accepted before.", "client", {"message_limit": 8_192},
+    )
     script.greet()
     begin = out_data(b"m" * 512, FIRST | MORE)
     script.room(10, 100)
@@ -89,7 +98,10 @@ def close_behind_messages():
 
 
 def messages_until_close_ack():
-    script = calm("messages-until-close-ack", ["PW-CLS-005"], "Messages and DRAIN come until CLOSE_ACK; PING is answered.", "client")
+    script = calm(
+        "messages-until-close-ack", ["PW-CLS-005"],
+        "Messages and DRAIN come until CLOSE_ACK; PING is answered.", "client",
+    )
     script.greet()
     script.close(10, out=[out_close()])
     script.receive(20, data(b"late"), events=[message(b"late")])
@@ -100,7 +112,9 @@ def messages_until_close_ack():
 
 
 def closed_by_peer():
-    script = calm("closed-by-peer", ["PW-CLS-001", "PW-CLS-004"], "The peer closes, and is answered with the final count.")
+    script = calm(
+        "closed-by-peer", ["PW-CLS-001", "PW-CLS-004"], "The peer closes, and is answered with the final count.",
+    )
     script.greet()
     script.receive(10, data(b"one"), data(b"two"), to_close(2), out=[out_ack(2)], events=[
         message(b"one"), message(b"two"), closing(2, 1_000), ended(2, "peer", True, 2),
@@ -109,7 +123,10 @@ def closed_by_peer():
 
 
 def closed_by_peer_with_words():
-    script = calm("closed-by-peer-with-words", ["PW-CLS-008", "PW-CLS-014"], "Reasons, words and items, some of them unknown or cut off.")
+    script = calm(
+        "closed-by-peer-with-words", ["PW-CLS-008", "PW-CLS-014"],
+        "Reasons, words and items, some of them unknown or cut off.",
+    )
     script.greet()
     items = item(0x8FFF, b"\x01") + item(TEXT, b"so long") + b"\x80"
     script.receive(10, to_close(50_000, 0, NEVER, items), out=[out_ack()], events=[
@@ -119,7 +136,10 @@ def closed_by_peer_with_words():
 
 
 def closed_behind_messages():
-    script = calm("closed-behind-messages", ["PW-CLS-001"], "What was accepted before CLOSE came goes out before CLOSE_ACK.", peer={"message_limit": 8_192})
+    script = calm(
+        "closed-behind-messages", ["PW-CLS-001"], "What was accepted before CLOSE came goes out before CLOSE_ACK.",
+        peer={"message_limit": 8_192},
+    )
     script.greet()
     begin = out_data(b"m" * 512, FIRST | MORE)
     script.room(10, 100)
@@ -142,7 +162,10 @@ def close_crossing():
 
 
 def close_crossing_queued():
-    script = calm("close-crossing-queued", ["PW-CLS-006", "PW-CLS-003"], "CLOSE comes while this side's own waits behind a message.", "client", {"message_limit": 8_192})
+    script = calm(
+        "close-crossing-queued", ["PW-CLS-006", "PW-CLS-003"],
+        "CLOSE comes while this side's own waits behind a message.", "client", {"message_limit": 8_192},
+    )
     script.greet()
     begin = out_data(b"m" * 512, FIRST | MORE)
     script.room(10, 100)
@@ -155,7 +178,10 @@ def close_crossing_queued():
 
 
 def close_timeout():
-    script = calm("close-timeout", ["PW-CLS-007"], "CLOSE is not answered within 500 ms of being given to the transport.", "client", {"message_limit": 8_192})
+    script = calm(
+        "close-timeout", ["PW-CLS-007"],
+        "CLOSE is not answered within 500 ms of being given to the transport.", "client", {"message_limit": 8_192},
+    )
     script.greet()
     begin = out_data(b"m" * 512, FIRST | MORE)
     script.room(10, 100)
@@ -169,7 +195,10 @@ def close_timeout():
 
 
 def close_timeout_while_probed():
-    script = Script("close-timeout-while-probed", ["PW-CLS-002", "PW-CLS-007"], "The heartbeat goes on while CLOSE is not answered.", "client", close_timeout=250)
+    script = Script(
+        "close-timeout-while-probed", ["PW-CLS-002", "PW-CLS-007"],
+        "The heartbeat goes on while CLOSE is not answered.", "client", close_timeout=250,
+    )
     script.greet()
     script.close(50, out=[out_close()])
     script.wait(100, out=[by_side(PING, u64(1))])
@@ -181,7 +210,10 @@ def close_timeout_while_probed():
 
 
 def closed_by_fault():
-    script = calm("closed-by-fault", ["PW-CLS-009"], "CLOSE for a fault is final: nothing is sent, and nothing behind it acted on.")
+    script = calm(
+        "closed-by-fault", ["PW-CLS-009"],
+        "CLOSE for a fault is final: nothing is sent, and nothing behind it acted on.",
+    )
     script.greet()
     items = item(TEXT, b"what was that")
     end = ended(24, "peer", text="what was that", retry_after=NEVER)
@@ -192,7 +224,10 @@ def closed_by_fault():
 
 
 def fault_overtakes():
-    script = calm("fault-overtakes", ["PW-CLS-003", "PW-CLS-009"], "CLOSE for a fault overtakes what waits, at the next packet boundary.", peer={"message_limit": 8_192})
+    script = calm(
+        "fault-overtakes", ["PW-CLS-003", "PW-CLS-009"],
+        "CLOSE for a fault overtakes what waits, at the next packet boundary.", peer={"message_limit": 8_192},
+    )
     script.greet()
     begin = out_data(b"m" * 512, FIRST | MORE)
     script.room(10, 100)
@@ -203,21 +238,31 @@ def fault_overtakes():
 
 
 def close_for_fault():
-    script = calm("close-for-fault", ["PW-CLS-009"], "The application closes for a fault, and waits for no answer.", "client")
+    script = calm(
+        "close-for-fault", ["PW-CLS-009"], "The application closes for a fault, and waits for no answer.", "client",
+    )
     script.greet()
     script.close(10, REASONS["BAD_PACKET"], out=[fault("BAD_PACKET")], events=[failed("BAD_PACKET")])
     return script
 
 
 def unknown_reason():
-    script = calm("closed-for-unknown-reason", ["PW-CLS-008", "PW-CLS-009"], "Reasons of no registry: 9 is answered, 200 is a fault.")
+    script = calm(
+        "closed-for-unknown-reason", ["PW-CLS-008", "PW-CLS-009"],
+        "Reasons of no registry: 9 is answered, 200 is a fault.",
+    )
     script.greet()
-    script.receive(10, to_close(9, 0, 5), out=[out_ack()], events=[closing(9, 5), ended(9, "peer", True, retry_after=5)])
+    script.receive(
+        10, to_close(9, 0, 5), out=[out_ack()], events=[closing(9, 5), ended(9, "peer", True, retry_after=5)],
+    )
     return script
 
 
 def data_behind_close():
-    script = calm("data-behind-close", ["PW-CLS-013"], "DATA behind a CLOSE that is not answered yet.", peer={"message_limit": 8_192})
+    script = calm(
+        "data-behind-close", ["PW-CLS-013"], "DATA behind a CLOSE that is not answered yet.",
+        peer={"message_limit": 8_192},
+    )
     script.greet()
     begin = out_data(b"m" * 512, FIRST | MORE)
     script.room(10, 100)
@@ -229,7 +274,10 @@ def data_behind_close():
 
 
 def ping_behind_close():
-    script = calm("behind-close", ["PW-CLS-002", "PW-CLS-013"], "Behind its own CLOSE a side sends no other one, for whatever fault.", "client")
+    script = calm(
+        "behind-close", ["PW-CLS-002", "PW-CLS-013"],
+        "Behind its own CLOSE a side sends no other one, for whatever fault.", "client",
+    )
     script.greet()
     script.close(10, out=[out_close()])
     script.receive(20, to_close(), out=[out_ack()])
@@ -245,7 +293,10 @@ def close_ack_unasked():
 
 
 def close_ack_too_early():
-    script = calm("close-ack-too-early", ["PW-CLS-010"], "CLOSE_ACK while CLOSE still waits behind a message.", "client", {"message_limit": 8_192})
+    script = calm(
+        "close-ack-too-early", ["PW-CLS-010"],
+        "CLOSE_ACK while CLOSE still waits behind a message.", "client", {"message_limit": 8_192},
+    )
     script.greet()
     begin = out_data(b"m" * 512, FIRST | MORE)
     script.room(10, 100)
@@ -257,7 +308,10 @@ def close_ack_too_early():
 
 
 def close_received_too_many():
-    script = calm("close-received-too-many", ["PW-CLS-019"], "CLOSE counts a message that is not sent to its last frame.", peer={"message_limit": 8_192})
+    script = calm(
+        "close-received-too-many", ["PW-CLS-019"], "CLOSE counts a message that is not sent to its last frame.",
+        peer={"message_limit": 8_192},
+    )
     script.greet()
     script.send(10, b"one", out=[out_data(b"one")])
     begin = out_data(b"m" * 512, FIRST | MORE)
@@ -276,7 +330,10 @@ def fault_received_too_many():
 
 
 def close_ack_received_too_many():
-    script = calm("close-ack-received-too-many", ["PW-CLS-019"], "CLOSE_ACK counts too many; behind its own CLOSE this side says nothing.", "client")
+    script = calm(
+        "close-ack-received-too-many", ["PW-CLS-019"],
+        "CLOSE_ACK counts too many; behind its own CLOSE this side says nothing.", "client",
+    )
     script.greet()
     script.close(10, out=[out_close()])
     script.receive(20, ack(1), events=[failed("BAD_COUNT")])
@@ -284,7 +341,9 @@ def close_ack_received_too_many():
 
 
 def drain_then_close():
-    script = calm("drain-then-close", ["PW-CLS-016", "PW-CLS-018"], "A server drains, messages go on, and the client closes.")
+    script = calm(
+        "drain-then-close", ["PW-CLS-016", "PW-CLS-018"], "A server drains, messages go on, and the client closes.",
+    )
     script.greet()
     script.receive(10, data(b"one"), events=[message(b"one")])
     script.command(20, "drain", out=[by_side(DRAIN, u64(1))])
@@ -296,7 +355,9 @@ def drain_then_close():
 
 
 def drained_by_peer():
-    script = calm("drained-by-peer", ["PW-CLS-017", "PW-CLS-018"], "A client is told of DRAIN, finishes, and closes.", "client")
+    script = calm(
+        "drained-by-peer", ["PW-CLS-017", "PW-CLS-018"], "A client is told of DRAIN, finishes, and closes.", "client",
+    )
     script.greet()
     script.send(10, b"one", out=[out_data(b"one")])
     script.receive(20, to_side(DRAIN, u64(1)), events=[{"draining": {"received": 1}}])
@@ -315,7 +376,10 @@ def drain_twice():
 
 
 def drain_ahead_of_messages():
-    script = calm("drain-ahead-of-messages", ["PW-CLS-016"], "DRAIN overtakes the rest of a message.", peer={"message_limit": 8_192})
+    script = calm(
+        "drain-ahead-of-messages", ["PW-CLS-016"], "DRAIN overtakes the rest of a message.",
+        peer={"message_limit": 8_192},
+    )
     script.greet()
     begin, middle = out_data(b"m" * 512, FIRST | MORE), out_data(b"m" * 512, MORE)
     script.room(10, 100)
@@ -334,7 +398,9 @@ def stream_ended():
 
 
 def stream_ended_behind_close():
-    script = calm("stream-ended-behind-close", ["PW-CLS-011"], "The stream ends between CLOSE of the peer and CLOSE_ACK.")
+    script = calm(
+        "stream-ended-behind-close", ["PW-CLS-011"], "The stream ends between CLOSE of the peer and CLOSE_ACK.",
+    )
     script.greet()
     script.room(10, 0)
     script.receive(20, to_close(2), events=[closing(2, 1_000)])
@@ -343,7 +409,10 @@ def stream_ended_behind_close():
 
 
 def stream_ended_before_close_ack():
-    script = calm("stream-ended-before-close-ack", ["PW-CLS-011"], "The stream ends before this side's CLOSE is answered.", "client")
+    script = calm(
+        "stream-ended-before-close-ack", ["PW-CLS-011"],
+        "The stream ends before this side's CLOSE is answered.", "client",
+    )
     script.greet()
     script.close(10, out=[out_close()])
     script.disconnect(20, "end_of_stream", events=[ended(1, "local")])

@@ -1,7 +1,7 @@
 """control.json: the packets other than DATA, after the handshake (sections 6.1, 8 and 9)."""
 
 from .codec import (
-    BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DRAIN, FIRST, LIMIT, MORE, PING, PONG, REJECT, TEXT, item, packet, u16, u32, u64,
+    BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DRAIN, FIRST, LIMIT, MORE, PONG, REJECT, TEXT, item, packet, u16, u32, u64,
 )
 from .names import NEVER, REASONS, REJECT_REASONS, default_retry_after
 from .stream import Vectors, data, message, ping
@@ -133,7 +133,9 @@ def closes(vectors):
         vectors.add(f"close-{reason}", ["PW-CLS-008"], [close(reason)], [closed(reason)], "peer_closed")
     vectors.add("close-unknown-fault", ["PW-CLS-009"], [close(255)], [closed(255)], "peer_failed")
     vectors.add("close-retry-never", ["PW-CLS-004"], [close(1, 0, NEVER)], [closed(1, 0, NEVER)], "peer_closed")
-    vectors.add("close-retry-longest", ["PW-CLS-004"], [close(1, 0, NEVER - 1)], [closed(1, 0, NEVER - 1)], "peer_closed")
+    vectors.add(
+        "close-retry-longest", ["PW-CLS-004"], [close(1, 0, NEVER - 1)], [closed(1, 0, NEVER - 1)], "peer_closed",
+    )
     vectors.add("close-checksum", ["PW-HDR-012"], [close(flags=CHECKSUM)], [closed()], "peer_closed")
     rule = ["PW-CLS-019"]
     vectors.add("close-received-all", rule, [close(received=2)], [closed(received=2)], "peer_closed", **sent)

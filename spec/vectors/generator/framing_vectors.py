@@ -1,6 +1,6 @@
 """framing.json: streams after the handshake, and what a receiver makes of them (sections 5 and 6)."""
 
-from .codec import CHECKSUM, DATA, ENCRYPTED, FIRST, HELLO, HELLO_ACK, KEY, MORE, PING, header, packet, u32, u64
+from .codec import CHECKSUM, DATA, ENCRYPTED, FIRST, HELLO, HELLO_ACK, KEY, MORE, PING, header, packet, u32
 from .hello_vectors import MINIMAL
 from .stream import Vectors, checked, data, gap, message, ping, refused
 

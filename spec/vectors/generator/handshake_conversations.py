@@ -11,7 +11,8 @@ TOKEN = b"let me in"
 def build():
     scripts = [
         client(), server(), server_token(), admission_accepted(), admission_refused(), admission_too_slow(),
-        more_while_judging(), refused_client(), server_timeout(), client_timeout(), not_pulsewire(), hello_after_hello(),
+        more_while_judging(), refused_client(), server_timeout(), client_timeout(), not_pulsewire(),
+        hello_after_hello(),
         no_version_in_common(), ack_of_other_version(), bad_hello(), incompatible_timers(), incompatible_server(),
         first_packet_is_ping(),
     ]
@@ -38,7 +39,9 @@ def server():
 
 
 def server_token():
-    script = calm("server-token", ["PW-HS-003", "PW-HS-006", "PW-HS-014"], "HELLO has a token, versions and items to come.")
+    script = calm(
+        "server-token", ["PW-HS-003", "PW-HS-006", "PW-HS-014"], "HELLO has a token, versions and items to come.",
+    )
     script.start()
     payload = hello_payload(script.peer, PEER_KEY, TOKEN, highest=9) + item(0x8FFF, b"\x01")
     hello = packet(HELLO, payload, key=0)
@@ -57,7 +60,9 @@ def admission_accepted():
 
 
 def admission_refused():
-    script = calm("admission-refused", ["PW-HS-019", "PW-HS-020"], "The application judges HELLO, and refuses.", admission=True)
+    script = calm(
+        "admission-refused", ["PW-HS-019", "PW-HS-020"], "The application judges HELLO, and refuses.", admission=True,
+    )
     script.start()
     script.receive(10, script.peer_hello(TOKEN), events=[{"admission": {"token": TOKEN.hex()}}])
     payload = close_payload(REASONS["OVERLOADED"], 0, 7_000, item(TEXT, b"full until eight"))
@@ -77,7 +82,9 @@ def failed(reason, received=0):
 
 
 def admission_too_slow():
-    script = calm("admission-too-slow", ["PW-HS-012", "PW-HS-020"], "The application does not decide in time.", admission=True)
+    script = calm(
+        "admission-too-slow", ["PW-HS-012", "PW-HS-020"], "The application does not decide in time.", admission=True,
+    )
     script.start()
     script.receive(10, script.peer_hello(), events=[{"admission": {"token": None}}])
     script.wait(999)
@@ -113,7 +120,9 @@ def server_timeout():
 
 
 def client_timeout():
-    script = calm("client-timeout", ["PW-HS-012", "PW-HS-018"], "HELLO_ACK does not come; the client says nothing.", "client")
+    script = calm(
+        "client-timeout", ["PW-HS-012", "PW-HS-018"], "HELLO_ACK does not come; the client says nothing.", "client",
+    )
     script.start(out=[script.own_hello()])
     script.wait(999)
     script.wait(1_000, events=[failed("HANDSHAKE_TIMEOUT")])
@@ -121,7 +130,9 @@ def client_timeout():
 
 
 def not_pulsewire():
-    script = calm("not-pulsewire", ["PW-FRM-003"], "A client meets a server of another protocol, and says nothing.", "client")
+    script = calm(
+        "not-pulsewire", ["PW-FRM-003"], "A client meets a server of another protocol, and says nothing.", "client",
+    )
     script.start(out=[script.own_hello()])
     script.receive(20, b"HTTP/1.1 400 Bad Request\r\n", events=[failed("NOT_PULSEWIRE")])
     return script

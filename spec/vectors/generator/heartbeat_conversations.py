@@ -11,9 +11,11 @@ CHECKED = FIRST | CHECKSUM
 def build():
     scripts = [
         answered(), peer_timeout(), peer_timeout_of_server(), recovered(), evidence(), no_evidence(), sending_is_none(),
-        unflushed_ping(), ping_flushed_late(), slow_progress(), progress_to_the_limit(), late_timeout(), crossing_pings(),
+        unflushed_ping(), ping_flushed_late(), slow_progress(), progress_to_the_limit(), late_timeout(),
+        crossing_pings(),
         round_trips(), round_trips_to_the_limit(), old_pong(), floor_raises(), ping_flood(), bucket_gains(), bad_ping(),
-        bad_pong(), frame_stall(), frame_stall_of_header(), payload_in_time(), write_stall(), slow_write(), slow_write_done(),
+        bad_pong(), frame_stall(), frame_stall_of_header(), payload_in_time(), write_stall(), slow_write(),
+        slow_write_done(),
     ]
     return [script.build() for script in scripts]
 
@@ -35,7 +37,10 @@ def failed(reason, received=0):
 
 
 def answered():
-    script = Script("answered", ["PW-HB-006", "PW-HB-010", "PW-HB-014"], "Nobody has anything to say, and each PING is answered.", "client")
+    script = Script(
+        "answered", ["PW-HB-006", "PW-HB-010", "PW-HB-014"],
+        "Nobody has anything to say, and each PING is answered.", "client",
+    )
     script.greet()
     script.wait(99)
     for n in range(1, 6):
@@ -70,7 +75,10 @@ def peer_timeout_of_server():
 
 
 def recovered():
-    script = Script("recovered", ["PW-HB-004", "PW-HB-018"], "The answer comes to the second PING; the misses do not add up.", "client")
+    script = Script(
+        "recovered", ["PW-HB-004", "PW-HB-018"],
+        "The answer comes to the second PING; the misses do not add up.", "client",
+    )
     script.greet()
     script.wait(100, out=[ping(1)])
     script.wait(200, out=[ping(2)], events=[SUSPECT])
@@ -86,7 +94,9 @@ def recovered():
 
 
 def evidence():
-    script = Script("evidence", ["PW-HB-001", "PW-HB-002"], "Every verified packet, and bytes of a payload, begin a new silence.")
+    script = Script(
+        "evidence", ["PW-HB-001", "PW-HB-002"], "Every verified packet, and bytes of a payload, begin a new silence.",
+    )
     script.greet()
     script.receive(90, to_side(0xC0, b"x"))
     script.receive(180, to_side(0x80))
@@ -112,7 +122,10 @@ def no_evidence():
 
 
 def sending_is_none():
-    script = Script("sending-is-no-evidence", ["PW-HB-003", "PW-HB-006"], "What this side sends neither delays nor replaces PING.", "client")
+    script = Script(
+        "sending-is-no-evidence", ["PW-HB-003", "PW-HB-006"],
+        "What this side sends neither delays nor replaces PING.", "client",
+    )
     script.greet()
     for at in (50, 90):
         script.send(at, b"x", out=[by_side(DATA, b"x", CHECKED, 2)])
@@ -123,7 +136,9 @@ def sending_is_none():
 
 
 def unflushed_ping():
-    script = Script("unflushed-ping", ["PW-HB-011", "PW-HB-012"], "The transport takes nothing any more, PING included.", "client")
+    script = Script(
+        "unflushed-ping", ["PW-HB-011", "PW-HB-012"], "The transport takes nothing any more, PING included.", "client",
+    )
     script.greet()
     script.room(10, 0)
     for at, events in ((100, []), (200, [SUSPECT]), (300, [])):
@@ -134,7 +149,10 @@ def unflushed_ping():
 
 
 def ping_flushed_late():
-    script = Script("ping-flushed-late", ["PW-HB-010"], "The wait for the answer starts when the transport takes PING.", "client", probes=1)
+    script = Script(
+        "ping-flushed-late", ["PW-HB-010"],
+        "The wait for the answer starts when the transport takes PING.", "client", probes=1,
+    )
     script.greet()
     script.room(10, 0)
     script.wait(100)
@@ -170,7 +188,8 @@ def slow_progress():
 
 def progress_to_the_limit():
     script = Script(
-        "progress-to-the-limit", ["PW-HB-011", "PW-HB-013"], "A trickle puts the verdict off by extension_max, no longer.",
+        "progress-to-the-limit", ["PW-HB-011", "PW-HB-013"],
+        "A trickle puts the verdict off by extension_max, no longer.",
         "client", peer={"frame_limit": 1_024}, probes=1, extension_max=300,
     )
     packet_ = slow(script)
@@ -227,7 +246,8 @@ def round_trips():
 
 def round_trips_to_the_limit():
     script = Script(
-        "round-trips-to-the-limit", ["PW-HB-013"], "Long waits put the verdict off by extension_max, no longer.", "client",
+        "round-trips-to-the-limit", ["PW-HB-013"],
+        "Long waits put the verdict off by extension_max, no longer.", "client",
         extension_max=280,
     )
     script.greet()
@@ -243,7 +263,8 @@ def round_trips_to_the_limit():
 
 def old_pong():
     script = Script(
-        "old-pong", ["PW-HB-009"], "A PONG to an earlier PING is evidence and no measurement; a second one is no error.",
+        "old-pong", ["PW-HB-009"],
+        "A PONG to an earlier PING is evidence and no measurement; a second one is no error.",
         "client", probes=1,
     )
     script.greet()
@@ -260,7 +281,8 @@ def old_pong():
 
 def floor_raises():
     script = Script(
-        "floor-raises", ["PW-HB-005"], "The peer's floor is above idle and interval.", "client", peer={"ping_floor": 250},
+        "floor-raises", ["PW-HB-005"],
+        "The peer's floor is above idle and interval.", "client", peer={"ping_floor": 250},
         idle=100, interval=50, probes=2,
     )
     script.greet()
@@ -278,7 +300,9 @@ def asked(script, at, n):
 
 
 def ping_flood():
-    script = calm("ping-flood", ["PW-HB-017"], "Sixteen PINGs at once are answered, the next one is too many.", ping_floor=1_000)
+    script = calm(
+        "ping-flood", ["PW-HB-017"], "Sixteen PINGs at once are answered, the next one is too many.", ping_floor=1_000,
+    )
     script.greet()
     for n in range(1, 17):
         asked(script, 10, n)
@@ -287,7 +311,9 @@ def ping_flood():
 
 
 def bucket_gains():
-    script = calm("bucket-gains", ["PW-HB-017"], "The bucket gains one PING per half of the announced floor.", ping_floor=1_000)
+    script = calm(
+        "bucket-gains", ["PW-HB-017"], "The bucket gains one PING per half of the announced floor.", ping_floor=1_000,
+    )
     script.greet()
     for n in range(1, 17):
         asked(script, 10, n)
@@ -380,7 +406,9 @@ def trickle(name, about):
 
 
 def slow_write():
-    script, _ = trickle("slow-write", "1,000 bytes are given at once, and a trickle is taken: 800 ms + 1,000 B / 1 KB/s.")
+    script, _ = trickle(
+        "slow-write", "1,000 bytes are given at once, and a trickle is taken: 800 ms + 1,000 B / 1 KB/s.",
+    )
     script.wait(1_799)
     script.wait(1_800, events=[failed("WRITE_STALL")])
     return script

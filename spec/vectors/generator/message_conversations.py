@@ -52,7 +52,10 @@ def failed(reason, received=0):
 
 
 def sent():
-    script = calm("sent", ["PW-DAT-001", "PW-DAT-012", "PW-FRM-007"], "Messages of several classes, with checksums, since the peer asked for them.", "client")
+    script = calm(
+        "sent", ["PW-DAT-001", "PW-DAT-012", "PW-FRM-007"],
+        "Messages of several classes, with checksums, since the peer asked for them.", "client",
+    )
     script.greet()
     script.send(10, b"hello", 0, out=[out_data(b"hello", message_class=0)])
     script.send(20, b"", 255, out=[out_data(b"", message_class=255)])
@@ -65,7 +68,10 @@ def frames(payload):
 
 
 def cut_at_frame_limit():
-    script = calm("cut-at-frame-limit", ["PW-DAT-002", "PW-DAT-009"], "A message above the peer's frame limit goes in several frames.", "client")
+    script = calm(
+        "cut-at-frame-limit", ["PW-DAT-002", "PW-DAT-009"],
+        "A message above the peer's frame limit goes in several frames.", "client",
+    )
     script.greet()
     script.send(10, b"a" * 512, out=[out_data(b"a" * 512)])
     script.send(20, b"b" * 1_100, out=frames(b"b" * 1_100))
@@ -74,7 +80,8 @@ def cut_at_frame_limit():
 
 def ping_between_frames():
     script = calm(
-        "pong-between-frames", ["PW-HB-015", "PW-DAT-010"], "PONG goes out at the next packet boundary, ahead of the rest of a message.",
+        "pong-between-frames", ["PW-HB-015", "PW-DAT-010"],
+        "PONG goes out at the next packet boundary, ahead of the rest of a message.",
         "client", {"message_limit": 8_192},
     )
     script.greet()
@@ -89,13 +96,19 @@ def ping_between_frames():
 
 
 def interleaved():
-    script = calm("interleaved-classes", ["PW-DAT-006", "PW-DAT-010"], "Whole messages of another class, and PING, come between frames.")
+    script = calm(
+        "interleaved-classes", ["PW-DAT-006", "PW-DAT-010"],
+        "Whole messages of another class, and PING, come between frames.",
+    )
     script.greet()
     script.receive(10, data(b"abc", FIRST | MORE))
     script.receive(20, data(b"now", FIRST, ROOM), events=[message(b"now", ROOM)])
     script.receive(30, to_side(PING, u64(1)), out=[by_side(PONG, u64(1))])
     script.receive(40, data(b"def", 0), events=[message(b"abcdef")])
-    script.receive(50, data(b"abc", FIRST | MORE), data(b"x", FIRST, 2), out=[fault("BAD_FRAGMENT", 2)], events=[failed("BAD_FRAGMENT", 2)])
+    script.receive(
+        50, data(b"abc", FIRST | MORE), data(b"x", FIRST, 2), out=[fault("BAD_FRAGMENT", 2)],
+        events=[failed("BAD_FRAGMENT", 2)],
+    )
     return script
 
 
@@ -107,7 +120,10 @@ def told_too_large(ordinal):
 
 
 def too_large():
-    script = calm("too-large", ["PW-DAT-008", "PW-REJ-001", "PW-REJ-004"], "A message grows above the limit: it is refused, passed over, and the next one is taken.")
+    script = calm(
+        "too-large", ["PW-DAT-008", "PW-REJ-001", "PW-REJ-004"],
+        "A message grows above the limit: it is refused, passed over, and the next one is taken.",
+    )
     script.greet()
     script.receive(10, data(b"first"), events=[message(b"first")])
     begin, middle, last = data(FULL, FIRST | MORE), data(FULL, MORE), data(b"end", 0)
@@ -123,7 +139,9 @@ def too_large():
 
 
 def too_large_last_frame():
-    script = calm("too-large-then-continuation", ["PW-REJ-004", "PW-DAT-007"], "A refused message ends with its last frame.")
+    script = calm(
+        "too-large-then-continuation", ["PW-REJ-004", "PW-DAT-007"], "A refused message ends with its last frame.",
+    )
     script.greet()
     begin, middle, last = data(FULL, FIRST | MORE), data(FULL, MORE), data(b"end", 0)
     script.receive(10, begin, middle, last, out=[out_reject(1, "TOO_LARGE")], events=[told_too_large(1)])
@@ -132,7 +150,10 @@ def too_large_last_frame():
 
 
 def damaged_message():
-    script = calm("damaged-message", ["PW-FRM-009", "PW-FRM-010", "PW-REJ-003"], "Noise inside a message: it is refused, the rest of it passed over.", resync=True)
+    script = calm(
+        "damaged-message", ["PW-FRM-009", "PW-FRM-010", "PW-REJ-003"],
+        "Noise inside a message: it is refused, the rest of it passed over.", resync=True,
+    )
     script.greet()
     script.receive(10, checked(b"abc", FIRST | MORE))
     script.receive(
@@ -145,7 +166,10 @@ def damaged_message():
 
 
 def dropped_message():
-    script = calm("dropped-message", ["PW-FRM-006", "PW-REJ-002", "PW-REJ-003"], "A dropped packet destroys two messages: the open one is refused first.", resync=True)
+    script = calm(
+        "dropped-message", ["PW-FRM-006", "PW-REJ-002", "PW-REJ-003"],
+        "A dropped packet destroys two messages: the open one is refused first.", resync=True,
+    )
     script.greet()
     script.receive(10, checked(b"one"), checked(b"abc", FIRST | MORE), events=[message(b"one")])
     bad = checked(b"x", FIRST, ROOM, trailer_fault=1)
@@ -158,7 +182,10 @@ def dropped_message():
 
 
 def gap_after_gap():
-    script = calm("ordinal-unknown", ["PW-REJ-002"], "After skipped bytes nobody can count any more: the ordinal is 0.", resync=True)
+    script = calm(
+        "ordinal-unknown", ["PW-REJ-002"],
+        "After skipped bytes nobody can count any more: the ordinal is 0.", resync=True,
+    )
     script.greet()
     script.receive(10, checked(b"one"), NOISE, checked(b"two"), events=[message(b"one"), gap(16), message(b"two")])
     bad = checked(b"x", FIRST, ROOM, trailer_fault=1)
@@ -167,7 +194,9 @@ def gap_after_gap():
 
 
 def budget_window():
-    script = calm("budget-window", ["PW-FRM-011"], "Sixteen gaps, and sixteen more when the window of 60 s is over.", resync=True)
+    script = calm(
+        "budget-window", ["PW-FRM-011"], "Sixteen gaps, and sixteen more when the window of 60 s is over.", resync=True,
+    )
     script.greet()
     for start in (1_000, 61_000):
         for index in range(16):
@@ -176,11 +205,15 @@ def budget_window():
 
 
 def budget_exceeded():
-    script = calm("budget-exceeded", ["PW-FRM-011"], "The seventeenth gap in the last millisecond of a window.", resync=True)
+    script = calm(
+        "budget-exceeded", ["PW-FRM-011"], "The seventeenth gap in the last millisecond of a window.", resync=True,
+    )
     script.greet()
     for index in range(16):
         script.receive(1_000 + index, b"\x00", checked(b"x"), events=[gap(1), message(b"x")])
-    script.receive(60_999, b"\x00", checked(b"x"), out=[fault("RESYNC_BUDGET", 16)], events=[failed("RESYNC_BUDGET", 16)])
+    script.receive(
+        60_999, b"\x00", checked(b"x"), out=[fault("RESYNC_BUDGET", 16)], events=[failed("RESYNC_BUDGET", 16)],
+    )
     return script
 
 
@@ -196,7 +229,10 @@ def refusing(name, requirements, about, count):
 
 
 def sixteen_rejects():
-    script, _ = refusing("sixteen-rejects", ["PW-REJ-005", "PW-REJ-006"], "Sixteen REJECT wait behind a stalled packet, and go out in order.", 16)
+    script, _ = refusing(
+        "sixteen-rejects", ["PW-REJ-005", "PW-REJ-006"],
+        "Sixteen REJECT wait behind a stalled packet, and go out in order.", 16,
+    )
     rejects = [out_reject(ordinal, "TOO_LARGE") for ordinal in range(1, 17)]
     script.room(500, None, out=[out_data(b"w" * 100), *rejects])
     return script
@@ -210,7 +246,8 @@ def too_many_rejects():
 
 def reject_ahead_of_messages():
     script = calm(
-        "reject-ahead-of-messages", ["PW-REJ-005"], "REJECT overtakes the rest of a message, and goes out behind CLOSE of its sender.",
+        "reject-ahead-of-messages", ["PW-REJ-005"],
+        "REJECT overtakes the rest of a message, and goes out behind CLOSE of its sender.",
         peer={"message_limit": 8_192},
     )
     script.greet()
@@ -232,7 +269,9 @@ def reject(ordinal, reason):
 
 
 def rejected():
-    script = calm("rejected", ["PW-REJ-007"], "The peer refuses messages of this side, for reasons known and not.", "client")
+    script = calm(
+        "rejected", ["PW-REJ-007"], "The peer refuses messages of this side, for reasons known and not.", "client",
+    )
     script.greet()
     script.send(10, b"one", out=[out_data(b"one")])
     script.send(20, b"two", out=[out_data(b"two")])
@@ -243,7 +282,10 @@ def rejected():
 
 
 def rejected_too_early():
-    script = calm("rejected-while-begun", ["PW-REJ-008"], "A message that was begun may be refused; the one behind it not yet.", "client", {"message_limit": 8_192})
+    script = calm(
+        "rejected-while-begun", ["PW-REJ-008"],
+        "A message that was begun may be refused; the one behind it not yet.", "client", {"message_limit": 8_192},
+    )
     script.greet()
     begin = out_data(b"r" * 512, FIRST | MORE)
     script.room(10, 100)
@@ -271,9 +313,13 @@ def unknown_things():
 
 
 def unknown_kind():
-    script = calm("unknown-kind", ["PW-HDR-007", "PW-FRM-016"], "An unknown critical kind; what follows is not acted on.")
+    script = calm(
+        "unknown-kind", ["PW-HDR-007", "PW-FRM-016"], "An unknown critical kind; what follows is not acted on.",
+    )
     script.greet()
-    script.receive(10, to_side(0x0B, bytes(8)), data(b"late"), out=[fault("UNKNOWN_KIND")], events=[failed("UNKNOWN_KIND")])
+    script.receive(
+        10, to_side(0x0B, bytes(8)), data(b"late"), out=[fault("UNKNOWN_KIND")], events=[failed("UNKNOWN_KIND")],
+    )
     return script
 
 

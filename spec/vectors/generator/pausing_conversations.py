@@ -48,7 +48,10 @@ def given_up(script, begins, first=1):
 
 
 def honoured():
-    script = Script("busy-honoured", ["PW-HB-020", "PW-HB-022"], "The peer pauses for 700 ms; its silence begins after that.", "client")
+    script = Script(
+        "busy-honoured", ["PW-HB-020", "PW-HB-022"],
+        "The peer pauses for 700 ms; its silence begins after that.", "client",
+    )
     script.greet()
     script.receive(50, busy(700))
     return given_up(script, 750)
@@ -80,7 +83,9 @@ def ended_by_zero():
 
 
 def other_packets_go_on():
-    script = Script("busy-other-packets", ["PW-HB-020"], "Other packets are handled as ever, and do not end the pause.", "client")
+    script = Script(
+        "busy-other-packets", ["PW-HB-020"], "Other packets are handled as ever, and do not end the pause.", "client",
+    )
     script.greet()
     script.receive(50, busy(500))
     script.receive(100, to_side(PING, u64(1)), out=[by_side(PONG, u64(1))])
@@ -143,7 +148,10 @@ def exhausted_then_zero():
 
 
 def own_pause():
-    script = Script("own-pause", ["PW-HB-019", "PW-HB-023"], "This side pauses, and judges its peer anew when it reads again.", "client")
+    script = Script(
+        "own-pause", ["PW-HB-019", "PW-HB-023"],
+        "This side pauses, and judges its peer anew when it reads again.", "client",
+    )
     script.greet()
     script.command(50, "pause", out=[own_busy(200)])
     script.command(120, "resume", out=[own_busy(0)])
@@ -151,7 +159,10 @@ def own_pause():
 
 
 def own_pause_renewed():
-    script = Script("own-pause-renewed", ["PW-HB-019", "PW-HB-023"], "A long pause is renewed, and nothing is probed meanwhile.", "client")
+    script = Script(
+        "own-pause-renewed", ["PW-HB-019", "PW-HB-023"],
+        "A long pause is renewed, and nothing is probed meanwhile.", "client",
+    )
     script.greet()
     script.wait(100, out=[ping(1)])
     script.command(150, "pause", out=[own_busy(200)])
@@ -179,7 +190,10 @@ def own_pause_stalls():
 
 
 def own_pause_write_stall():
-    script = Script("own-pause-write-stall", ["PW-HB-023", "PW-CLS-015"], "WRITE_STALL goes on while this side pauses.", "client", write_stall=800)
+    script = Script(
+        "own-pause-write-stall", ["PW-HB-023", "PW-CLS-015"],
+        "WRITE_STALL goes on while this side pauses.", "client", write_stall=800,
+    )
     script.greet()
     script.command(10, "pause", out=[own_busy(200)])
     script.room(20, 0)

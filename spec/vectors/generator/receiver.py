@@ -107,7 +107,7 @@ class Receiver:
 
     def spend(self, size, now, begins_gap):
         if self.window is None or now >= self.window[0] + WINDOW:
-            # A gap that goes on into the next window was counted with its first byte; its bytes count there (PW-FRM-011).
+            # A gap that goes on into the next window was counted with its first byte (PW-FRM-011).
             self.window = (now, 0, 0) if begins_gap else None
         if self.window is not None:
             began, skipped, gaps = self.window
@@ -133,7 +133,7 @@ class Receiver:
         self.events.append({"gap": {"skipped": skipped, "message_lost": message_lost}})
 
     def lose(self, skipped):
-        """Skipped bytes or a dropped DATA packet: the open message is lost, unless it was refused before (PW-REJ-004)."""
+        """Skipped bytes or a dropped DATA packet: the open message is lost, unless it was refused (PW-REJ-004)."""
         message, self.open_message = self.open_message, None
         lost = message is not None and not message.refused
         self.gap(skipped, lost)

@@ -1,6 +1,6 @@
 """How conversations are written: each step states what must come of it, and a Side must come to the same."""
 
-from .codec import CLOSE, HELLO, HELLO_ACK, json_bytes, packet, u16, u32, u64
+from .codec import HELLO, HELLO_ACK, json_bytes, packet, u16, u32, u64
 from .hello_vectors import hello_payload
 from .judge import compare
 from .names import default_retry_after
@@ -33,7 +33,8 @@ def by_side(kind, payload=b"", flags=0, message_class=0):
 
 
 def close_payload(reason, received=0, retry_after=None, items=b""):
-    return u16(reason) + u64(received) + u32(default_retry_after(reason) if retry_after is None else retry_after) + items
+    retry_after = default_retry_after(reason) if retry_after is None else retry_after
+    return u16(reason) + u64(received) + u32(retry_after) + items
 
 
 def ended(reason, origin, orderly=False, received=0, **said):

@@ -1,8 +1,8 @@
-"""One side of a connection in virtual time, as short as the specification allows: it judges every conversation again."""
+"""One side of a connection in virtual time, as short as the specification allows: it judges every conversation."""
 
 from .codec import (
     BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST, FIRST_IGNORABLE_KIND, HEADER_SIZE, HELLO, HELLO_ACK, LIMIT,
-    MORE, PING, PONG, REJECT, TEXT, item, json_bytes, packet, u16, u32, u64,
+    MORE, PING, PONG, REJECT, TEXT, item, packet, u16, u32, u64,
 )
 from .heartbeat import Heartbeat
 from .hello_vectors import hello_payload

@@ -36,7 +36,7 @@ impl Close {
         close
     }
 
-    /// What it says to the application. A TEXT that is no UTF-8 is malformed and passed over, as PW-CLS-014 has it.
+    /// What it says to the application.
     pub(crate) fn to_frame(&self) -> CloseFrame {
         let text = self.items.iter().find(|entry| entry.id == item::TEXT);
         let text = text.and_then(|entry| String::from_utf8(entry.value.clone()).ok()).unwrap_or_default();
@@ -56,7 +56,8 @@ impl Close {
         let (reason, rest) = payload.split_first_chunk()?;
         let (received, rest) = rest.split_first_chunk()?;
         let (retry_after, rest) = rest.split_first_chunk()?;
-        let (items, _) = parse_items(rest);
+        let (mut items, _) = parse_items(rest);
+        items.truncate(items.iter().position(is_malformed).unwrap_or(items.len()));
         let (reason, received) = (u16::from_be_bytes(*reason), u64::from_be_bytes(*received));
         Some(Self { reason, received, retry_after: u32::from_be_bytes(*retry_after), items })
     }
@@ -66,5 +67,14 @@ impl Close {
         let value = &self.items.iter().find(|entry| entry.id == item::LIMIT)?.value;
         let (limit, size) = value.split_first_chunk()?;
         Some((u64::from_be_bytes(*limit), u64::from_be_bytes(size.try_into().ok()?)))
+    }
+}
+
+/// A TEXT that is no UTF-8, or a LIMIT of another length than its own.
+fn is_malformed(entry: &Item) -> bool {
+    match entry.id {
+        item::TEXT => str::from_utf8(&entry.value).is_err(),
+        item::LIMIT => entry.value.len() != 16,
+        _ => false,
     }
 }

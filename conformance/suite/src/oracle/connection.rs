@@ -1,9 +1,13 @@
 //! One connection of the oracle, from its first byte to its end.
 
 mod admission;
+#[cfg(test)]
+mod conversations;
 mod ending;
 mod packets;
 mod phase;
+#[cfg(test)]
+mod pipe;
 #[cfg(test)]
 mod vectors;
 mod wishes;
@@ -15,7 +19,7 @@ use std::time::{Duration, Instant};
 use super::fault::Fault;
 use super::framing::{Found, Framer};
 use super::heartbeat::Heartbeat;
-use super::link::{Link, Received};
+use super::link::{Received, Transport};
 use super::messages::{Assembler, Refusal};
 use super::outgoing::Outgoing;
 use super::table::Table;
@@ -36,7 +40,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection and everything that belongs to it.
 pub(super) struct Connection {
-    link: Link,
+    link: Box<dyn Transport>,
     role: Role,
     behaviour: Arc<Behaviour>,
     table: Arc<Table>,
@@ -60,12 +64,22 @@ pub(super) struct Connection {
     /// The peer's direction of the stream has ended.
     peer_ended: bool,
     peer: Farewell,
+    /// What a test keeps in place of returning it.
+    #[cfg(test)]
+    kept: Option<Vec<crate::peer::Message>>,
 }
 
 impl Connection {
-    pub(super) fn new(link: Link, role: Role, behaviour: Arc<Behaviour>, table: Arc<Table>) -> Self {
-        let greeting = behaviour.greeting();
-        let mut outgoing = Outgoing::new(Arc::clone(&behaviour));
+    /// `greeting` is what HELLO or HELLO_ACK says.
+    pub(super) fn new(
+        link: Box<dyn Transport>,
+        role: Role,
+        greeting: Hello,
+        behaviour: Arc<Behaviour>,
+        table: Arc<Table>,
+        now: Instant,
+    ) -> Self {
+        let mut outgoing = Outgoing::new(Arc::clone(&behaviour), now);
         if role == Role::Client {
             outgoing.push_first(Packet::control(kind::HELLO, encode_items(&greeting.to_items())));
             if behaviour.has(Bug::SpeaksBeforeHelloAck) {
@@ -78,7 +92,7 @@ impl Connection {
             id: table.insert(),
             table,
             greeting,
-            phase: Phase::Greeting { until: Instant::now() + behaviour.profile.handshake_timeout },
+            phase: Phase::Greeting { until: now + behaviour.profile.handshake_timeout },
             framer: Framer::new(Arc::clone(&behaviour)),
             assembler: Assembler::new(Arc::clone(&behaviour)),
             outgoing,
@@ -90,6 +104,8 @@ impl Connection {
             orderly: false,
             peer_ended: false,
             peer: Farewell::default(),
+            #[cfg(test)]
+            kept: None,
             behaviour,
         }
     }
@@ -98,15 +114,15 @@ impl Connection {
     pub(super) fn run(mut self) {
         let mut buffer = vec![0; 65_536];
         while !matches!(self.phase, Phase::Gone) {
-            self.obey_application();
-            self.send();
+            self.obey_application(Instant::now());
+            self.send(Instant::now());
             if self.peer_ended || self.is_pausing() {
                 thread::sleep(TURN_WHILE_BLOCKED);
             } else {
                 match self.link.read(&mut buffer, self.patience()) {
                     Received::Bytes(count) => {
                         // What was asked for before these bytes came is in force.
-                        self.obey_application();
+                        self.obey_application(Instant::now());
                         self.receive(&buffer[..count], Instant::now());
                     }
                     Received::Nothing => {}
@@ -127,10 +143,9 @@ impl Connection {
     }
 
     /// Sends what can be sent, and ends what is thereby done.
-    fn send(&mut self) {
+    fn send(&mut self, now: Instant) {
         self.queue_last_words();
-        let flushed = self.outgoing.flush(&mut self.link);
-        let now = Instant::now();
+        let flushed = self.outgoing.flush(&mut *self.link, now);
         if let Phase::Closing { sent_at, .. } = &mut self.phase
             && flushed.close
         {
@@ -156,7 +171,7 @@ impl Connection {
             }
         };
         if done {
-            self.linger();
+            self.linger(now);
         }
     }
 
@@ -258,9 +273,13 @@ impl Connection {
 
     /// Tells the peer, and the application if it may care (spec section 6.1).
     fn refuse(&mut self, refusal: Refusal) -> Result<(), Fault> {
-        if refusal.reason == reject::TOO_LARGE {
+        let too_large = refusal.reason == reject::TOO_LARGE;
+        if !self.outgoing.push_reject(refusal) {
+            return Err(Fault::new(reason::MESSAGE_TOO_LARGE));
+        }
+        if too_large {
             self.table.note(self.id, Happening::TooLarge);
         }
-        if self.outgoing.push_reject(refusal) { Ok(()) } else { Err(Fault::new(reason::MESSAGE_TOO_LARGE)) }
+        Ok(())
     }
 }

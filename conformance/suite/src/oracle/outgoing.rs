@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::link::Link;
+use super::link::Transport;
 use super::messages::Refusal;
 use super::{Behaviour, Bug};
 use crate::codec::registry::{flag, kind};
@@ -66,8 +66,7 @@ pub(super) struct Flushed {
 }
 
 impl Outgoing {
-    pub(super) fn new(behaviour: Arc<Behaviour>) -> Self {
-        let now = Instant::now();
+    pub(super) fn new(behaviour: Arc<Behaviour>, now: Instant) -> Self {
         Self {
             behaviour,
             peer: None,
@@ -198,7 +197,7 @@ impl Outgoing {
 
     /// Writes as much as the transport takes, up to a limit: a transport that takes everything must not keep this side from
     /// reading the PING that is to be answered ahead of it (PW-HB-015).
-    pub(super) fn flush(&mut self, link: &mut Link) -> Flushed {
+    pub(super) fn flush(&mut self, link: &mut dyn Transport, now: Instant) -> Flushed {
         let mut flushed = Flushed::default();
         while flushed.bytes < FLUSH_MAX {
             if self.wire.is_taken() {
@@ -207,13 +206,13 @@ impl Outgoing {
                 };
                 flushed.message |= packet.kind == kind::DATA;
                 flushed.close |= packet.kind == kind::CLOSE;
-                self.wire.give(&packet, key);
+                self.wire.give(&packet, key, now);
             }
             let count = link.write(&self.wire.bytes[self.wire.taken..]);
             if count == 0 {
                 return flushed;
             }
-            self.wire.take(count);
+            self.wire.take(count, now);
             flushed.bytes += count;
             flushed.ping |= self.wire.is_taken() && self.wire.kind == kind::PING;
         }
@@ -298,14 +297,13 @@ impl Outgoing {
 }
 
 impl Wire {
-    fn give(&mut self, packet: &Packet, key: u32) {
-        let now = Instant::now();
+    fn give(&mut self, packet: &Packet, key: u32, now: Instant) {
         *self = Self { bytes: packet.encode(key), taken: 0, given_at: now, progress_at: now, kind: packet.kind };
     }
 
-    fn take(&mut self, count: usize) {
+    fn take(&mut self, count: usize, now: Instant) {
         self.taken += count;
-        self.progress_at = Instant::now();
+        self.progress_at = now;
     }
 
     fn is_taken(&self) -> bool {

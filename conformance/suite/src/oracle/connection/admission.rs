@@ -55,8 +55,7 @@ impl Connection {
     }
 
     /// Does what the application judged.
-    pub(super) fn obey_judgement(&mut self, judgement: Judgement) {
-        let now = Instant::now();
+    pub(super) fn obey_judgement(&mut self, judgement: Judgement, now: Instant) {
         let Phase::Judging { client, version, .. } = &self.phase else {
             return;
         };

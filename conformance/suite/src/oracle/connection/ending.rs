@@ -39,7 +39,7 @@ impl Connection {
     }
 
     /// Ends this side's direction and reads on for a while.
-    pub(super) fn linger(&mut self) {
+    pub(super) fn linger(&mut self, now: Instant) {
         self.orderly = matches!(self.phase, Phase::Closing { acknowledged: true, .. } | Phase::Acknowledging { .. });
         if self.peer_ended || self.behaviour.has(Bug::ClosesAtOnce) {
             let (frame, origin) = self.known_ending();
@@ -48,7 +48,7 @@ impl Connection {
         }
         self.forget_id();
         self.link.half_close();
-        self.phase = Phase::Lingering { until: Instant::now() + FAREWELL };
+        self.phase = Phase::Lingering { until: now + FAREWELL };
     }
 
     /// The connection is over; the transport is closed when the thread ends.
@@ -97,7 +97,6 @@ impl Connection {
                 let (frame, origin) = self.known_ending();
                 self.end(frame, origin);
             }
-            Phase::Open if !self.is_pausing() || self.behaviour.has(Bug::JudgesWhilePausing) => self.tick(now),
             Phase::Greeting { .. }
             | Phase::Judging { .. }
             | Phase::Open
@@ -106,6 +105,11 @@ impl Connection {
             | Phase::Failing { .. }
             | Phase::Lingering { .. }
             | Phase::Gone => {}
+        }
+        // The heartbeat goes on while the connection closes.
+        let established = matches!(self.phase, Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. });
+        if established && (!self.is_pausing() || self.behaviour.has(Bug::JudgesWhilePausing)) {
+            self.tick(now);
         }
         self.report_suspicion();
         self.check_stalls(now);

@@ -1,27 +1,26 @@
 //! The oracle reads the vectors of the specification as they say.
 
-use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pulsewire_spec::vectors::{self, Expectation, FramingEnd, FramingEvent, FramingVector, HelloPacket};
 
 use super::Connection;
+use super::conversations::{kept_words, message_word};
+use super::phase::Phase;
+use super::pipe::Pipe;
 use crate::codec::registry::kind;
-use crate::codec::{Close, Header, Hello, Parser};
+use crate::codec::{Header, Hello, Packet, encode_items};
 use crate::oracle::Behaviour;
 use crate::oracle::framing::Framer;
-use crate::oracle::heartbeat::Action;
-use crate::oracle::link::Link;
 use crate::oracle::table::Table;
 use crate::peer::Message;
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::role::Role;
-use crate::subject::{CloseFrame, Command, Happening, Reply};
+use crate::subject::{Command, Happening, Origin, Reply};
 
-fn behaviour(profile: Profile) -> Arc<Behaviour> {
+pub(super) fn behaviour(profile: Profile) -> Arc<Behaviour> {
     let random = || Mutex::new(Random::from_seed(1));
     Arc::new(Behaviour { profile, bug: None, keys: random(), jitter: random() })
 }
@@ -73,121 +72,136 @@ fn hellos() {
 
 #[test]
 fn streams_in_one_piece_and_byte_by_byte() {
-    for vector in vectors::framing() {
-        let due = Outcome::of(vector);
+    for vector in vectors::framing().iter().chain(vectors::control()) {
         for piece in [vector.stream.bytes().len().max(1), 1] {
-            assert_eq!(receive(vector, piece), due, "{} in pieces of {piece}", vector.name);
-        }
-    }
-}
-
-/// What a stream makes the oracle do. Gaps show in what is refused, and BUSY in the heartbeat alone.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Outcome {
-    messages: Vec<Message>,
-    /// The ordinals and reasons of REJECT that it sends.
-    refused: Vec<(u64, u16)>,
-    /// The highest PING that it answers; how many answers go out depends on the pieces.
-    pinged: Option<u64>,
-    /// What the application is told.
-    told: Vec<Happening>,
-    /// The reason for which it closes.
-    closes: Option<u16>,
-}
-
-impl Outcome {
-    fn of(vector: &FramingVector) -> Self {
-        let mut outcome = Self::default();
-        for event in &vector.events {
-            match event {
+            let place = format!("{} in pieces of {piece}", vector.name);
+            let (connection, sent) = receive(vector, piece);
+            let messages = vector.events.iter().filter_map(|event| match event {
                 FramingEvent::Message { class, encrypted, payload } => {
-                    let (class, encrypted, payload) = (*class, *encrypted, payload.bytes().to_vec());
-                    outcome.messages.push(Message { class, encrypted, payload });
+                    Some(message_word(*class, *encrypted, payload.bytes()))
                 }
-                FramingEvent::Refused { ordinal, reason } => outcome.refused.push((*ordinal, reason.value())),
-                FramingEvent::Ping(number) => outcome.pinged = Some(*number),
-                FramingEvent::Rejected { ordinal, reason } => {
-                    outcome.told.push(Happening::Rejected { ordinal: *ordinal, reason: *reason });
-                }
-                FramingEvent::Drain { received } => outcome.told.push(Happening::Draining { received: *received }),
-                FramingEvent::Close { reason, retry_after, text, .. } => {
-                    let (reason, retry_after) = (*reason, Some(*retry_after));
-                    let text = text.clone().unwrap_or_default();
-                    outcome.told.push(Happening::Closing(CloseFrame { reason, retry_after, text }));
-                }
-                FramingEvent::Gap { .. } | FramingEvent::Pong(_) | FramingEvent::Busy(_) => {}
+                _ => None,
+            });
+            assert_eq!(kept_words(&connection), messages.collect::<Vec<_>>(), "{place}: messages");
+            assert_eq!(told(&connection), expected(vector), "{place}: events");
+            let mut refused = refused(vector);
+            if vector.end != FramingEnd::Open {
+                // What still waits at the end is dropped.
+                refused.truncate(sent.len());
             }
+            assert_eq!(sent, refused, "{place}: REJECT");
         }
-        outcome.closes = match vector.end {
-            FramingEnd::Open | FramingEnd::PeerClosed | FramingEnd::PeerFailed => None,
-            FramingEnd::Closed(reason) => Some(reason.value),
-        };
-        outcome
     }
 }
 
-/// A connection as the vector has it, and the other end of its stream.
-fn established(vector: &FramingVector) -> (Connection, TcpStream) {
+/// A server that gets the stream, and ordinal and reason of each REJECT that it sends.
+fn receive(vector: &FramingVector, piece: usize) -> (Connection, Vec<(u64, u16)>) {
     let FramingVector { resync, frame_limit, message_limit, .. } = *vector;
-    let behaviour = behaviour(Profile { resync, frame_limit, message_limit, probes: 100, ..Profile::calm() });
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let peer = TcpStream::connect(listener.local_addr().expect("it listens")).expect("a listener");
-    let (stream, _) = listener.accept().expect("a client");
+    let quiet = Duration::from_secs(3_600);
+    let profile = Profile { resync, frame_limit, message_limit, idle: quiet, interval: quiet, ..Profile::calm() };
+    let behaviour = behaviour(Profile { probes: 100, ..profile });
+    let (mut now, pipe) = (Instant::now(), Pipe::default());
     let table = Arc::new(Table::new(Arc::clone(&behaviour)));
-    let mut connection =
-        Connection::new(Link::new(stream).expect("an open socket"), Role::Server, Arc::clone(&behaviour), table);
-    connection.greeting.sync_key = vector.key;
-    let hello = Hello { frame_limit: (1 << 24) - 1, message_limit: u32::MAX, ..behaviour.greeting() };
-    let now = Instant::now();
-    connection.open(&hello, now);
+    let peer = Hello { sync_key: 7, frame_limit: 65_536, message_limit: 65_536, ..behaviour.greeting() };
+    let greeting = Hello { sync_key: vector.key, ..peer.clone() };
+    let link = Box::new(pipe.clone());
+    let mut connection = Connection::new(link, Role::Server, greeting, behaviour, table, now);
+    connection.kept = Some(Vec::new());
+    connection.receive(&Packet::control(kind::HELLO, encode_items(&peer.to_items())).encode(0), now);
     for _ in 0..vector.messages_sent {
-        connection.outgoing.push_message(Message::new(0, []));
+        connection.outgoing.push_message(Message { class: 0, encrypted: false, payload: vec![0] });
     }
-    connection.outgoing.flush(&mut connection.link);
-    let heartbeat = connection.heartbeat.as_mut().expect("the connection is open");
-    let mut later = now;
-    let mut pings = 0;
-    while pings < vector.pings_sent {
-        later += Duration::from_secs(70);
-        if let Action::Probe(number) = heartbeat.tick(later) {
-            pings = number;
-        }
+    for _ in 0..vector.pings_sent {
+        connection.send(now);
+        now += quiet;
+        connection.check_deadlines(now);
     }
-    (connection, peer)
-}
-
-fn receive(vector: &FramingVector, piece: usize) -> Outcome {
-    let (mut connection, mut peer) = established(vector);
-    let mut messages = Vec::new();
+    connection.send(now);
+    pipe.with(|taken| taken.bytes.clear());
     for bytes in vector.stream.bytes().chunks(piece) {
-        connection.receive(bytes, Instant::now());
-        messages.extend(connection.outgoing.take_messages());
-        connection.outgoing.flush(&mut connection.link);
-    }
-    let key = connection.outgoing.peer_key();
-    let told = told(&connection);
-    drop(connection);
-    let mut sent = Vec::new();
-    peer.read_to_end(&mut sent).expect("an open socket");
-    let mut parser = Parser::new();
-    parser.set_key(key);
-    parser.push(&sent);
-    let mut outcome = Outcome { messages, told, ..Outcome::default() };
-    while let Some(packet) = parser.next_packet().expect("valid packets") {
-        match packet.kind {
-            kind::REJECT => outcome.refused.push(packet.rejected()),
-            kind::PONG => outcome.pinged = Some(packet.number()),
-            kind::CLOSE => outcome.closes = Close::parse(&packet.payload).map(|close| close.reason),
-            _ => {}
+        connection.receive(bytes, now);
+        // CLOSE is not answered before all has come.
+        if !matches!(connection.phase, Phase::Acknowledging { .. }) {
+            connection.send(now);
         }
     }
-    outcome
+    connection.send(now);
+    connection.check_deadlines(now + quiet);
+    let rejects = pipe.with(|taken| rejects(&taken.bytes));
+    (connection, rejects)
 }
 
-/// What the application was told, but for what it was told by a message or learns from the refusals.
-fn told(connection: &Connection) -> Vec<Happening> {
-    let Reply::Events(events) = connection.table.control(Command::Events) else {
-        panic!("another reply came to Events");
-    };
-    events.into_iter().map(|event| event.what).filter(|what| *what != Happening::TooLarge).collect()
+fn rejects(mut stream: &[u8]) -> Vec<(u64, u16)> {
+    let mut found = Vec::new();
+    while stream.len() >= Header::SIZE {
+        let header = Header::decode(stream);
+        let (raw, rest) = stream.split_at(header.packet_size());
+        if header.kind == kind::REJECT {
+            found.push(Packet::control(kind::REJECT, raw[Header::SIZE..].to_vec()).rejected());
+        }
+        stream = rest;
+    }
+    found
+}
+
+fn refused(vector: &FramingVector) -> Vec<(u64, u16)> {
+    let refusals = vector.events.iter().filter_map(|event| match event {
+        FramingEvent::Refused { ordinal, reason } => Some((*ordinal, reason.value())),
+        _ => None,
+    });
+    refusals.collect()
+}
+
+/// What the application was told, beside messages, and the end of the connection.
+fn told(connection: &Connection) -> Vec<String> {
+    let Reply::Events(events) = connection.table.control(Command::Events) else { panic!("events are not told") };
+    let mut told: Vec<String> = events.iter().filter_map(|event| word(&event.what)).collect();
+    told.dedup();
+    told
+}
+
+fn word(what: &Happening) -> Option<String> {
+    Some(match what {
+        Happening::Rejected { ordinal, reason } => format!("rejected {ordinal} {reason}"),
+        Happening::Draining { received } => format!("drain {received}"),
+        Happening::Closed { frame, origin: Origin::Peer, .. } => said(frame.reason, frame.retry_after, &frame.text),
+        Happening::Closed { frame, origin: Origin::Local, .. } => format!("close {}", frame.reason),
+        // What is due to this side's own bounds, and what every CLOSE brings.
+        Happening::Admission
+        | Happening::TooLarge
+        | Happening::Suspect
+        | Happening::Recovered
+        | Happening::Closing(_)
+        | Happening::Closed { origin: Origin::Transport, .. } => return None,
+    })
+}
+
+fn said(reason: u16, retry_after: Option<u32>, text: &str) -> String {
+    format!("closed by peer {reason} {retry_after:?} {text}")
+}
+
+fn expected(vector: &FramingVector) -> Vec<String> {
+    let mut peer = None;
+    let mut expected: Vec<String> = Vec::new();
+    for event in &vector.events {
+        match event {
+            FramingEvent::Rejected { ordinal, reason } => expected.push(format!("rejected {ordinal} {reason}")),
+            FramingEvent::Drain { received } => expected.push(format!("drain {received}")),
+            FramingEvent::Close { reason, retry_after, text, .. } => {
+                peer = Some(said(*reason, Some(*retry_after), text.as_deref().unwrap_or_default()));
+            }
+            FramingEvent::Message { .. }
+            | FramingEvent::Gap { .. }
+            | FramingEvent::Refused { .. }
+            | FramingEvent::Ping(_)
+            | FramingEvent::Pong(_)
+            | FramingEvent::Busy(_) => {}
+        }
+    }
+    match vector.end {
+        FramingEnd::Open => {}
+        FramingEnd::PeerClosed | FramingEnd::PeerFailed => expected.extend(peer),
+        FramingEnd::Closed(reason) => expected.push(format!("close {}", reason.value)),
+    }
+    expected
 }

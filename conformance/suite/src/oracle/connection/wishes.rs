@@ -11,7 +11,7 @@ use crate::subject::{CloseFrame, Origin};
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Connection {
-    pub(super) fn obey_application(&mut self) {
+    pub(super) fn obey_application(&mut self, now: Instant) {
         if self.table.is_stopping() {
             self.end(CloseFrame::from(reason::ABORTED), Origin::Local);
             return;
@@ -19,17 +19,17 @@ impl Connection {
         let open = matches!(self.phase, Phase::Open);
         let wishes = self.table.wishes(self.id, open);
         if let Some(judgement) = wishes.judgement {
-            self.obey_judgement(judgement);
+            self.obey_judgement(judgement, now);
         }
         for message in wishes.messages {
             self.outgoing.push_message(message);
         }
-        self.obey_pause(wishes.paused);
+        self.obey_pause(wishes.paused, now);
         if open {
             self.obey_drain(wishes.drains);
         }
         if let Some(frame) = wishes.close.filter(|_| open) {
-            self.obey_pause(false);
+            self.obey_pause(false, now);
             self.ending = Some((frame, Origin::Local));
             self.phase = Phase::Closing { queued: false, sent_at: None, acknowledged: false };
         }
@@ -52,8 +52,7 @@ impl Connection {
     }
 
     /// BUSY, again before half of its time is over, and with 0 at the end (PW-HB-019).
-    fn obey_pause(&mut self, wanted: bool) {
-        let now = Instant::now();
+    fn obey_pause(&mut self, wanted: bool, now: Instant) {
         let may_pause = match self.phase {
             Phase::Open => true,
             Phase::Closing { .. } => self.behaviour.has(Bug::PausesBehindClose),
