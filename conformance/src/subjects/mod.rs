@@ -99,7 +99,8 @@ fn happening(event: &Event<'_>) -> Option<Happening> {
                 Origin::Peer => subject::Origin::Peer,
                 Origin::Transport => subject::Origin::Transport,
             };
-            Happening::Closed { frame: frame_to_suite(closed.reason, closed.retry, &closed.detail), origin }
+            let frame = frame_to_suite(closed.reason, closed.retry, &closed.detail);
+            Happening::Closed { frame, origin, orderly: closed.orderly }
         }
         _ => return None,
     })

@@ -223,14 +223,15 @@ impl<'s> Context<'s> {
         within: Duration,
     ) -> Result<(CloseFrame, Origin), Failure> {
         let ending = |event: &Event| {
-            let Happening::Closed { frame, origin } = &event.what else {
+            let Happening::Closed { frame, origin, orderly } = &event.what else {
                 return None;
             };
-            (event.connection == Some(id)).then(|| (frame.clone(), *origin))
+            (event.connection == Some(id)).then(|| (frame.clone(), *origin, *orderly))
         };
         let mut found = self.await_events(peer, 1, within, "the end of the connection was not reported", ending)?;
-        let (frame, origin) = found.remove(0);
-        self.transcript.note(format!("cookie {} ended with {} by {origin:?}", id.cookie, frame.reason));
+        let (frame, origin, orderly) = found.remove(0);
+        self.transcript
+            .note(format!("cookie {} ended with {} by {origin:?}, orderly: {orderly}", id.cookie, frame.reason));
         Ok((frame, origin))
     }
 

@@ -176,6 +176,8 @@ pub enum Happening {
         frame: CloseFrame,
         /// Who ended it.
         origin: Origin,
+        /// Whether CLOSE was answered by CLOSE_ACK (PW-CLS-011).
+        orderly: bool,
     },
 }
 

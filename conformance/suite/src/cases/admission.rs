@@ -163,9 +163,12 @@ fn told(context: &mut Context<'_>) -> Outcome {
         peer.read_hello(kind::HELLO)?;
         peer.send_raw(&Close::from_frame(&frame, 0).to_packet().encode(0))?;
         peer.expect_end()?;
-        let due = Happening::Closed { frame: frame.clone(), origin: Origin::Peer };
-        let sentence = format!("the application was not told {due:?}");
-        context.await_events(&peer, 1, PATIENCE, &sentence, |event: &Event| (event.what == due).then_some(()))?;
+        let sentence = format!("the application was not told that the peer closed and said {frame:?}");
+        let told = |event: &Event| {
+            matches!(&event.what, Happening::Closed { frame: said, origin: Origin::Peer, .. } if *said == frame)
+                .then_some(())
+        };
+        context.await_events(&peer, 1, PATIENCE, &sentence, told)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::codec::{Close, Item, Packet};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
-use crate::subject::Origin;
+use crate::subject::{Happening, Origin};
 use crate::verdict::{Failure, Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -104,6 +104,13 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         end_without_close
+    ),
+    case!(
+        "PW-CLS-011/end-without-close-ack",
+        "reports the end of the stream behind its CLOSE with the reason that it gave, and not as orderly without CLOSE_ACK",
+        BOTH,
+        Profile::calm,
+        end_without_close_ack
     ),
     case!("PW-CLS-012/reads-on", "reads on after it has ended its direction", BOTH, Profile::calm, reads_on),
     case!(
@@ -273,9 +280,9 @@ fn fault_of_subject(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     peer.send(&Close::new(reason::BAD_FRAGMENT, 1).to_packet())?;
     peer.expect_end()?;
-    // Any other reason is answered.
+    // The reason before the faults is answered, though it is not known.
     let mut peer = context.establish()?;
-    peer.send(&Close::new(256, 1).to_packet())?;
+    peer.send(&Close::new(15, 1).to_packet())?;
     peer.expect_kind(kind::CLOSE_ACK)?;
     peer.expect_end()
 }
@@ -300,6 +307,27 @@ fn end_without_close(context: &mut Context<'_>) -> Outcome {
     let (frame, origin) = context.await_ending(&peer, id, PATIENCE)?;
     let sentence = format!("an orderly close is reported as {} by {origin:?}", reason::name(frame.reason));
     require(frame.reason == reason::NORMAL && origin == Origin::Peer, sentence)
+}
+
+fn end_without_close_ack(context: &mut Context<'_>) -> Outcome {
+    for answered in [false, true] {
+        let (mut peer, id) = context.establish_with_id()?;
+        context.close_from(&peer, id, reason::GOING_AWAY)?;
+        peer.expect_close(reason::GOING_AWAY)?;
+        if answered {
+            peer.send(&Packet::close_ack(peer.received))?;
+            peer.expect_end()?;
+        }
+        peer.half_close();
+        let (frame, _) = context.await_ending(&peer, id, PATIENCE)?;
+        let (given, due) = (reason::name(frame.reason), reason::name(reason::GOING_AWAY));
+        require(frame.reason == reason::GOING_AWAY, format!("ended with {given} instead of {due}"))?;
+        let reported = context.events(&peer)?.into_iter().any(|event| {
+            matches!(event.what, Happening::Closed { orderly, .. } if orderly == answered && event.connection == Some(id))
+        });
+        require(reported, format!("the end is not reported as orderly: {answered}"))?;
+    }
+    Ok(())
 }
 
 fn reads_on(context: &mut Context<'_>) -> Outcome {

@@ -163,6 +163,7 @@ bugs! {
     AcceptsDrainBehindClose, "accepts-drain-behind-close", "PW-CLS-013", "Takes DRAIN that comes behind a CLOSE.";
     RejectsOddCloseItem, "rejects-odd-close-item", "PW-CLS-014", "Closes on a CLOSE whose items are malformed.";
     ReportsEndAsOrderly, "reports-end-as-orderly", "PW-CLS-011", "Reports the end of the stream as NORMAL.";
+    AlwaysOrderly, "always-orderly", "PW-CLS-011", "Reports an end without CLOSE_ACK as orderly.";
     ClosesAtOnce, "closes-at-once", "PW-CLS-012", "Closes the transport without reading on.";
     WritesForEver, "writes-for-ever", "PW-CLS-015", "Waits for ever for a peer that does not read.";
     DrainsTwice, "drains-twice", "PW-CLS-016", "Sends DRAIN each time that the application asks.";

@@ -59,6 +59,8 @@ pub(super) struct Connection {
     drains_sent: u32,
     /// How it ends, once that is known.
     ending: Option<(CloseFrame, Origin)>,
+    /// CLOSE was answered by CLOSE_ACK.
+    orderly: bool,
     /// The peer's direction of the stream has ended.
     peer_ended: bool,
     peer: Farewell,
@@ -99,6 +101,7 @@ impl Connection {
             busy_due: None,
             drains_sent: 0,
             ending: None,
+            orderly: false,
             peer_ended: false,
             peer: Farewell::default(),
             #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Behaviour, Bug};
 use crate::peer::Message;
-use crate::subject::{CloseFrame, Command, Event, Happening, Id, Origin, Refusal, Reply};
+use crate::subject::{CloseFrame, Command, Event, Happening, Id, Refusal, Reply};
 
 /// Bytes that may wait for one connection.
 const QUEUE_LIMIT: usize = 64 * 1024 * 1024;
@@ -150,13 +150,13 @@ impl Table {
     }
 
     /// The connection is over: its id becomes invalid, before the transport is closed (PW-CK-005).
-    pub(super) fn remove(&self, id: Id, frame: CloseFrame, origin: Origin, unsent: Vec<Message>) {
+    pub(super) fn remove(&self, id: Id, closed: Happening, unsent: Vec<Message>) {
         let mut contents = self.lock();
         let index = id.slot as usize;
         let Some(entry) = contents.slots[index].take_if(|entry| entry.id == id) else {
             return;
         };
-        contents.events.push(Event { connection: Some(id), what: Happening::Closed { frame, origin } });
+        contents.events.push(Event { connection: Some(id), what: closed });
         if self.behaviour.has(Bug::QueueBelongsToSlot) {
             contents.left_over[index] = unsent.into_iter().chain(entry.queue).collect();
         }

@@ -222,10 +222,10 @@ fn told_word(what: &Happening) -> Option<String> {
         Happening::Draining { received } => format!("draining {received}"),
         // Told of every CLOSE, those included that end the connection.
         Happening::Closing(_) => return None,
-        Happening::Closed { frame, origin: Origin::Peer } => {
+        Happening::Closed { frame, origin: Origin::Peer, .. } => {
             format!("closed {} {:?} {}", frame.reason, frame.retry_after, frame.text)
         }
-        Happening::Closed { frame, origin: origin @ (Origin::Local | Origin::Transport) } => {
+        Happening::Closed { frame, origin: origin @ (Origin::Local | Origin::Transport), .. } => {
             format!("closed {} {origin:?}", frame.reason)
         }
     })

@@ -40,6 +40,7 @@ impl Connection {
 
     /// Ends this side's direction and reads on for a while.
     pub(super) fn linger(&mut self, now: Instant) {
+        self.orderly = matches!(self.phase, Phase::Closing { acknowledged: true, .. } | Phase::Acknowledging { .. });
         if self.peer_ended || self.behaviour.has(Bug::ClosesAtOnce) {
             let (frame, origin) = self.known_ending();
             self.end(frame, origin);
@@ -158,6 +159,7 @@ impl Connection {
     fn forget_id(&mut self) {
         let (frame, origin) = self.known_ending();
         let unsent = self.outgoing.take_messages();
-        self.table.remove(self.id, frame, origin, unsent);
+        let orderly = self.orderly || self.behaviour.has(Bug::AlwaysOrderly);
+        self.table.remove(self.id, Happening::Closed { frame, origin, orderly }, unsent);
     }
 }

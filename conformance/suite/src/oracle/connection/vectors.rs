@@ -164,8 +164,8 @@ fn word(what: &Happening) -> Option<String> {
     Some(match what {
         Happening::Rejected { ordinal, reason } => format!("rejected {ordinal} {reason}"),
         Happening::Draining { received } => format!("drain {received}"),
-        Happening::Closed { frame, origin: Origin::Peer } => said(frame.reason, frame.retry_after, &frame.text),
-        Happening::Closed { frame, origin: Origin::Local } => format!("close {}", frame.reason),
+        Happening::Closed { frame, origin: Origin::Peer, .. } => said(frame.reason, frame.retry_after, &frame.text),
+        Happening::Closed { frame, origin: Origin::Local, .. } => format!("close {}", frame.reason),
         // What is due to this side's own bounds, and what every CLOSE brings.
         Happening::Admission
         | Happening::TooLarge
