@@ -30,11 +30,15 @@ pub(crate) struct Context<'s> {
 }
 
 impl<'s> Context<'s> {
-    /// `wanted` is what the case with this id wants to run with, where the subject can be told.
-    pub(crate) fn new(subject: &'s dyn Subject, id: &str, wanted: Profile, role: Role, transcript: Transcript) -> Self {
+    /// `wanted` is what the case wants to run with, where the subject can be told.
+    pub(crate) fn new(
+        subject: &'s dyn Subject,
+        seed: u64,
+        wanted: Profile,
+        role: Role,
+        transcript: Transcript,
+    ) -> Self {
         let profile = subject.fixed_profile().unwrap_or(wanted);
-        // The same keys in every run of a case, so that its transcripts can be compared.
-        let seed = id.bytes().fold(u64::from(role == Role::Client), |sum, byte| sum * 31 % (1 << 50) + u64::from(byte));
         Self {
             subject,
             role,
@@ -53,7 +57,7 @@ impl<'s> Context<'s> {
             Role::Client => (self.accept()?, self.running.len() - 1),
         };
         let sync_key = self.random.sync_key();
-        Peer::new(stream, self.role, runner, sync_key, self.transcript.clone())
+        Peer::new(stream, self.role, runner, sync_key, self.transcript.connection())
     }
 
     /// A connection after the handshake, proved to work.
@@ -211,7 +215,8 @@ impl<'s> Context<'s> {
         let listener = self.listener.as_ref().expect("it was made just now");
         let address: SocketAddr = listener.local_addr().map_err(harness)?;
         self.running.push(self.subject.connect(&self.profile, address).map_err(not_started)?);
-        let deadline = Instant::now() + PATIENCE;
+        let patience = self.subject.connect_patience();
+        let deadline = Instant::now() + patience;
         loop {
             match listener.accept() {
                 Ok((stream, _)) => {
@@ -222,7 +227,7 @@ impl<'s> Context<'s> {
                     thread::sleep(Duration::from_millis(1));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return violation(format!("the client did not connect within {} s", PATIENCE.as_secs()));
+                    return violation(format!("the client did not connect within {} s", patience.as_secs()));
                 }
                 Err(error) => return Err(harness(error)),
             }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::codec::registry::kind;
 use crate::codec::{Header, Hello, Packet, Parser};
 use crate::role::Role;
-use crate::transcript::Transcript;
+use crate::transcript::ConnectionTranscript;
 use crate::verdict::{Failure, violation};
 
 pub(crate) use expect::Message;
@@ -49,7 +49,7 @@ pub(crate) struct Peer {
     first_packet_came: bool,
     ended: Option<Ended>,
     write_failed: bool,
-    transcript: Transcript,
+    transcript: ConnectionTranscript,
     highest_ping_seen: Option<u64>,
     next_ping: u64,
     open_message: Option<Message>,
@@ -71,7 +71,7 @@ impl Peer {
         subject_role: Role,
         runner: usize,
         sync_key: u32,
-        transcript: Transcript,
+        transcript: ConnectionTranscript,
     ) -> Result<Self, Failure> {
         let harness = |error: std::io::Error| Failure::Harness(format!("a socket option failed: {error}"));
         // Without this the small pieces of a split packet would wait for one another.
@@ -126,6 +126,7 @@ impl Peer {
     /// A connection that the subject has ended is no failure here: what it sent before tells whether it was right.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.last_sent_at = Instant::now();
+        self.transcript.sent(bytes, self.key());
         match self.stream.write_all(bytes) {
             Ok(()) => Ok(()),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
@@ -209,7 +210,7 @@ impl Peer {
         let mut buffer = [0; 16_384];
         match self.stream.read(&mut buffer) {
             Ok(0) => {
-                self.transcript.note("end of the stream".into());
+                self.transcript.ended();
                 self.ended = Some(Ended::InOrder);
                 if !self.parser.rest().is_empty() {
                     return violation("PW-HDR-001: the stream ended in the middle of a packet");
@@ -219,7 +220,7 @@ impl Peer {
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
                 ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-                    self.transcript.note("reset".into());
+                    self.transcript.reset();
                     self.ended = Some(Ended::Reset);
                 }
                 _ => return Err(harness(error)),
@@ -233,11 +234,12 @@ impl Peer {
             Ok(None) => return Ok(None),
             Ok(Some(packet)) => packet,
             Err(sentence) => {
-                self.transcript.note(format!("invalid bytes: {sentence}"));
+                self.transcript.received_invalid(self.parser.rest(), &sentence);
                 return Err(Failure::Violation(sentence));
             }
         };
-        self.transcript.note(inspect::describe(&packet));
+        let key = if self.first_packet_came { self.hello.sync_key } else { 0 };
+        self.transcript.received(&packet, key);
         if !self.first_packet_came {
             self.first_packet_came = true;
             self.parser.set_key(self.hello.sync_key);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::profile::Profile;
 
@@ -35,6 +37,17 @@ pub trait Subject: Send + Sync {
     /// The profile of an implementation that cannot be given one, such as a server that somebody else started.
     fn fixed_profile(&self) -> Option<Profile> {
         None
+    }
+
+    /// The same implementation with everything random drawn from `seed`, where it can do that: it runs one case, and does
+    /// the same whenever that case is run with that seed.
+    fn seeded(&self, _seed: u64) -> Option<Arc<dyn Subject>> {
+        None
+    }
+
+    /// How long to wait for a client to connect.
+    fn connect_patience(&self) -> Duration {
+        Duration::from_secs(5)
     }
 }
 

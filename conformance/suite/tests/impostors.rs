@@ -56,7 +56,7 @@ impl Running for RunningImpostor {
 }
 
 fn passes_nothing(name: &'static str, act: fn(TcpStream)) {
-    let report = run(&[Arc::new(Impostor { name, act })], &Options::default());
+    let report = run(&[Arc::new(Impostor { name, act })], &Options { strict: true, ..Options::default() });
     for case in &report.cases {
         let failed = matches!(case.verdict, Verdict::Fail(_));
         assert!(failed, "{} as {}: {:?}", case.id, case.role.name(), case.verdict);
