@@ -6,7 +6,6 @@ use crate::codec::{Close, Header, Item, Packet, crc32c, parse_items};
 /// What a packet says, in one line.
 pub(crate) fn describe(packet: &Packet) -> String {
     let name = kind::name(packet.kind);
-    let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
     let text = match packet.kind {
         kind::DATA => format!("{name} class {}, {} bytes", packet.class, packet.payload.len()),
         kind::PING | kind::PONG | kind::CLOSE_ACK | kind::DRAIN | kind::BUSY => {
@@ -26,19 +25,27 @@ pub(crate) fn describe(packet: &Packet) -> String {
     text + &flags(packet.flags)
 }
 
+/// The item with its numbers, or with its bytes where they are none.
 fn describe_item(entry: &Item) -> String {
-    let name = match entry.id {
-        item::VERSIONS => "VERSIONS",
-        item::SYNC_KEY => "SYNC_KEY",
-        item::LIMITS => "LIMITS",
-        item::PING_FLOOR => "PING_FLOOR",
-        item::FEATURES => "FEATURES",
-        item::TOKEN => "TOKEN",
-        item::TEXT => "TEXT",
-        item::LIMIT => "LIMIT",
-        id => return format!("item {id:#06x} {}", hex(&entry.value, 16)),
+    let numbers = |size: usize| {
+        let numbers: Vec<String> = entry.value.chunks(size).map(|bytes| number(bytes).to_string()).collect();
+        numbers.join(" ")
     };
-    format!("{name} {}", hex(&entry.value, 16))
+    let bytes = || hex(&entry.value, 16);
+    match entry.id {
+        item::VERSIONS => format!("VERSIONS {}", numbers(1)),
+        item::SYNC_KEY => format!("SYNC_KEY {}", bytes()),
+        item::LIMITS => format!("LIMITS {}", numbers(4)),
+        item::PING_FLOOR => format!("PING_FLOOR {}", numbers(4)),
+        item::FEATURES => format!("FEATURES {}", bytes()),
+        item::TOKEN => format!("TOKEN {}", bytes()),
+        id => format!("item {id:#06x} {}", bytes()),
+    }
+}
+
+/// A number of at most 8 bytes; of more, the last 8 count.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 fn flags(flags: u8) -> String {

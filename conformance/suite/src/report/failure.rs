@@ -11,7 +11,7 @@ use crate::verdict::Verdict;
 const FIRST_STEPS: usize = 6;
 const LAST_STEPS: usize = 24;
 /// Bytes of a step that are shown.
-const SHOWN_BYTES: usize = 16;
+const SHOWN_BYTES: usize = 24;
 
 /// Requirement, expectation, what was seen, and the timeline; nothing for a case that needs no explanation.
 pub(super) fn explain(formatter: &mut Formatter<'_>, case: &CaseReport) -> fmt::Result {
