@@ -232,8 +232,12 @@ fn explains_a_requirement_by_its_id_a_case_or_a_bug() -> Tested {
     let tool = Tool::new("explain")?;
     for id in ["PW-HB-008", "PW-HB-008/pong-has-the-number", "no-pong"] {
         let shown = text(&tool.run(&["explain", id])?);
-        for part in ["PW-HB-008 (MUST), section 8.3", "A receiver of PING answers with PONG", "pong-has-the-number", "oracle:no-pong"]
-        {
+        for part in [
+            "PW-HB-008 (MUST), section 8.3",
+            "A receiver of PING answers with PONG",
+            "pong-has-the-number",
+            "oracle:no-pong",
+        ] {
             assert!(shown.contains(part), "{part:?} is missing in:\n{shown}");
         }
     }

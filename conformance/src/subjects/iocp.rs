@@ -90,6 +90,7 @@ impl Running for IocpRunning {
                     super::refused(SendRefused::Stale, Vec::new())
                 }
             }
+            Command::Unknown { .. } => return Err(Unsupported),
         })
     }
 

@@ -120,6 +120,7 @@ impl Running for TokioRunning {
                 }
                 None => super::refused(SendRefused::Stale, Vec::new()),
             },
+            Command::Unknown { .. } => return Err(Unsupported),
         })
     }
 

@@ -152,3 +152,35 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Finish, broken_requirement, misses_by_little};
+    use crate::verdict::{Outcome, not_after, not_before, violation};
+
+    const LIMIT: Duration = Duration::from_millis(1_000);
+
+    fn is_little(outcome: Outcome) -> bool {
+        misses_by_little(&Finish::Outcome(outcome))
+    }
+
+    #[test]
+    fn only_a_limit_missed_by_less_than_a_quarter_is_grey() {
+        let after = |milliseconds| not_after(Duration::from_millis(milliseconds), LIMIT, "late");
+        let before = |milliseconds| not_before(Duration::from_millis(milliseconds), LIMIT, "early");
+        after(1_000).expect("in time");
+        before(1_000).expect("in time");
+        assert!(is_little(after(1_001)) && is_little(after(1_249)) && is_little(before(751)));
+        assert!(!is_little(after(1_250)) && !is_little(before(750)));
+        assert!(!is_little(violation("no limit at all")) && !is_little(Ok(())));
+    }
+
+    #[test]
+    fn a_sentence_may_name_another_requirement() {
+        assert_eq!(broken_requirement("PW-HB-001", "PW-HDR-002: no magic"), "PW-HDR-002");
+        assert_eq!(broken_requirement("PW-HB-001", "PW-HDR-999: no magic"), "PW-HB-001");
+        assert_eq!(broken_requirement("PW-HB-001", "no answer"), "PW-HB-001");
+    }
+}

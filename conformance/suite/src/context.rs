@@ -10,7 +10,7 @@ use crate::profile::Profile;
 use crate::random::Random;
 use crate::role::Role;
 use crate::sockets;
-use crate::subject::{Command, Ending, Id, Refusal, Reply, Running, Subject, SubjectError};
+use crate::subject::{Command, Ending, Id, Refusal, Reply, Running, Subject, SubjectError, Unsupported};
 use crate::transcript::Transcript;
 use crate::verdict::{Failure, Outcome, require, violation};
 
@@ -198,7 +198,8 @@ impl<'s> Context<'s> {
 
     fn dial(&mut self) -> Result<TcpStream, Failure> {
         if self.running.is_empty() {
-            self.running.push(self.subject.serve(&self.profile).map_err(not_started)?);
+            let server = self.subject.serve(&self.profile).map_err(not_started)?;
+            keep(&mut self.running, server)?;
         }
         let address = self.running[0].address();
         sockets::dial(address, PATIENCE)
@@ -214,7 +215,8 @@ impl<'s> Context<'s> {
         }
         let listener = self.listener.as_ref().expect("it was made just now");
         let address: SocketAddr = listener.local_addr().map_err(harness)?;
-        self.running.push(self.subject.connect(&self.profile, address).map_err(not_started)?);
+        let client = self.subject.connect(&self.profile, address).map_err(not_started)?;
+        keep(&mut self.running, client)?;
         let patience = self.subject.connect_patience();
         let deadline = Instant::now() + patience;
         loop {
@@ -231,6 +233,20 @@ impl<'s> Context<'s> {
                 }
                 Err(error) => return Err(harness(error)),
             }
+        }
+    }
+}
+
+/// Keeps what the subject started, unless its adapter takes a command that does not exist: its other replies would prove
+/// nothing.
+fn keep(running: &mut Vec<Box<dyn Running>>, mut started: Box<dyn Running>) -> Outcome {
+    let reply = started.control(Command::Unknown { verb: "flibbertigibbet" });
+    running.push(started);
+    match reply {
+        Err(Unsupported) => Ok(()),
+        Ok(reply) => {
+            let sentence = format!("the adapter replied {} where there is no such command", describe(&reply));
+            Err(Failure::Harness(sentence))
         }
     }
 }

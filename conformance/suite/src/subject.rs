@@ -90,6 +90,12 @@ pub enum Command {
         /// The reason for the CLOSE (spec section 11.3).
         reason: u16,
     },
+    /// Nothing that any implementation knows: the answer is [`Unsupported`]. The suite asks this first of everything that it
+    /// starts, since an adapter that takes it would take anything.
+    Unknown {
+        /// A word without meaning.
+        verb: &'static str,
+    },
 }
 
 /// The answer to a [`Command`].

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Behaviour, Bug};
 use crate::peer::Message;
-use crate::subject::{Command, Ending, Id, Origin, Refusal, Reply};
+use crate::subject::{Command, Ending, Id, Origin, Refusal, Reply, Unsupported};
 
 /// Bytes that may wait for one connection.
 const QUEUE_LIMIT: usize = 64 * 1024 * 1024;
@@ -131,9 +131,9 @@ impl Table {
     }
 
     /// Does what the suite asks.
-    pub(super) fn control(&self, command: Command) -> Reply {
+    pub(super) fn control(&self, command: Command) -> Result<Reply, Unsupported> {
         let mut contents = self.lock();
-        match command {
+        let reply = match command {
             Command::Connections => {
                 let established = contents.slots.iter().flatten().filter(|entry| entry.message_limit.is_some());
                 let mut ids: Vec<Id> = established.map(|entry| entry.id).collect();
@@ -160,7 +160,9 @@ impl Table {
                     Reply::Closing
                 }
             },
-        }
+            Command::Unknown { .. } => return Err(Unsupported),
+        };
+        Ok(reply)
     }
 
     fn find<'c>(&self, contents: &'c mut Contents, id: Id) -> Result<&'c mut Entry, Refusal> {
