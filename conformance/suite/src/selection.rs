@@ -8,7 +8,7 @@ use crate::area::Area;
 use crate::case::Case;
 use crate::cases::cases;
 
-/// Case patterns take no notice of capitals.
+/// Patterns take no notice of capitals.
 const ANY_CAPITALS: MatchOptions =
     MatchOptions { case_sensitive: false, require_literal_separator: false, require_literal_leading_dot: false };
 
@@ -45,12 +45,11 @@ impl Selection {
     ///
     /// If a pattern is malformed, or matches nothing at all.
     pub fn new(cases: &[String], areas: &[String], requirements: &[String]) -> Result<Self, UselessPattern> {
-        let selection = Self {
+        Ok(Self {
             cases: patterns("case", cases, |pattern, case| matches(pattern, case.id))?,
-            areas: patterns("area", areas, |pattern, case| area_matches(pattern, case))?,
+            areas: patterns("area", areas, area_matches)?,
             requirements: patterns("requirement", requirements, |pattern, case| matches(pattern, case.requirement()))?,
-        };
-        Ok(selection)
+        })
     }
 
     /// The cases of the requirements that match this pattern, such as `PW-HB-*`.

@@ -1,24 +1,29 @@
 //! The report for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
 use super::{CaseReport, Report, Totals, failure};
 use crate::area::Area;
 use crate::verdict::Verdict;
 
-/// The columns of the table: a heading, and what is counted.
-const COLUMNS: [(&str, fn(&Totals) -> usize); 10] = [
-    ("pass", |totals| totals.pass),
-    ("fail", |totals| totals.fail),
-    ("known", |totals| totals.known_failure),
-    ("warn", |totals| totals.warn),
-    ("info", |totals| totals.info),
-    ("inconclusive", |totals| totals.inconclusive),
-    ("n/a", |totals| totals.not_applicable),
-    ("unimplemented", |totals| totals.unimplemented),
-    ("error", |totals| totals.harness_error),
-    ("not run", |totals| totals.not_run),
+/// A column of the table.
+struct Column {
+    heading: &'static str,
+    count: fn(&Totals) -> usize,
+}
+
+const COLUMNS: [Column; 10] = [
+    Column { heading: "pass", count: |totals| totals.pass },
+    Column { heading: "fail", count: |totals| totals.fail },
+    Column { heading: "known", count: |totals| totals.known_failure },
+    Column { heading: "warn", count: |totals| totals.warn },
+    Column { heading: "info", count: |totals| totals.info },
+    Column { heading: "inconclusive", count: |totals| totals.inconclusive },
+    Column { heading: "n/a", count: |totals| totals.not_applicable },
+    Column { heading: "unimplemented", count: |totals| totals.unimplemented },
+    Column { heading: "error", count: |totals| totals.harness_error },
+    Column { heading: "not run", count: |totals| totals.not_run },
 ];
 /// The first columns are shown always, the others where they count something.
 const ALWAYS_SHOWN: usize = 2;
@@ -27,43 +32,43 @@ impl Display for Report {
     /// A table by subject and area, then everything that was not passed, then what it comes to.
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let all = self.totals();
-        let shown: Vec<_> = COLUMNS
-            .iter()
-            .enumerate()
-            .filter(|(index, (_, count))| *index < ALWAYS_SHOWN || count(&all) > 0)
-            .map(|(_, column)| column)
-            .collect();
-        let row = |formatter: &mut Formatter<'_>, name: &str, totals: &Totals| {
-            write!(formatter, "  {name:<22}")?;
-            for (heading, count) in &shown {
-                write!(formatter, " {:>width$}", count(totals), width = heading.len().max(6))?;
-            }
-            writeln!(formatter)
-        };
-        let mut subjects: Vec<&str> = self.cases.iter().map(|case| case.subject.as_str()).collect();
-        subjects.sort_unstable();
-        subjects.dedup();
+        let is_shown = |index: usize, column: &Column| index < ALWAYS_SHOWN || (column.count)(&all) > 0;
+        let shown = COLUMNS.iter().enumerate().filter(|(index, column)| is_shown(*index, column));
+        let shown: Vec<&Column> = shown.map(|(_, column)| column).collect();
+        let subjects: BTreeSet<&str> = self.cases.iter().map(|case| case.subject.as_str()).collect();
         for subject in subjects {
-            write!(formatter, "{subject:<24}")?;
-            for (heading, _) in &shown {
-                write!(formatter, " {heading:>6}")?;
-            }
-            writeln!(formatter)?;
-            let of_subject = || self.cases.iter().filter(move |case| case.subject == subject);
-            for area in Area::ALL {
-                let of_area: Vec<&CaseReport> = of_subject().filter(|case| area.holds(&case.id)).collect();
-                if !of_area.is_empty() {
-                    row(formatter, area.name, &Totals::of(of_area))?;
-                }
-            }
-            row(formatter, "all", &Totals::of(of_subject()))?;
-            writeln!(formatter)?;
+            let cases: Vec<&CaseReport> = self.cases.iter().filter(|case| case.subject == subject).collect();
+            table(formatter, subject, &cases, &shown)?;
         }
         for case in &self.cases {
             failure::explain(formatter, case)?;
         }
         self.remarks(formatter)
     }
+}
+
+fn table(formatter: &mut Formatter<'_>, subject: &str, cases: &[&CaseReport], columns: &[&Column]) -> fmt::Result {
+    write!(formatter, "{subject:<24}")?;
+    for Column { heading, .. } in columns {
+        write!(formatter, " {heading:>6}")?;
+    }
+    writeln!(formatter)?;
+    for area in Area::ALL {
+        let of_area: Vec<&CaseReport> = cases.iter().copied().filter(|case| area.holds(&case.id)).collect();
+        if !of_area.is_empty() {
+            row(formatter, area.name, &Totals::of(of_area), columns)?;
+        }
+    }
+    row(formatter, "all", &Totals::of(cases.iter().copied()), columns)?;
+    writeln!(formatter)
+}
+
+fn row(formatter: &mut Formatter<'_>, name: &str, totals: &Totals, columns: &[&Column]) -> fmt::Result {
+    write!(formatter, "  {name:<22}")?;
+    for Column { heading, count } in columns {
+        write!(formatter, " {:>width$}", count(totals), width = heading.len().max(6))?;
+    }
+    writeln!(formatter)
 }
 
 impl Report {
