@@ -81,6 +81,10 @@ mod tests {
     use crate::codec::{Close, Packet};
     use crate::transcript::{ConnectionTranscript, Transcript};
 
+    fn came(connection: &ConnectionTranscript, packet: &Packet) {
+        connection.received(packet, &packet.encode(7));
+    }
+
     fn end_after(act: fn(&ConnectionTranscript)) -> ConnectionEnd {
         let transcript = Transcript::new();
         transcript.connection().reset();
@@ -94,11 +98,11 @@ mod tests {
         assert_eq!(end_after(|last| last.sent(b"x", 0)), ConnectionEnd::StillOpen);
         assert_eq!(end_after(ConnectionTranscript::ended), ConnectionEnd::EndedWithoutAWord);
         assert_eq!(end_after(ConnectionTranscript::reset), ConnectionEnd::Reset);
-        let acknowledged = |last: &ConnectionTranscript| last.received(&Packet::close_ack(0), 7);
+        let acknowledged = |last: &ConnectionTranscript| came(last, &Packet::close_ack(0));
         assert_eq!(end_after(acknowledged), ConnectionEnd::Orderly);
         let closed = end_after(|last| {
-            last.received(&Packet::control(kind::PONG, [0; 8]), 7);
-            last.received(&Close::new(reason::BAD_PONG, 0).to_packet(), 7);
+            came(last, &Packet::control(kind::PONG, [0; 8]));
+            came(last, &Close::new(reason::BAD_PONG, 0).to_packet());
             last.reset();
         });
         assert_eq!(closed, ConnectionEnd::ClosedBySubject("BAD_PONG".into()));

@@ -65,6 +65,11 @@ pub(crate) fn hex(bytes: &[u8], most: usize) -> String {
     if bytes.len() <= most { shown } else { format!("{shown}… ({} bytes)", bytes.len()) }
 }
 
+/// Of what is sent in one piece, so many different packets are told.
+const TOLD: usize = 6;
+/// Trailers of larger payloads are not verified here: a case must not wait for its own record.
+const VERIFIED: usize = 4_096;
+
 /// Puts what the suite sends into words: also what is split, or no packet at all.
 #[derive(Default)]
 pub(crate) struct Narrator {
@@ -72,64 +77,77 @@ pub(crate) struct Narrator {
     pending: Vec<u8>,
 }
 
+/// The next thing in a row of bytes, and how long it is.
+struct Told {
+    text: String,
+    size: usize,
+}
+
 impl Narrator {
     /// What these bytes complete. `key` is that of their receiver; a first packet has 0.
     pub(crate) fn tell(&mut self, bytes: &[u8], key: u32) -> String {
         self.pending.extend_from_slice(bytes);
-        let mut told = Vec::new();
-        while !self.pending.is_empty() {
-            match self.tell_next(key) {
-                Some(text) => told.push(text),
-                None => {
-                    told.push(self.unfinished());
-                    break;
-                }
-            }
+        let (mut told, mut position) = (Vec::new(), 0);
+        while let Some(Told { text, size }) = next(&self.pending[position..], key) {
+            told.push(text);
+            position += size;
         }
-        told.join("; ")
+        if position < self.pending.len() {
+            told.push(unfinished(&self.pending[position..]));
+        }
+        self.pending.drain(..position);
+        join(&told)
     }
+}
 
-    /// The next packet, or bytes that are none; `None` if more has to come first.
-    fn tell_next(&mut self, key: u32) -> Option<String> {
-        let garbage = self.pending.iter().position(|byte| *byte == Header::MAGIC[0]).unwrap_or(self.pending.len());
-        let wrong_start = garbage == 0 && self.pending.get(1).is_some_and(|byte| *byte != Header::MAGIC[1]);
-        let garbage = if wrong_start { self.next_start() } else { garbage };
-        if garbage > 0 {
-            let dropped: Vec<u8> = self.pending.drain(..garbage).collect();
-            return Some(format!("{garbage} bytes that are no packet: {}", hex(&dropped, 16)));
-        }
-        let head = self.pending.get(..Header::SIZE)?;
-        let header = Header::decode(head);
-        if !Header::has_check(head, key) && !Header::has_check(head, 0) {
-            self.pending.drain(..Header::SIZE);
-            return Some(format!("header of {} with a wrong check", kind::name(header.kind)));
-        }
-        let size = header.packet_size();
-        if self.pending.len() < size {
-            return None;
-        }
-        let whole: Vec<u8> = self.pending.drain(..size).collect();
-        let (payload, trailer) = whole[Header::SIZE..].split_at(header.length as usize);
-        let wrong = header.flags & flag::CHECKSUM != 0 && trailer != crc32c(payload).to_be_bytes();
-        let Header { kind, flags, class, .. } = header;
-        let text = describe(&Packet { kind, flags, class, payload: payload.to_vec() });
-        Some(if wrong { format!("{text}, wrong trailer") } else { text })
+/// Equal texts in a row count as one; of many the first are kept.
+fn join(told: &[String]) -> String {
+    let runs: Vec<&[String]> = told.chunk_by(|one, next| one == next).collect();
+    let text =
+        |run: &&[String]| if run.len() == 1 { run[0].clone() } else { format!("{} times {}", run.len(), run[0]) };
+    let mut texts: Vec<String> = runs.iter().take(TOLD).map(text).collect();
+    if runs.len() > TOLD {
+        texts.push(format!("{} more", runs[TOLD..].iter().map(|run| run.len()).sum::<usize>()));
     }
+    texts.join("; ")
+}
 
-    /// Where the magic may begin next.
-    fn next_start(&self) -> usize {
-        let rest = self.pending[1..].iter().position(|byte| *byte == Header::MAGIC[0]);
-        rest.map_or(self.pending.len(), |position| position + 1)
+/// The packet at the front, or bytes that are none; `None` if more has to come first.
+fn next(bytes: &[u8], key: u32) -> Option<Told> {
+    let garbage = garbage_before_magic(bytes);
+    if garbage > 0 {
+        let text = format!("{garbage} bytes that are no packet: {}", hex(&bytes[..garbage], 16));
+        return Some(Told { text, size: garbage });
     }
+    let head = bytes.get(..Header::SIZE)?;
+    let header = Header::decode(head);
+    if !Header::has_check(head, key) && !Header::has_check(head, 0) {
+        let text = format!("header of {} with a wrong check", kind::name(header.kind));
+        return Some(Told { text, size: Header::SIZE });
+    }
+    let size = header.packet_size();
+    let (payload, trailer) = bytes.get(Header::SIZE..size)?.split_at(header.length as usize);
+    let Header { kind, flags, class, .. } = header;
+    let text = describe(&Packet { kind, flags, class, payload: payload.to_vec() });
+    let verified = flags & flag::CHECKSUM != 0 && payload.len() <= VERIFIED;
+    let is_wrong = verified && trailer != crc32c(payload).to_be_bytes();
+    Some(Told { text: if is_wrong { text + ", wrong trailer" } else { text }, size })
+}
 
-    fn unfinished(&self) -> String {
-        let Some(head) = self.pending.get(..Header::SIZE) else {
-            return format!("{} bytes of a header", self.pending.len());
-        };
-        let header = Header::decode(head);
-        let came = self.pending.len() - Header::SIZE;
-        format!("{} up to byte {came} of {}", kind::name(header.kind), header.packet_size() - Header::SIZE)
-    }
+/// How many bytes come before the first at which a packet may begin.
+fn garbage_before_magic(bytes: &[u8]) -> usize {
+    let [first, second] = Header::MAGIC;
+    let may_begin = |at: &usize| bytes[*at] == first && bytes.get(at + 1).is_none_or(|byte| *byte == second);
+    (0..bytes.len()).find(may_begin).unwrap_or(bytes.len())
+}
+
+fn unfinished(bytes: &[u8]) -> String {
+    let Some(head) = bytes.get(..Header::SIZE) else {
+        return format!("{} bytes of a header", bytes.len());
+    };
+    let header = Header::decode(head);
+    let (came, all) = (bytes.len() - Header::SIZE, header.packet_size() - Header::SIZE);
+    format!("{} up to byte {came} of {all}", kind::name(header.kind))
 }
 
 #[cfg(test)]
@@ -153,6 +171,15 @@ mod tests {
         let told = narrator.tell(&[b"GET".as_slice(), &data].concat(), 0);
         assert_eq!(told, "3 bytes that are no packet: 474554; DATA class 2, 1 bytes [FIRST CHECKSUM], wrong trailer");
         assert_eq!(narrator.tell(&[0xF7, 0], 0), "2 bytes that are no packet: f700");
+    }
+
+    #[test]
+    fn many_packets_are_summed_up() {
+        let mut narrator = Narrator::default();
+        let data: Vec<u8> = (0..3).flat_map(|_| Packet::data(flag::FIRST, 0, b"x".as_slice()).encode(1)).collect();
+        assert_eq!(narrator.tell(&data, 1), "3 times DATA class 0, 1 bytes [FIRST CHECKSUM]");
+        let pings: Vec<u8> = (1..=10).flat_map(|number| Packet::ping(number).encode(1)).collect();
+        assert_eq!(narrator.tell(&pings, 1), "PING 1; PING 2; PING 3; PING 4; PING 5; PING 6; 4 more");
     }
 
     #[test]

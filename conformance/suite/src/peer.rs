@@ -125,8 +125,8 @@ impl Peer {
     ///
     /// A connection that the subject has ended is no failure here: what it sent before tells whether it was right.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.last_sent_at = Instant::now();
         self.transcript.sent(bytes, self.key());
+        self.last_sent_at = Instant::now();
         match self.stream.write_all(bytes) {
             Ok(()) => Ok(()),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
@@ -238,8 +238,7 @@ impl Peer {
                 return Err(Failure::Violation(sentence));
             }
         };
-        let key = if self.first_packet_came { self.hello.sync_key } else { 0 };
-        self.transcript.received(&packet, key);
+        self.transcript.received(&packet, self.parser.last());
         if !self.first_packet_came {
             self.first_packet_came = true;
             self.parser.set_key(self.hello.sync_key);
