@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::manifest::Manifest;
 use crate::profile::Profile;
-use crate::remote::{announced_profile, greet};
+use crate::remote::greet;
 use crate::role::Role;
 use crate::sockets;
 use crate::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
@@ -43,7 +43,8 @@ impl ClientProgram {
     ///
     /// # Errors
     ///
-    /// If `{addr}` is missing, or the program cannot be started, does not connect or completes no handshake.
+    /// If `{addr}` is missing, or the program cannot be started, does not connect, completes no handshake, or
+    /// announces other limits than the manifest declares.
     pub fn new(words: Vec<String>, manifest: &Manifest) -> Result<Self, SubjectError> {
         let Some(program) = words.first() else {
             return Err(SubjectError::failed("the command is empty"));
@@ -77,7 +78,7 @@ impl ClientProgram {
             SubjectError::failed(format!("no handshake with {name}: {}{heard}", failure.into_sentence()))
         })?;
         child.into_iter().for_each(end);
-        Ok(Self { name, launch, profile: announced_profile(manifest, &hello) })
+        Ok(Self { name, launch, profile: manifest.profile_of(&hello)? })
     }
 }
 

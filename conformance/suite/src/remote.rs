@@ -29,7 +29,7 @@ impl RemoteServer {
     ///
     /// # Errors
     ///
-    /// If the server cannot be reached, or does not complete a handshake.
+    /// If the server cannot be reached, does not complete a handshake, or announces other limits than the manifest declares.
     pub fn new(address: SocketAddr, manifest: &Manifest) -> Result<Self, SubjectError> {
         let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)
             .map_err(|error| SubjectError::failed(format!("no connection to {address}: {error}")))?;
@@ -37,7 +37,7 @@ impl RemoteServer {
             SubjectError::failed(format!("no handshake with {address}: {}", failure.into_sentence()))
         })?;
         let name = manifest.name().map_or_else(|| address.to_string(), str::to_owned);
-        Ok(Self { name, address, profile: announced_profile(manifest, &hello) })
+        Ok(Self { name, address, profile: manifest.profile_of(&hello)? })
     }
 }
 
@@ -49,17 +49,6 @@ pub(crate) fn greet(stream: TcpStream, role: Role) -> Result<Hello, Failure> {
     let hello = peer.announced().clone();
     peer.close()?;
     Ok(hello)
-}
-
-/// What the manifest declares, and what the subject announced.
-pub(crate) fn announced_profile(manifest: &Manifest, hello: &Hello) -> Profile {
-    Profile {
-        ping_floor: Duration::from_millis(hello.ping_floor.into()),
-        frame_limit: hello.frame_limit,
-        message_limit: hello.message_limit,
-        resync: hello.resync,
-        ..manifest.profile()
-    }
 }
 
 impl Subject for RemoteServer {
