@@ -91,6 +91,14 @@ pub struct Plan {
     pub strict: bool,
 }
 
+/// What is known when the last case is over.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct End {
+    stale_expectations: Vec<String>,
+    faults: Vec<String>,
+}
+
 /// What came out of a run.
 #[derive(Clone, Debug)]
 pub struct Report {

@@ -102,11 +102,11 @@ pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
         let second = attempt(task.subject, task.case, task.role, options);
         finish(task.position, settle(first, second));
     }
-    let faults = ledger.into_inner().unwrap_or_else(PoisonError::into_inner).close();
     let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
     reports.sort_by_key(|(position, _)| *position);
     let cases: Vec<CaseReport> = reports.into_iter().map(|(_, report)| report).collect();
     let stale = options.expectations.faults(&cases, options.selection.is_everything());
+    let faults = ledger.into_inner().unwrap_or_else(PoisonError::into_inner).close(&stale);
     Report { plan, cases, stale, faults }
 }
 

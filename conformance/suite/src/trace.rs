@@ -97,8 +97,8 @@ impl Trace {
     #[must_use]
     pub fn difference(&self, now: &Self) -> Option<Difference> {
         let same = |one: &Step, other: &Step| {
-            let essence = |step: &Step| (step.connection, step.action, step.text.clone(), step.bytes.clone());
-            essence(one) == essence(other)
+            let alike = one.connection == other.connection && one.action == other.action;
+            alike && one.text == other.text && one.bytes == other.bytes
         };
         let text = |steps: &[Step], index: usize| steps.get(index).map(|step| step.text.clone());
         let most = self.steps.len().max(now.steps.len());

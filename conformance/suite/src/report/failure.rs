@@ -33,14 +33,15 @@ pub(super) fn explain(formatter: &mut Formatter<'_>, case: &CaseReport) -> fmt::
     if let Some(trace) = &case.trace {
         writeln!(formatter, "  trace     {}", trace.display())?;
     }
-    timeline(formatter, &case.steps)?;
+    if !case.steps.is_empty() {
+        timeline(formatter, &case.steps)?;
+        let milliseconds = case.duration.as_secs_f64() * 1_000.0;
+        writeln!(formatter, "  {milliseconds:>10.1}  the verdict")?;
+    }
     writeln!(formatter)
 }
 
 fn timeline(formatter: &mut Formatter<'_>, steps: &[Step]) -> fmt::Result {
-    if steps.is_empty() {
-        return Ok(());
-    }
     writeln!(formatter, "  {:>10}  connection; -> sent by the suite, <- by the subject", "ms")?;
     let left_out = steps.len().saturating_sub(FIRST_STEPS + LAST_STEPS);
     for (index, step) in steps.iter().enumerate() {

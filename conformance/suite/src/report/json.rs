@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{CaseReport, Plan, Report, Totals};
+use super::{CaseReport, End, Plan, Report, Totals};
 
 #[derive(Serialize)]
 struct Summary<'r> {
@@ -52,7 +52,7 @@ impl Report {
     }
 
     /// The report that the lines of a run make, also of one that was killed: first the plan, then the verdicts in the order
-    /// in which they came. A last line that is cut off counts as not written.
+    /// in which they came, then what is known at the end. A last line that is cut off counts as not written.
     ///
     /// # Errors
     ///
@@ -64,8 +64,17 @@ impl Report {
         let (first, number) =
             lines.next().ok_or_else(|| BadLine { number: 1, complaint: "the plan of the run is missing".into() })?;
         let plan = serde_json::from_str(first).map_err(bad(number))?;
-        let parse = |(line, number)| serde_json::from_str(line).map_err(bad(number));
-        let cases = lines.map(parse).collect::<Result<_, _>>()?;
-        Ok(Self { plan, cases, stale: Vec::new(), faults: Vec::new() })
+        let mut report = Self { plan, cases: Vec::new(), stale: Vec::new(), faults: Vec::new() };
+        for (line, number) in lines {
+            match serde_json::from_str(line) {
+                Ok(End { stale_expectations, faults }) => {
+                    report.stale = stale_expectations;
+                    report.faults = faults;
+                }
+                // Any other line is a verdict.
+                Err(_) => report.cases.push(serde_json::from_str(line).map_err(bad(number))?),
+            }
+        }
+        Ok(report)
     }
 }

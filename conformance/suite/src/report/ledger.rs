@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::progress::Progress;
-use super::{CaseReport, Plan};
+use super::{CaseReport, End, Plan};
 use crate::expectations::Expectations;
 use crate::run::Options;
 use crate::trace::Trace;
@@ -61,9 +61,10 @@ impl<'o> Ledger<'o> {
         report
     }
 
-    /// Ends the progress, and gives what went wrong.
-    pub(crate) fn close(self) -> Vec<String> {
+    /// Ends the lines and the progress, and gives what went wrong.
+    pub(crate) fn close(mut self, stale: &[String]) -> Vec<String> {
         self.progress.end();
+        self.write_line(&End { stale_expectations: stale.to_vec(), faults: self.faults.clone() });
         self.faults
     }
 

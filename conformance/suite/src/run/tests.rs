@@ -1,6 +1,5 @@
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Instant;
 
 use super::*;
@@ -39,11 +38,22 @@ fn report_on_bug(bug: Bug, options: &Options) -> Report {
     run(&[Arc::new(Oracle::with_bug(bug))], options)
 }
 
-/// A folder of its own below the one for temporary files.
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("pulsewire-conformance-{}-{name}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder for temporary files");
-    folder
+/// A folder for temporary files of one test, removed with its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("pulsewire-conformance-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder for temporary files");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left over is a few small files, where the system clears up.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 #[test]
@@ -100,8 +110,12 @@ fn known_failures_violate_nothing_and_must_go_on_failing() {
     let expected = report_on_bug(Bug::AcceptsUnknownFlag, &options);
     assert!(expected.totals().known_failure > 0, "{expected}");
     assert_eq!((expected.exit_code(), expected.violations().count()), (0, 0));
-    let passing = run(&[Arc::new(Oracle::clean())], &options);
+    let folder = Folder::new("stale");
+    let lines = folder.0.join("results.jsonl");
+    let passing = run(&[Arc::new(Oracle::clean())], &Options { json_lines: Some(lines.clone()), ..options });
     assert_eq!(passing.exit_code(), 1, "{passing}");
+    let read = Report::from_lines(&fs::read_to_string(lines).expect("lines")).expect("lines of a run");
+    assert_eq!((read.exit_code(), &read.stale), (1, &passing.stale));
     assert!(passing.stale[0].contains("passes now"));
 }
 
@@ -125,32 +139,37 @@ fn what_the_manifest_lacks_is_not_green() {
 
 #[test]
 fn the_lines_make_the_report_also_when_some_are_missing() {
-    let path = folder("lines").join("results.jsonl");
+    let folder = Folder::new("lines");
+    let path = folder.0.join("results.jsonl");
     let report = run(&[Arc::new(Oracle::clean())], &Options { json_lines: Some(path.clone()), ..only("PW-KEY-001") });
     let text = fs::read_to_string(&path).expect("the lines of the run");
     let whole = Report::from_lines(&text).expect("lines of a run");
     assert_eq!((whole.totals(), whole.exit_code()), (report.totals(), 0));
-    let killed = Report::from_lines(&text[..text.len() - 20]).expect("the last line is cut off");
+    let verdicts = text.trim_end().rfind('\n').expect("more than one line");
+    let killed = Report::from_lines(&text[..verdicts - 20]).expect("the last verdict is cut off");
     assert_eq!((killed.totals().not_run, killed.exit_code()), (1, 3));
 }
 
 #[test]
 fn a_file_that_cannot_be_written_is_a_harness_error() {
-    let path = Some(folder("unwritable"));
-    let report = run(&[Arc::new(Oracle::clean())], &Options { json_lines: path, ..only("PW-KEY-001") });
+    let folder = Folder::new("unwritable");
+    // A folder is no file.
+    let json_lines = Some(folder.0.clone());
+    let report = run(&[Arc::new(Oracle::clean())], &Options { json_lines, ..only("PW-KEY-001") });
     assert_eq!(report.exit_code(), 2);
     assert!(report.faults[0].contains("cannot be written"));
 }
 
 #[test]
 fn a_failure_leaves_a_trace_that_tells_all_of_it() {
-    let traces = folder("traces");
+    let folder = Folder::new("traces");
+    let traces = &folder.0;
     let report =
         report_on_bug(Bug::AcceptsUnknownFlag, &Options { traces: Some(traces.clone()), ..only("PW-HDR-005") });
     let failed = report.violations().next().expect("the bug is caught");
     let path = failed.trace.as_deref().expect("a failure leaves a trace");
     let trace = Trace::from_lines(&fs::read_to_string(path).expect("the trace")).expect("a trace");
-    assert_eq!(path, Path::new(&traces).join(trace.file_name()));
+    assert_eq!(path, traces.join(trace.file_name()));
     assert_eq!(trace.difference(&Trace::of(failed, 0)), None);
     let shown = report.to_string();
     for part in ["PW-HDR-005 (MUST)", "expected  the subject", "seen  ", "-> HELLO VERSIONS", "<- HELLO_ACK"] {
