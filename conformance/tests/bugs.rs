@@ -7,7 +7,7 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pulsewire_conformance::oracle::{Bug, Oracle};
 use pulsewire_conformance::subject::Subject;
-use pulsewire_conformance::{Case, CaseReport, Options, Step, Verdict, cases, run_case};
+use pulsewire_conformance::{Case, CaseReport, Options, Sample, Step, Verdict, cases, run_case};
 
 /// Tests at once: they mostly wait.
 const THREADS: usize = 16;
@@ -36,16 +36,8 @@ fn is_caught(bug: Bug) -> Result<(), Failed> {
             return Err(sentence.into());
         }
     }
-    // A difference means something only where two clean runs show none. How many PINGs there are, and where a PONG comes
-    // between messages, depends on time.
-    let packets = |report: &CaseReport| {
-        let timeless = |seen: &&Step| !(seen.text.starts_with("PING") || seen.text.starts_with("PONG"));
-        let steps = joined(report).into_iter().filter(timeless);
-        let mut packets: Vec<_> = steps.map(|seen| (seen.text.clone(), seen.bytes.clone())).collect();
-        packets.dedup();
-        packets
-    };
-    let [first, second] = [packets(&first), packets(&second)];
+    // A difference means something only where two clean runs show none.
+    let [first, second] = [repeatable(&first), repeatable(&second)];
     if first != second {
         return Err(format!("two clean runs of {} differ: {first:#?} {second:#?}", case.id).into());
     }
@@ -84,10 +76,22 @@ fn first_failure(bug: Bug) -> Result<(&'static Case, CaseReport), Failed> {
     Err(format!("no case of {} catches it", bug.requirement()).into())
 }
 
-/// What the oracle did, with one step for several equal messages in a row: how many there are depends on time.
+/// What the oracle does in every run: the messages, and apart from them the other packets, since it depends on time where those
+/// overtake messages that wait. So does how many PING and BUSY there are.
+fn repeatable(report: &CaseReport) -> [Vec<(String, Sample)>; 2] {
+    let seen = report.observations().filter(|seen| !seen.text.starts_with("PING"));
+    let seen = seen.map(|seen| (seen.text.clone(), seen.bytes.clone()));
+    let (mut messages, mut others): (Vec<_>, Vec<_>) = seen.partition(|(text, _)| text.starts_with("DATA"));
+    messages.dedup();
+    others.dedup();
+    [messages, others]
+}
+
+/// What the oracle did, with one step for several equal messages or BUSY in a row: how many there are depends on time.
 fn joined(report: &CaseReport) -> Vec<&Step> {
+    let repeats = |text: &str| text.starts_with("DATA") || text.starts_with("BUSY");
     let mut steps: Vec<&Step> = report.observations().collect();
-    steps.dedup_by(|next, one| same(next, one) && one.text.starts_with("DATA"));
+    steps.dedup_by(|next, one| same(next, one) && repeats(&one.text));
     steps
 }
 

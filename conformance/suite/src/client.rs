@@ -200,7 +200,7 @@ impl Running for RunningClient {
     }
 
     fn control(&mut self, _command: Command) -> Result<Reply, Unsupported> {
-        Err(Unsupported)
+        Err(Unsupported("the client takes no commands"))
     }
 
     fn stop(self: Box<Self>) {

@@ -55,6 +55,7 @@ struct Timers {
     close_timeout: Option<u64>,
     write_stall: Option<u64>,
     assembly_base: Option<u64>,
+    busy_max: Option<u64>,
     /// In bytes per second.
     assembly_rate: Option<u32>,
 }
@@ -118,6 +119,7 @@ impl Manifest {
             close_timeout: time(self.timers.close_timeout, default.close_timeout),
             write_stall: time(self.timers.write_stall, default.write_stall),
             assembly_base: time(self.timers.assembly_base, default.assembly_base),
+            busy_max: time(self.timers.busy_max, default.busy_max),
             assembly_rate: self.timers.assembly_rate.unwrap_or(default.assembly_rate),
             ..default
         }

@@ -79,7 +79,7 @@ impl Running for RunningServer {
     }
 
     fn control(&mut self, _command: Command) -> Result<Reply, Unsupported> {
-        Err(Unsupported)
+        Err(Unsupported("the server takes no commands"))
     }
 
     fn stop(self: Box<Self>) {}

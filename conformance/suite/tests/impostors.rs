@@ -52,10 +52,11 @@ impl Running for RunningImpostor {
     }
 
     fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
-        match command {
-            Command::Unknown { .. } if !self.takes_anything => Err(Unsupported),
-            _ => Ok(Reply::Connections(Vec::new())),
-        }
+        Ok(match command {
+            Command::Unknown { .. } if !self.takes_anything => return Err(Unsupported::UNKNOWN),
+            Command::Events => Reply::Events(Vec::new()),
+            _ => Reply::Connections(Vec::new()),
+        })
     }
 
     fn stop(self: Box<Self>) {}

@@ -1,28 +1,45 @@
 //! One peer: the machine that turns received bytes into events, and messages into bytes to write.
 
+mod admission;
+mod announcements;
+mod batch;
 mod close;
+mod drain;
 mod outgoing;
+mod pause;
 mod receive;
+mod rejects;
 mod state;
+#[cfg(test)]
+mod state_table;
 mod timers;
 mod transmit;
+mod write_deadline;
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use outgoing::Outgoing;
+use pause::Pause;
+use rejects::Ordinals;
 pub use state::Role;
 use state::State;
 pub use transmit::Transmit;
+use write_deadline::WriteDeadlines;
 
 use crate::close::{CloseReason, Closed};
 use crate::config::{Seed, ValidConfig};
 use crate::error::{SendError, SendRefused};
-use crate::event::Event;
+use crate::event::{Established, Event};
 use crate::framer::{Fragments, Framer};
-use crate::heartbeat::Heartbeat;
+use crate::heartbeat::{Heartbeat, Notice};
 use crate::message::Message;
+use crate::statistics::{Counters, Statistics};
 use crate::time::Instant;
-use crate::wire::{Hello, Kind};
+use crate::wire::Kind;
+
+/// The version that this crate speaks.
+const VERSION: u8 = 1;
 
 /// One end of one connection, without any I/O.
 ///
@@ -31,7 +48,8 @@ use crate::wire::{Hello, Kind};
 /// **In**: [`receive`](Self::receive), [`direct_buffer`](Self::direct_buffer) and
 /// [`received_direct`](Self::received_direct), [`transmitted`](Self::transmitted),
 /// [`handle_timeout`](Self::handle_timeout), [`disconnected`](Self::disconnected).
-/// **Commands**: [`send`](Self::send), [`close`](Self::close), [`abort`](Self::abort).
+/// **Commands**: [`send`](Self::send), [`accept`](Self::accept) and [`refuse`](Self::refuse), [`pause`](Self::pause) and
+/// [`resume`](Self::resume), [`drain`](Self::drain), [`close`](Self::close), [`abort`](Self::abort).
 /// **Out**: the events that `receive` gives, [`poll_event`](Self::poll_event), [`poll_transmit`](Self::poll_transmit),
 /// [`poll_timeout`](Self::poll_timeout).
 ///
@@ -49,7 +67,16 @@ pub struct Connection {
     /// Messages received whole, and accepted for sending.
     received: u64,
     sent: u64,
-    closed: Option<alloc::boxed::Box<Closed>>,
+    ordinals: Ordinals,
+    /// DRAIN came.
+    peer_drained: bool,
+    pause: Option<Pause>,
+    write_deadlines: WriteDeadlines,
+    counters: Counters,
+    /// When bytes last came that were not a message at once.
+    last_byte_in: Instant,
+    established: Option<Box<Established>>,
+    closed: Option<Box<Closed>>,
     reason: Option<CloseReason>,
 }
 
@@ -58,7 +85,7 @@ impl Connection {
     #[must_use]
     pub fn client(now: Instant, config: &ValidConfig, seed: Seed) -> Self {
         let mut connection = Self::new(now, config, seed, Role::Client);
-        let hello = connection.hello(1, 1, config.token.clone());
+        let hello = connection.hello(VERSION, VERSION, config.token.clone());
         connection.outgoing.greet(Kind::HELLO, hello);
         connection
     }
@@ -81,6 +108,13 @@ impl Connection {
             heartbeat: None,
             received: 0,
             sent: 0,
+            ordinals: Ordinals::default(),
+            peer_drained: false,
+            pause: None,
+            write_deadlines: WriteDeadlines::default(),
+            counters: Counters::default(),
+            last_byte_in: now,
+            established: None,
             closed: None,
             reason: None,
         }
@@ -108,8 +142,8 @@ impl Connection {
     fn refusal(&self, message: &Message<'_>) -> Option<SendRefused> {
         match &self.state {
             State::Open => {}
-            State::Handshake { .. } => return Some(SendRefused::NotEstablished),
-            State::Closing { .. } | State::PeerClosing(_) | State::Over => {
+            State::Handshake { .. } | State::Judging { .. } => return Some(SendRefused::NotEstablished),
+            State::Closing { .. } | State::PeerClosing { .. } | State::BothClosing { .. } | State::Over => {
                 return Some(SendRefused::Closed(self.reason.unwrap_or(CloseReason::NORMAL)));
             }
         }
@@ -133,9 +167,16 @@ impl Connection {
     /// Call it again only when `out` was written; what is still in it is lost. A small `max` keeps PING and PONG near the
     /// front: they overtake what is queued here, not what was handed out. 64 KiB to 256 KiB are good values.
     pub fn poll_transmit(&mut self, now: Instant, max: usize, out: &mut Transmit) -> bool {
+        if self.is_paused() && matches!(self.state, State::Closing { .. } | State::BothClosing { .. }) {
+            self.resume(now);
+        }
         let handed = self.outgoing.poll(now, max, self.received, out);
+        if handed.any {
+            let (end, waiting) = (self.outgoing.handed(), self.outgoing.untaken());
+            self.write_deadlines.given(now, end, waiting, &self.config.timeouts);
+        }
         if handed.close
-            && let State::Closing { deadline, .. } = &mut self.state
+            && let State::Closing { deadline, .. } | State::BothClosing { deadline, .. } = &mut self.state
         {
             *deadline = Some(now + self.config.timeouts.close);
         }
@@ -152,6 +193,7 @@ impl Connection {
     /// from here (PW-HB-010), so report each write when it happens.
     pub fn transmitted(&mut self, now: Instant, bytes: usize) {
         let taken = self.outgoing.taken(now, bytes);
+        self.write_deadlines.taken(self.outgoing.taken_bytes());
         if let Some(heartbeat) = &mut self.heartbeat {
             if taken.ping {
                 heartbeat.flushed(now);
@@ -166,7 +208,14 @@ impl Connection {
 
     /// An event that came from time or a command, not from bytes. Poll until `None`.
     pub fn poll_event(&mut self) -> Option<Event<'static>> {
-        self.closed.take().map(Event::Closed)
+        if let Some(established) = self.established.take() {
+            return Some(Event::Established(established));
+        }
+        match self.heartbeat.as_mut().and_then(Heartbeat::take_notice) {
+            Some(Notice::Suspect(suspect)) => Some(Event::Suspect(suspect)),
+            Some(Notice::Recovered(recovered)) => Some(Event::Recovered(recovered)),
+            None => self.closed.take().map(Event::Closed),
+        }
     }
 
     /// Which side this is.
@@ -209,19 +258,34 @@ impl Connection {
     /// The smoothed round-trip time, once a PING was answered.
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {
-        self.heartbeat.as_ref()?.rtt()
+        Some(self.heartbeat.as_ref()?.rtt()?.smoothed)
     }
 
-    fn hello(&self, version_lowest: u8, version_highest: u8, token: Option<bytes::Bytes>) -> Hello {
-        Hello {
-            version_lowest,
-            version_highest,
-            sync_key: self.seed.sync_key,
-            frame_limit: self.config.limits.frame,
-            message_limit: self.config.limits.message,
-            ping_floor: self.config.heartbeat.ping_floor,
-            resync: self.config.damage == crate::config::Damage::Resynchronise,
-            token,
+    /// What the connection has done so far, in numbers. Also when it is over.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let heartbeat = self.heartbeat.as_ref();
+        let Counters { bytes_received, gaps, bytes_skipped, pongs_received, pings_received, pauses, .. } =
+            self.counters;
+        Statistics {
+            messages_received: self.received,
+            messages_sent: self.sent,
+            messages_handed_out: self.outgoing.messages().completed,
+            messages_refused: self.counters.messages_refused,
+            messages_rejected: self.counters.messages_rejected,
+            bytes_received,
+            bytes_handed_out: self.outgoing.handed(),
+            bytes_sent: self.outgoing.taken_bytes(),
+            gaps,
+            bytes_skipped,
+            pings_sent: self.outgoing.pings(),
+            pongs_received,
+            pings_received,
+            pauses,
+            peer_pauses: heartbeat.map_or(0, Heartbeat::pauses),
+            rtt: heartbeat.and_then(Heartbeat::rtt),
+            queued: self.outgoing.queued(),
+            untaken: self.outgoing.untaken(),
         }
     }
 }

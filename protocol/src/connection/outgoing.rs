@@ -3,22 +3,26 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::announcements::Announcements;
+use super::batch::{encode, unpack};
+use super::rejects::Rejects;
 use super::transmit::Transmit;
 use crate::framer::LARGE;
 use crate::message::{Message, Payload};
 use crate::time::Instant;
-use crate::wire::{Class, CloseFrame, Flags, HEADER_SIZE, Header, Hello, Kind, TRAILER_SIZE, payload_checksum};
+use crate::wire::{Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind, payload_checksum};
 
 /// Small packets are joined up to this size before another batch is begun: what `max` is overshot by at most.
 const BATCH: usize = 16 << 10;
 
 /// Something that waits to be sent.
 enum Entry {
-    /// Whole small packets, encoded.
-    Batch(Vec<u8>),
+    /// Whole small packets, encoded, each of them a message.
+    Batch { packets: Vec<u8>, messages: u64 },
     /// A large message, `sent` bytes of which went out in frames.
     Large { class: Class, encrypted: bool, payload: Bytes, sent: usize },
 }
@@ -26,7 +30,7 @@ enum Entry {
 /// The last packets of this side: what waits, and what was handed out.
 #[derive(Default)]
 struct Farewell {
-    close: Option<Box<CloseFrame>>,
+    close: Option<Box<ClosePayload>>,
     close_ack: bool,
     /// No second CLOSE may follow (PW-CLS-013).
     close_handed: bool,
@@ -48,10 +52,12 @@ pub(super) struct Outgoing {
     ping: bool,
     pings: u64,
     pong: Option<u64>,
+    announcements: Announcements,
     queue: VecDeque<Entry>,
     /// Bytes in `queue`: encoded ones, or payloads with one header each.
     queued: usize,
     farewell: Farewell,
+    messages: Messages,
     /// Bytes handed to the driver, and those that the transport took, since the beginning.
     handed: u64,
     taken: u64,
@@ -60,6 +66,17 @@ pub(super) struct Outgoing {
     close_ack_ends: Option<u64>,
     /// When bytes were handed out, or the transport last took some, while it has not taken all.
     waiting_since: Option<Instant>,
+    /// When the transport last took any.
+    last_taken: Option<Instant>,
+}
+
+/// Messages handed out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Messages {
+    /// Their first frame was.
+    pub(super) begun: u64,
+    /// Their last frame was.
+    pub(super) completed: u64,
 }
 
 /// What [`Outgoing::poll`] handed out beside messages.
@@ -89,14 +106,17 @@ impl Outgoing {
             ping: false,
             pings: 0,
             pong: None,
+            announcements: Announcements::default(),
             queue: VecDeque::new(),
             queued: 0,
             farewell: Farewell::default(),
+            messages: Messages::default(),
             handed: 0,
             taken: 0,
             ping_ends: None,
             close_ack_ends: None,
             waiting_since: None,
+            last_taken: None,
         }
     }
 
@@ -105,6 +125,7 @@ impl Outgoing {
         !self.queue.is_empty()
             || self.pong.is_some()
             || self.ping
+            || !self.announcements.is_empty()
             || self.greeting.is_some()
             || self.farewell.close.is_some()
             || self.farewell.close_ack
@@ -119,9 +140,29 @@ impl Outgoing {
         self.queued
     }
 
-    /// Bytes that the transport has not taken, as far as they are encoded.
+    /// Bytes handed out since the beginning.
+    pub(super) fn handed(&self) -> u64 {
+        self.handed
+    }
+
+    /// Bytes that the transport took since the beginning.
+    pub(super) fn taken_bytes(&self) -> u64 {
+        self.taken
+    }
+
+    /// Bytes handed out that the transport has not taken.
     pub(super) fn untaken(&self) -> u64 {
-        self.handed - self.taken + self.queued as u64
+        self.handed - self.taken
+    }
+
+    /// When the transport last took bytes.
+    pub(super) fn last_taken(&self) -> Option<Instant> {
+        self.last_taken
+    }
+
+    /// Messages handed out since the beginning.
+    pub(super) fn messages(&self) -> Messages {
+        self.messages
     }
 
     pub(super) fn greet(&mut self, kind: Kind, hello: Hello) {
@@ -134,6 +175,26 @@ impl Outgoing {
         }
         self.ping = true;
         self.ping_ends = None;
+    }
+
+    /// Takes back a PING that was not handed out.
+    pub(super) fn cancel_ping(&mut self) {
+        self.ping = false;
+    }
+
+    /// The REJECTs that wait, if any may still go out (PW-REJ-005).
+    pub(super) fn rejects(&mut self) -> Option<&mut Rejects> {
+        (!self.farewell.close_ack_handed).then_some(&mut self.announcements.rejects)
+    }
+
+    pub(super) fn drain(&mut self) {
+        self.announcements.drain();
+    }
+
+    pub(super) fn busy(&mut self, pause: Duration) {
+        if !self.farewell.close_handed && !self.farewell.close_ack_handed {
+            self.announcements.busy(pause);
+        }
     }
 
     /// The number of the latest PING handed out; they count from 1.
@@ -149,7 +210,7 @@ impl Outgoing {
     }
 
     /// Queues CLOSE, unless one went out before or none may any more.
-    pub(super) fn close(&mut self, close: CloseFrame) {
+    pub(super) fn close(&mut self, close: ClosePayload) {
         if self.farewell.close_handed || self.farewell.close_ack_handed {
             return;
         }
@@ -159,6 +220,15 @@ impl Outgoing {
     /// Drops CLOSE and CLOSE_ACK that were not handed out.
     pub(super) fn drop_farewell(&mut self) {
         (self.farewell.close, self.farewell.close_ack) = (None, false);
+    }
+
+    /// Drops what has no more meaning at the end. A peer that still waits for CLOSE_ACK learns what was refused.
+    pub(super) fn drop_control(&mut self) {
+        (self.ping, self.pong, self.greeting) = (false, None, None);
+        self.announcements.drop_advice();
+        if !self.farewell.close_ack {
+            self.announcements.rejects.clear();
+        }
     }
 
     pub(super) fn close_ack(&mut self) {
@@ -178,11 +248,14 @@ impl Outgoing {
         let (key, size) = (self.key, HEADER_SIZE + header.body_size());
         self.queued += size;
         match self.queue.back_mut() {
-            Some(Entry::Batch(batch)) if batch.len() + size <= BATCH => encode(batch, header, &payload, key),
-            Some(Entry::Batch(_) | Entry::Large { .. }) | None => {
-                let mut batch = Vec::with_capacity(size);
-                encode(&mut batch, header, &payload, key);
-                self.queue.push_back(Entry::Batch(batch));
+            Some(Entry::Batch { packets, messages }) if packets.len() + size <= BATCH => {
+                *messages += 1;
+                encode(packets, header, &payload, key);
+            }
+            Some(Entry::Batch { .. } | Entry::Large { .. }) | None => {
+                let mut packets = Vec::with_capacity(size);
+                encode(&mut packets, header, &payload, key);
+                self.queue.push_back(Entry::Batch { packets, messages: 1 });
             }
         }
     }
@@ -198,13 +271,12 @@ impl Outgoing {
     pub(super) fn take_unsent(&mut self) -> Vec<Message<'static>> {
         let mut unsent = Vec::new();
         self.queued = 0;
-        (self.ping, self.pong, self.greeting) = (false, None, None);
         for entry in core::mem::take(&mut self.queue) {
             match entry {
                 Entry::Large { class, encrypted, payload, .. } => {
                     unsent.push(Message { class, encrypted, payload: Payload::Owned(payload) });
                 }
-                Entry::Batch(batch) => unpack(&batch.into(), self.key, &mut unsent),
+                Entry::Batch { packets, .. } => unpack(&packets.into(), self.key, &mut unsent),
             }
         }
         unsent
@@ -217,7 +289,7 @@ impl Outgoing {
         if !self.has_more() {
             return handed;
         }
-        self.poll_control(out);
+        self.poll_control(received, out);
         while out.len() < max
             && let Some(entry) = self.queue.pop_front()
         {
@@ -234,11 +306,14 @@ impl Outgoing {
         handed
     }
 
-    fn poll_control(&mut self, out: &mut Transmit) {
+    fn poll_control(&mut self, received: u64, out: &mut Transmit) {
         if let Some(greeting) = self.greeting.take() {
             let (kind, hello) = *greeting;
             let mut payload = Vec::new();
             hello.encode(&mut payload);
+            self.poll_payload(kind, &payload, out);
+        }
+        while let Some((kind, payload)) = self.announcements.next(received) {
             self.poll_payload(kind, &payload, out);
         }
         if let Some(number) = self.pong.take() {
@@ -262,9 +337,11 @@ impl Outgoing {
 
     fn poll_entry(&mut self, entry: Entry, out: &mut Transmit) {
         match entry {
-            Entry::Batch(batch) => {
-                self.queued -= batch.len();
-                out.batch(batch);
+            Entry::Batch { packets, messages } => {
+                self.queued -= packets.len();
+                self.messages.begun += messages;
+                self.messages.completed += messages;
+                out.batch(packets);
             }
             Entry::Large { class, encrypted, payload, sent } => {
                 let size = (payload.len() - sent).min(self.frame_limit as usize);
@@ -280,6 +357,8 @@ impl Outgoing {
                     out.inline(|inline| inline.extend_from_slice(&checksum.to_be_bytes()));
                 }
                 self.queued -= size;
+                self.messages.begun += u64::from(sent == 0);
+                self.messages.completed += u64::from(!more);
                 if more {
                     self.queue.push_front(Entry::Large { class, encrypted, payload, sent: end });
                 } else {
@@ -310,6 +389,9 @@ impl Outgoing {
     /// The transport took this many bytes of what was handed out.
     pub(super) fn taken(&mut self, now: Instant, bytes: usize) -> Taken {
         self.taken = self.taken.saturating_add(bytes as u64).min(self.handed);
+        if bytes > 0 {
+            self.last_taken = Some(now);
+        }
         if self.taken == self.handed {
             self.waiting_since = None;
         } else if bytes > 0 {
@@ -320,30 +402,5 @@ impl Outgoing {
             ping: self.ping_ends.take_if(|end| *end <= taken).is_some(),
             close_ack: self.close_ack_ends.take_if(|end| *end <= taken).is_some(),
         }
-    }
-}
-
-/// Appends a packet. Its header says whether a trailer follows.
-#[inline]
-fn encode(out: &mut Vec<u8>, header: Header, payload: &[u8], key: u32) {
-    out.reserve(HEADER_SIZE + payload.len() + TRAILER_SIZE);
-    out.extend_from_slice(&header.encode(key));
-    out.extend_from_slice(payload);
-    if header.flags.contains(Flags::CHECKSUM) {
-        out.extend_from_slice(&payload_checksum(payload).to_be_bytes());
-    }
-}
-
-/// Reads back the messages of a batch that this side encoded.
-fn unpack(batch: &Bytes, key: u32, messages: &mut Vec<Message<'static>>) {
-    let mut offset = 0;
-    while let Some(header) = batch[offset..].first_chunk().and_then(|bytes| Header::verify(bytes, key)) {
-        let start = offset + HEADER_SIZE;
-        messages.push(Message {
-            class: header.class,
-            encrypted: header.flags.contains(Flags::ENCRYPTED),
-            payload: Payload::Owned(batch.slice(start..start + header.length as usize)),
-        });
-        offset = start + header.body_size();
     }
 }

@@ -303,6 +303,13 @@ impl Framer {
         self.since = None;
     }
 
+    /// The incomplete packet's time starts anew (PW-HB-023).
+    pub(crate) fn restart(&mut self, now: Instant) {
+        if let Some(since) = &mut self.since {
+            *since = now;
+        }
+    }
+
     /// How long ago the first byte of the incomplete packet came.
     pub(crate) fn age(&self, now: Instant) -> Duration {
         self.since.map_or(Duration::ZERO, |since| now - since)

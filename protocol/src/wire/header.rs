@@ -24,7 +24,7 @@ impl Kind {
     pub const HELLO: Self = Self(0x01);
     /// The server's first packet.
     pub const HELLO_ACK: Self = Self(0x02);
-    /// Reserved in this draft (section 12).
+    /// Says that one message was refused (section 6.1).
     pub const REJECT: Self = Self(0x03);
     /// A message, or a part of one.
     pub const DATA: Self = Self(0x04);
@@ -32,9 +32,9 @@ impl Kind {
     pub const PING: Self = Self(0x05);
     /// Its answer.
     pub const PONG: Self = Self(0x06);
-    /// Reserved in this draft (section 12).
+    /// Says that its sender does not read for a while (section 8.4).
     pub const BUSY: Self = Self(0x07);
-    /// Reserved in this draft (section 12).
+    /// Says that its sender is going to close (section 9.1).
     pub const DRAIN: Self = Self(0x08);
     /// Asks to close, or says why it closed.
     pub const CLOSE: Self = Self(0x09);
@@ -212,6 +212,25 @@ impl Header {
             Some((low, high)) if length < low || length > high => Err(ProtocolError::BadLength { kind, length }),
             None if length > frame_limit => Err(ProtocolError::FrameTooLarge { limit: frame_limit, size: length }),
             Some(_) | None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn encoding_and_verifying_a_header_changes_nothing(
+            kind: u8, flags: u8, class: u8, length in 0u32..1 << 24, key: u32, other_key: u32,
+        ) {
+            let header = Header { kind: Kind(kind), flags: Flags(flags), class: Class(class), length };
+            let bytes = header.encode(key);
+            prop_assert_eq!(Header::verify(&bytes, key), Some(header));
+            prop_assert_eq!(Header::verify(&bytes, other_key).is_some(), key == other_key);
         }
     }
 }

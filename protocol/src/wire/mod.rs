@@ -7,7 +7,7 @@ mod hello;
 mod items;
 
 pub(crate) use checksum::payload_checksum;
-pub(crate) use control::{CloseFrame, count};
+pub(crate) use control::{ClosePayload, count, pause};
 pub(crate) use header::TRAILER_SIZE;
 pub use header::{Class, Flags, HEADER_SIZE, Header, Kind, MAGIC};
 pub use hello::Hello;
