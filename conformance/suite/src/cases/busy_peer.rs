@@ -9,7 +9,7 @@ use crate::codec::registry::{kind, reason};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
-use crate::verdict::{Failure, Outcome, require, violation};
+use crate::verdict::{Failure, Outcome, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!("PW-HB-020/no-ping", "does not probe a peer while that pauses", BOTH, Profile::brisk, no_ping),
@@ -140,7 +140,7 @@ fn longest_pause(context: &mut Context<'_>) -> Outcome {
                     peer.check_close(&packet, reason::PEER_TIMEOUT)?;
                     let elapsed = since.elapsed();
                     let sentence = format!("given up after {} ms", elapsed.as_millis());
-                    return require(elapsed + CLOCK_TOLERANCE >= busy_max + shortest, sentence);
+                    return not_before(elapsed + CLOCK_TOLERANCE, busy_max + shortest, sentence);
                 }
                 Arrival::End | Arrival::Reset => return violation("closed without CLOSE; PEER_TIMEOUT was due"),
             }
