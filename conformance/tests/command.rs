@@ -265,6 +265,19 @@ fn judges_a_server_by_its_bytes_alone() -> Tested {
     Ok(())
 }
 
+/// PW-HB-006: a subject may be silent for as long as its numbers say, however patient the suite is otherwise.
+#[test]
+fn waits_for_a_ping_as_long_as_the_declared_heartbeat_takes() -> Tested {
+    let tool = Tool::new("slow-heartbeat")?;
+    tool.write("manifest.toml", "[timers]\nidle = 6500\n")?;
+    let server = Oracle::clean().serve(&Profile { idle: Duration::from_millis(6_500), ..Profile::default() })?;
+    let address = server.address().to_string();
+    let output = tool.run(&["server", &address, "--manifest", "manifest.toml", "--case", "PW-HB-009/never-sent"])?;
+    assert_code(&output, 0);
+    server.stop();
+    Ok(())
+}
+
 /// The program of the next test: an echo client for the address in its last argument, until its standard input ends.
 #[test]
 #[ignore = "is started by the test of the client mode"]

@@ -62,7 +62,11 @@ impl<'s> Context<'s> {
             Role::Client => (self.accept()?, self.running.len() - 1),
         };
         let sync_key = self.random.sync_key();
-        Peer::new(stream, self.role, runner, sync_key, self.transcript.connection())
+        let mut peer = Peer::new(stream, self.role, runner, sync_key, self.transcript.connection())?;
+        let Profile { idle, interval, .. } = self.profile;
+        // A wait for an answer is four intervals at most.
+        peer.ping_due = idle.max(interval * 4);
+        Ok(peer)
     }
 
     /// A connection after the handshake, proved to work.

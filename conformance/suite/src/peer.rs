@@ -43,6 +43,8 @@ pub(crate) struct Peer {
     pub(crate) subject_hello: Option<Hello>,
     /// Whether a PING is answered as it comes, or given to the case.
     pub(crate) answers_pings: bool,
+    /// After how much silence the subject sends a PING, at most; the PING floor of this side may make it longer.
+    pub(crate) ping_due: Duration,
     /// Taken just before the last bytes were sent: the subject's silence began no earlier.
     pub(crate) last_sent_at: Instant,
     parser: Parser,
@@ -94,6 +96,7 @@ impl Peer {
             hello,
             subject_hello: None,
             answers_pings: true,
+            ping_due: Duration::ZERO,
             last_sent_at: Instant::now(),
             parser: Parser::new(),
             first_packet_came: false,
@@ -167,9 +170,14 @@ impl Peer {
 
     /// The next arrival, within [`PATIENCE`].
     pub(crate) fn receive(&mut self) -> Result<Arrival, Failure> {
-        match self.receive_by(Instant::now() + PATIENCE)? {
+        self.receive_within(PATIENCE)
+    }
+
+    /// The next arrival, which must come in time.
+    fn receive_within(&mut self, patience: Duration) -> Result<Arrival, Failure> {
+        match self.receive_by(Instant::now() + patience)? {
             Some(arrival) => Ok(arrival),
-            None => violation(format!("nothing came from the subject for {} s", PATIENCE.as_secs())),
+            None => violation(format!("nothing came from the subject for {} s", patience.as_secs())),
         }
     }
 
