@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use pair::*;
 use proptest::prelude::*;
-use pulsewire_protocol::{Connection, Damage, Disconnect, Flags, Kind};
+use pulsewire_protocol::{Class, Connection, Damage, Disconnect, Flags, Kind, Message, Transmit};
 
 struct Counting;
 
@@ -53,6 +53,23 @@ fn held_after(last: &[u8]) -> usize {
     drop(frame);
     end.held = Vec::new();
     live().saturating_sub(before)
+}
+
+#[test]
+fn a_connection_that_sent_everything_holds_no_batches() {
+    let mut end = End::server(config());
+    let before = live();
+    for _ in 0..2_000 {
+        end.connection.send(Message::new(Class::BUSINESS, &[7; 100])).unwrap();
+    }
+    assert!(live() - before > 200_000);
+    let mut batch = Transmit::new();
+    while end.connection.poll_transmit(end.now, usize::MAX, &mut batch) {
+        end.connection.transmitted(end.now, batch.len());
+    }
+    drop(batch);
+    let held = live().saturating_sub(before);
+    assert!(held < 2_000, "{held} bytes");
 }
 
 #[test]
