@@ -6,7 +6,7 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pulsewire_conformance::oracle::Oracle;
 use pulsewire_conformance::subject::Subject;
-use pulsewire_conformance::{Case, Role, Verdict, cases, run_case};
+use pulsewire_conformance::{Case, Options, Role, Verdict, cases, run_case};
 
 /// Tests at once: they mostly wait.
 const THREADS: usize = 16;
@@ -31,12 +31,17 @@ fn main() {
 }
 
 fn conforms(subject: &Arc<dyn Subject>, case: &'static Case, role: Role) -> Result<(), Failed> {
-    match run_case(subject, case, role, WATCHDOG).verdict {
+    let options = Options { watchdog: WATCHDOG, strict: true, ..Options::default() };
+    match run_case(subject, case, role, &options).verdict {
         Verdict::Pass => Ok(()),
         // What a transport leaves out is its own affair; the oracle leaves out nothing.
         Verdict::NotApplicable(_) if subject.name() != "oracle:none" => Ok(()),
-        Verdict::NotApplicable(reason) | Verdict::Fail(reason) | Verdict::HarnessError(reason) => {
-            Err(Failed::from(reason))
-        }
+        Verdict::NotApplicable(reason)
+        | Verdict::Fail(reason)
+        | Verdict::Warn(reason)
+        | Verdict::Info(reason)
+        | Verdict::Inconclusive(reason)
+        | Verdict::Unimplemented(reason)
+        | Verdict::HarnessError(reason) => Err(Failed::from(reason)),
     }
 }

@@ -98,6 +98,7 @@ impl Running for IocpRunning {
             Command::Refuse { connection, frame } => {
                 self.tell(connection, |sender| sender.refuse(frame_from_suite(&frame)))
             }
+            Command::Unknown { .. } => return Err(Unsupported::UNKNOWN),
         })
     }
 

@@ -135,6 +135,7 @@ impl Running for TokioRunning {
             Command::Refuse { connection, frame } => {
                 self.tell(connection, |sender| sender.refuse(frame_from_suite(&frame)))
             }
+            Command::Unknown { .. } => return Err(Unsupported::UNKNOWN),
         })
     }
 

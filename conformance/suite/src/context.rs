@@ -11,7 +11,7 @@ use crate::random::Random;
 use crate::role::Role;
 use crate::sockets;
 use crate::subject::{
-    CloseFrame, Command, Event, Happening, Id, Origin, Refusal, Reply, Running, Subject, SubjectError,
+    CloseFrame, Command, Event, Happening, Id, Origin, Refusal, Reply, Running, Subject, SubjectError, Unsupported,
 };
 use crate::transcript::Transcript;
 use crate::verdict::{Failure, Outcome, require, violation};
@@ -34,11 +34,15 @@ pub(crate) struct Context<'s> {
 }
 
 impl<'s> Context<'s> {
-    /// `wanted` is what the case with this id wants to run with, where the subject can be told.
-    pub(crate) fn new(subject: &'s dyn Subject, id: &str, wanted: Profile, role: Role, transcript: Transcript) -> Self {
+    /// `wanted` is what the case wants to run with, where the subject can be told.
+    pub(crate) fn new(
+        subject: &'s dyn Subject,
+        seed: u64,
+        wanted: Profile,
+        role: Role,
+        transcript: Transcript,
+    ) -> Self {
         let profile = subject.fixed_profile().unwrap_or(wanted);
-        // The same keys in every run of a case, so that its transcripts can be compared.
-        let seed = id.bytes().fold(u64::from(role == Role::Client), |sum, byte| sum * 31 % (1 << 50) + u64::from(byte));
         Self {
             subject,
             role,
@@ -58,7 +62,11 @@ impl<'s> Context<'s> {
             Role::Client => (self.accept()?, self.running.len() - 1),
         };
         let sync_key = self.random.sync_key();
-        Peer::new(stream, self.role, runner, sync_key, self.transcript.clone())
+        let mut peer = Peer::new(stream, self.role, runner, sync_key, self.transcript.connection())?;
+        let Profile { idle, interval, .. } = self.profile;
+        // A wait for an answer is four intervals at most.
+        peer.ping_due = idle.max(interval * 4);
+        Ok(peer)
     }
 
     /// A connection after the handshake, proved to work.
@@ -263,7 +271,8 @@ impl<'s> Context<'s> {
 
     fn dial(&mut self) -> Result<TcpStream, Failure> {
         if self.running.is_empty() {
-            self.running.push(self.subject.serve(&self.profile).map_err(not_started)?);
+            let server = self.subject.serve(&self.profile).map_err(not_started)?;
+            keep(&mut self.running, server)?;
         }
         let address = self.running[0].address();
         sockets::dial(address, PATIENCE)
@@ -279,8 +288,10 @@ impl<'s> Context<'s> {
         }
         let listener = self.listener.as_ref().expect("it was made just now");
         let address: SocketAddr = listener.local_addr().map_err(harness)?;
-        self.running.push(self.subject.connect(&self.profile, address).map_err(not_started)?);
-        let deadline = Instant::now() + PATIENCE;
+        let client = self.subject.connect(&self.profile, address).map_err(not_started)?;
+        keep(&mut self.running, client)?;
+        let patience = self.subject.connect_patience();
+        let deadline = Instant::now() + patience;
         loop {
             match listener.accept() {
                 Ok((stream, _)) => {
@@ -291,10 +302,24 @@ impl<'s> Context<'s> {
                     thread::sleep(Duration::from_millis(1));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return violation(format!("the client did not connect within {} s", PATIENCE.as_secs()));
+                    return violation(format!("the client did not connect within {} s", patience.as_secs()));
                 }
                 Err(error) => return Err(harness(error)),
             }
+        }
+    }
+}
+
+/// Keeps what the subject started, unless its adapter takes a command that does not exist: its other replies would prove
+/// nothing.
+fn keep(running: &mut Vec<Box<dyn Running>>, mut started: Box<dyn Running>) -> Outcome {
+    let reply = started.control(Command::Unknown { verb: "flibbertigibbet" });
+    running.push(started);
+    match reply {
+        Err(Unsupported(_)) => Ok(()),
+        Ok(reply) => {
+            let sentence = format!("the adapter replied {} where there is no such command", describe(&reply));
+            Err(Failure::Harness(sentence))
         }
     }
 }

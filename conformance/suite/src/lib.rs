@@ -10,10 +10,11 @@
 //! ```
 //! use std::sync::Arc;
 //! use pulsewire_conformance::{Options, oracle::Oracle, run, subject::Subject};
+//! # use pulsewire_conformance::Selection;
 //!
 //! // In place of the oracle stands your own adapter.
 //! let subject: Arc<dyn Subject> = Arc::new(Oracle::clean());
-//! # let options = Options { filter: Some("PW-HDR-001".into()), ..Options::default() };
+//! # let options = Options { selection: Selection::requirement("PW-HDR-001").expect("it has cases"), ..Options::default() };
 //! # /*
 //! let options = Options::default();
 //! # */
@@ -28,14 +29,22 @@
 //! - A rejection counts only with the close reason that the requirement names.
 //! - Nothing is proved by waiting for it not to happen: a message sent afterwards comes back, and comes back first.
 //! - A timer may fire up to 5 ms early, because clocks have ticks, and up to one second late, because machines are busy.
+//! - A time limit that is missed by little on a busy machine is tried again, alone; missed again, it is inconclusive.
 //! - What a subject cannot be asked to do makes a case not applicable, with the reason.
 #![forbid(unsafe_code)]
 
+mod area;
+mod attempt;
 mod case;
 mod cases;
+mod client;
 mod codec;
 mod context;
+mod ending;
+mod expectations;
+mod manifest;
 pub mod oracle;
+mod packet_text;
 mod peer;
 mod profile;
 mod random;
@@ -43,17 +52,26 @@ mod remote;
 mod report;
 mod role;
 mod run;
+mod selection;
 mod sockets;
 pub mod subject;
+mod trace;
 mod transcript;
 mod verdict;
 
+pub use area::Area;
 pub use case::Case;
 pub use cases::cases;
+pub use client::ClientProgram;
+pub use ending::ConnectionEnd;
+pub use expectations::{BadFile, Expectations};
+pub use manifest::Manifest;
 pub use profile::Profile;
-pub use remote::Remote;
-pub use report::{CaseReport, Report, Totals};
+pub use remote::RemoteServer;
+pub use report::{BadLine, CaseReport, Plan, Report, Totals};
 pub use role::Role;
 pub use run::{Options, run, run_case};
-pub use transcript::Observation;
+pub use selection::{Selection, UselessPattern};
+pub use trace::{Difference, Trace, TraceHead};
+pub use transcript::{Action, Sample, Step};
 pub use verdict::Verdict;

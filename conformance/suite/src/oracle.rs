@@ -73,6 +73,11 @@ impl Subject for Oracle {
     fn connect(&self, profile: &Profile, address: SocketAddr) -> Result<Box<dyn Running>, SubjectError> {
         Ok(Box::new(running::connect(self.behaviour(profile), address)?))
     }
+
+    fn seeded(&self, seed: u64) -> Option<Arc<dyn Subject>> {
+        let fresh = Self { name: self.name.clone(), bug: self.bug, seeds: None };
+        Some(Arc::new(fresh.with_seed(seed)))
+    }
 }
 
 /// The numbers, the bug and the random sources of one server or client.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::codec::registry::kind;
 use crate::codec::{Header, Hello, Packet, Parser};
 use crate::role::Role;
-use crate::transcript::Transcript;
+use crate::transcript::ConnectionTranscript;
 use crate::verdict::{Failure, violation};
 
 pub(crate) use expect::Message;
@@ -43,13 +43,15 @@ pub(crate) struct Peer {
     pub(crate) subject_hello: Option<Hello>,
     /// Whether a PING is answered as it comes, or given to the case.
     pub(crate) answers_pings: bool,
+    /// After how much silence the subject sends a PING, at most; the PING floor of this side may make it longer.
+    pub(crate) ping_due: Duration,
     /// Taken just before the last bytes were sent: the subject's silence began no earlier.
     pub(crate) last_sent_at: Instant,
     parser: Parser,
     first_packet_came: bool,
     ended: Option<Ended>,
     write_failed: bool,
-    transcript: Transcript,
+    transcript: ConnectionTranscript,
     highest_ping_seen: Option<u64>,
     drain_seen: bool,
     next_ping: u64,
@@ -72,7 +74,7 @@ impl Peer {
         subject_role: Role,
         runner: usize,
         sync_key: u32,
-        transcript: Transcript,
+        transcript: ConnectionTranscript,
     ) -> Result<Self, Failure> {
         let harness = |error: std::io::Error| Failure::Harness(format!("a socket option failed: {error}"));
         // Without this the small pieces of a split packet would wait for one another.
@@ -94,6 +96,7 @@ impl Peer {
             hello,
             subject_hello: None,
             answers_pings: true,
+            ping_due: Duration::ZERO,
             last_sent_at: Instant::now(),
             parser: Parser::new(),
             first_packet_came: false,
@@ -127,6 +130,7 @@ impl Peer {
     ///
     /// A connection that the subject has ended is no failure here: what it sent before tells whether it was right.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.transcript.sent(bytes, self.key());
         self.last_sent_at = Instant::now();
         match self.stream.write_all(bytes) {
             Ok(()) => Ok(()),
@@ -166,9 +170,14 @@ impl Peer {
 
     /// The next arrival, within [`PATIENCE`].
     pub(crate) fn receive(&mut self) -> Result<Arrival, Failure> {
-        match self.receive_by(Instant::now() + PATIENCE)? {
+        self.receive_within(PATIENCE)
+    }
+
+    /// The next arrival, which must come in time.
+    fn receive_within(&mut self, patience: Duration) -> Result<Arrival, Failure> {
+        match self.receive_by(Instant::now() + patience)? {
             Some(arrival) => Ok(arrival),
-            None => violation(format!("nothing came from the subject for {} s", PATIENCE.as_secs())),
+            None => violation(format!("nothing came from the subject for {} s", patience.as_secs())),
         }
     }
 
@@ -211,7 +220,7 @@ impl Peer {
         let mut buffer = [0; 16_384];
         match self.stream.read(&mut buffer) {
             Ok(0) => {
-                self.transcript.note("end of the stream".into());
+                self.transcript.ended();
                 self.ended = Some(Ended::InOrder);
                 if !self.parser.rest().is_empty() {
                     return violation("PW-HDR-001: the stream ended in the middle of a packet");
@@ -221,7 +230,7 @@ impl Peer {
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
                 ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-                    self.transcript.note("reset".into());
+                    self.transcript.reset();
                     self.ended = Some(Ended::Reset);
                 }
                 _ => return Err(harness(error)),
@@ -235,11 +244,11 @@ impl Peer {
             Ok(None) => return Ok(None),
             Ok(Some(packet)) => packet,
             Err(sentence) => {
-                self.transcript.note(format!("invalid bytes: {sentence}"));
+                self.transcript.received_invalid(self.parser.rest(), &sentence);
                 return Err(Failure::Violation(sentence));
             }
         };
-        self.transcript.note(inspect::describe(&packet));
+        self.transcript.received(&packet, self.parser.last());
         if !self.first_packet_came {
             self.first_packet_came = true;
             self.parser.set_key(self.hello.sync_key);

@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::role::Role;
+
 /// A SplitMix64 generator.
 pub(crate) struct Random {
     state: u64,
@@ -42,4 +44,10 @@ impl Random {
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.next_u64().to_be_bytes()[0]).collect()
     }
+}
+
+/// The seed for one case in one role, so that its transcript is the same whatever ran beside it.
+pub(crate) fn seed_of_case(seed: u64, id: &str, role: Role) -> u64 {
+    let start = Random::from_seed(seed).next_u64() ^ u64::from(role == Role::Client);
+    id.bytes().fold(start, |sum, byte| sum.rotate_left(7).wrapping_mul(31) ^ u64::from(byte))
 }

@@ -4,70 +4,64 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::codec::Hello;
+use crate::manifest::Manifest;
 use crate::peer::Peer;
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::role::Role;
 use crate::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
 use crate::transcript::Transcript;
-use crate::verdict::{Failure, Verdict};
+use crate::verdict::Failure;
 
 /// How long the first connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An echo server behind an address, in any language, judged by its bytes alone.
-pub struct Remote {
+pub struct RemoteServer {
     name: String,
     address: SocketAddr,
     profile: Profile,
 }
 
-impl Remote {
+impl RemoteServer {
     /// The server at `address`. Its limits, its PING_FLOOR and whether it resynchronises are learnt from a handshake;
-    /// everything else that it cannot be asked for is taken from `profile`.
+    /// its timers are those that the manifest declares.
     ///
     /// # Errors
     ///
-    /// If the server cannot be reached, or does not complete a handshake.
-    pub fn new(address: SocketAddr, profile: Profile) -> Result<Self, SubjectError> {
+    /// If the server cannot be reached, does not complete a handshake, or announces other limits than the manifest declares.
+    pub fn new(address: SocketAddr, manifest: &Manifest) -> Result<Self, SubjectError> {
         let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)
             .map_err(|error| SubjectError::failed(format!("no connection to {address}: {error}")))?;
-        let hello = greet(stream).map_err(|failure| {
-            let verdict = Verdict::from(failure);
-            SubjectError::failed(format!("no handshake with {address}: {}", verdict.reason()))
+        let hello = greet(stream, Role::Server).map_err(|failure| {
+            SubjectError::failed(format!("no handshake with {address}: {}", failure.into_sentence()))
         })?;
-        let profile = Profile {
-            ping_floor: Duration::from_millis(hello.ping_floor.into()),
-            frame_limit: hello.frame_limit,
-            message_limit: hello.message_limit,
-            resync: hello.resync,
-            ..profile
-        };
-        Ok(Self { name: address.to_string(), address, profile })
+        let name = manifest.name().map_or_else(|| address.to_string(), str::to_owned);
+        Ok(Self { name, address, profile: manifest.profile_of(&hello)? })
     }
 }
 
-/// What the server announces.
-fn greet(stream: TcpStream) -> Result<Hello, Failure> {
+/// What the subject at the other end announces; the connection is closed in order.
+pub(crate) fn greet(stream: TcpStream, role: Role) -> Result<Hello, Failure> {
     let key = Random::from_entropy().sync_key();
-    let mut peer = Peer::new(stream, Role::Server, 0, key, Transcript::new())?;
+    let mut peer = Peer::new(stream, role, 0, key, Transcript::new().connection())?;
     peer.handshake()?;
     let hello = peer.announced().clone();
     peer.close()?;
     Ok(hello)
 }
 
-impl Subject for Remote {
+impl Subject for RemoteServer {
     fn name(&self) -> &str {
         &self.name
     }
 
     fn serve(&self, _profile: &Profile) -> Result<Box<dyn Running>, SubjectError> {
-        Ok(Box::new(RemoteServer { address: self.address }))
+        Ok(Box::new(RunningServer { address: self.address }))
     }
 
     fn connect(&self, _profile: &Profile, _address: SocketAddr) -> Result<Box<dyn Running>, SubjectError> {
-        Err(SubjectError::unsupported("the server cannot be told to be a client"))
+        Err(SubjectError::unsupported("a server that somebody else started is no client"))
     }
 
     fn fixed_profile(&self) -> Option<Profile> {
@@ -75,11 +69,11 @@ impl Subject for Remote {
     }
 }
 
-struct RemoteServer {
+struct RunningServer {
     address: SocketAddr,
 }
 
-impl Running for RemoteServer {
+impl Running for RunningServer {
     fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,69 +1,159 @@
-//! What a run gives: progress while it lasts, a table and a JSON report at its end.
+//! What a run gives: verdicts as they come, and at its end a table for people and JSON for programs.
 
+mod failure;
 mod json;
+mod ledger;
 mod progress;
 mod table;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use progress::Progress;
+pub use json::BadLine;
+pub(crate) use ledger::Ledger;
+use serde::{Deserialize, Serialize};
 
+use crate::attempt::broken_requirement;
+use crate::ending::ConnectionEnd;
 use crate::role::Role;
-use crate::transcript::Observation;
+use crate::transcript::{Action, Step};
 use crate::verdict::Verdict;
 
 /// What came out of one case on one subject.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CaseReport {
     /// The id of the case.
-    pub id: &'static str,
+    pub id: String,
     /// The id of the requirement.
-    pub requirement: &'static str,
+    pub requirement: String,
+    /// How binding the requirement is, such as `MUST`.
+    pub level: String,
     /// What the subject had to do.
-    pub title: &'static str,
+    pub title: String,
     /// The name of the subject.
     pub subject: String,
     /// The role of the subject.
     pub role: Role,
     /// The verdict.
+    #[serde(flatten)]
     pub verdict: Verdict,
-    /// How long the case took.
+    /// How the last connection of the case ended.
+    #[serde(flatten)]
+    pub end: ConnectionEnd,
+    /// How long the case took, in milliseconds.
+    #[serde(rename = "milliseconds", with = "milliseconds")]
     pub duration: Duration,
+    /// Why the first try counted for nothing, where a case ran twice.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_attempt: Option<String>,
+    /// The reason for which it is known to fail.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub known_failure: Option<String>,
+    /// The file with every step of the case.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<PathBuf>,
+    /// What happened, in both directions. In files it stands in the trace alone.
+    #[serde(skip)]
+    pub steps: Vec<Step>,
+}
+
+impl CaseReport {
     /// What the subject did, as far as the suite could see.
-    pub observations: Vec<Observation>,
+    pub fn observations(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.action != Action::Sent)
+    }
+
+    /// The id of the requirement that was broken, if one was: not always that of the case.
+    #[must_use]
+    pub fn broken(&self) -> Option<&str> {
+        match &self.verdict {
+            Verdict::Fail(sentence) | Verdict::Warn(sentence) | Verdict::Info(sentence) => {
+                Some(broken_requirement(&self.requirement, sentence))
+            }
+            Verdict::Pass
+            | Verdict::Inconclusive(_)
+            | Verdict::NotApplicable(_)
+            | Verdict::Unimplemented(_)
+            | Verdict::HarnessError(_) => None,
+        }
+    }
+}
+
+/// What was to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Cases, counted once for each subject and role.
+    pub planned: usize,
+    /// What everything random was drawn from.
+    pub seed: u64,
+    /// Whether a SHOULD counted as a MUST.
+    pub strict: bool,
+}
+
+/// What is known when the last case is over.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct End {
+    stale_expectations: Vec<String>,
+    faults: Vec<String>,
 }
 
 /// What came out of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// One for each case, subject and role, in a fixed order.
+    /// What was to be run.
+    pub plan: Plan,
+    /// One for each case, subject and role that came to an end.
     pub cases: Vec<CaseReport>,
+    /// What the list of known failures says, and the run does not.
+    pub stale: Vec<String>,
+    /// What went wrong with the run itself, such as a file that could not be written.
+    pub faults: Vec<String>,
 }
 
 /// How many cases came out in which way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Totals {
     /// Cases that were passed.
     pub pass: usize,
-    /// Violations.
+    /// Violations that nobody expected.
     pub fail: usize,
+    /// Violations that are known.
+    pub known_failure: usize,
+    /// A SHOULD was not followed.
+    pub warn: usize,
+    /// What the subject MAY do, and does not.
+    pub info: usize,
+    /// Cases that prove nothing either way.
+    pub inconclusive: usize,
     /// Cases that could not be run on the subject.
     pub not_applicable: usize,
+    /// What the implementation says it lacks.
+    pub unimplemented: usize,
     /// Cases in which the suite or the machine was at fault.
     pub harness_error: usize,
+    /// Cases that were planned and have no verdict.
+    pub not_run: usize,
 }
 
 impl Totals {
     fn of<'c>(cases: impl IntoIterator<Item = &'c CaseReport>) -> Self {
         let mut totals = Self::default();
         for case in cases {
-            match case.verdict {
-                Verdict::Pass => totals.pass += 1,
-                Verdict::Fail(_) => totals.fail += 1,
-                Verdict::NotApplicable(_) => totals.not_applicable += 1,
-                Verdict::HarnessError(_) => totals.harness_error += 1,
-            }
+            let count = match (&case.verdict, &case.known_failure) {
+                (Verdict::Fail(_), Some(_)) => &mut totals.known_failure,
+                (Verdict::Fail(_), None) => &mut totals.fail,
+                (Verdict::Pass, _) => &mut totals.pass,
+                (Verdict::Warn(_), _) => &mut totals.warn,
+                (Verdict::Info(_), _) => &mut totals.info,
+                (Verdict::Inconclusive(_), _) => &mut totals.inconclusive,
+                (Verdict::NotApplicable(_), _) => &mut totals.not_applicable,
+                (Verdict::Unimplemented(_), _) => &mut totals.unimplemented,
+                (Verdict::HarnessError(_), _) => &mut totals.harness_error,
+            };
+            *count += 1;
         }
         totals
     }
@@ -73,23 +163,51 @@ impl Report {
     /// How many cases came out in which way.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        Totals::of(&self.cases)
+        let not_run = self.plan.planned.saturating_sub(self.cases.len());
+        Totals { not_run, ..Totals::of(&self.cases) }
     }
 
-    /// The cases in which a requirement was violated.
+    /// The cases in which a requirement was violated, and nobody expected it.
     pub fn violations(&self) -> impl Iterator<Item = &CaseReport> {
-        self.cases.iter().filter(|case| matches!(case.verdict, Verdict::Fail(_)))
+        self.cases.iter().filter(|case| matches!(case.verdict, Verdict::Fail(_)) && case.known_failure.is_none())
     }
 
-    /// For the shell: 0 if nothing was violated, 1 if something was, 2 if the run says nothing about the subject
-    /// because the harness failed or not one case could be run.
+    /// The requirements that were violated, and nobody expected it.
+    #[must_use]
+    pub fn violated(&self) -> BTreeSet<&str> {
+        self.violations().filter_map(CaseReport::broken).collect()
+    }
+
+    /// For the shell: 0 if everything that applies was passed; 1 if a requirement was violated, or the list of known failures
+    /// is out of date; 2 if the harness failed; 3 if the run is incomplete: something was inconclusive, is unimplemented or
+    /// did not run, or no case was passed at all.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        let Totals { pass, fail, harness_error, .. } = self.totals();
-        match (fail, harness_error, pass) {
-            (1.., _, _) => 1,
-            (0, 1.., _) | (0, 0, 0) => 2,
-            (0, 0, 1..) => 0,
+        let Totals { pass, fail, inconclusive, unimplemented, harness_error, not_run, known_failure, .. } =
+            self.totals();
+        if fail > 0 || !self.stale.is_empty() {
+            1
+        } else if harness_error > 0 || !self.faults.is_empty() {
+            2
+        } else if inconclusive + unimplemented + not_run > 0 || pass + known_failure == 0 {
+            3
+        } else {
+            0
         }
+    }
+}
+
+/// Durations as whole milliseconds.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }

@@ -1,7 +1,8 @@
 //! The two sides of a connection, as a subject plays them.
 
 /// The role that the subject plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// It accepts connections.
     Server,

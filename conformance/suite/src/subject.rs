@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::profile::Profile;
 
@@ -35,6 +37,17 @@ pub trait Subject: Send + Sync {
     /// The profile of an implementation that cannot be given one, such as a server that somebody else started.
     fn fixed_profile(&self) -> Option<Profile> {
         None
+    }
+
+    /// The same implementation with everything random drawn from `seed`, where it can do that: it runs one case, and does
+    /// the same whenever that case is run with that seed.
+    fn seeded(&self, _seed: u64) -> Option<Arc<dyn Subject>> {
+        None
+    }
+
+    /// How long to wait for a client to connect.
+    fn connect_patience(&self) -> Duration {
+        Duration::from_secs(5)
     }
 }
 
@@ -91,6 +104,12 @@ pub enum Command {
         connection: Id,
         /// What the CLOSE is to say.
         frame: CloseFrame,
+    },
+    /// Nothing that any implementation knows: the answer is [`Unsupported::UNKNOWN`]. The suite asks this first of everything that it
+    /// starts, since an adapter that takes it would take anything.
+    Unknown {
+        /// A word without meaning.
+        verb: &'static str,
     },
 }
 
@@ -214,6 +233,11 @@ pub enum Origin {
 /// The implementation cannot do what a [`Command`] asks; says why, in words that follow a case's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsupported(pub &'static str);
+
+impl Unsupported {
+    /// The answer to [`Command::Unknown`].
+    pub const UNKNOWN: Self = Self("there is no such command");
+}
 
 /// Why a subject could not be started.
 #[derive(Clone, Debug)]

@@ -12,10 +12,13 @@ use pulsewire_conformance::{Options, Profile, Verdict, run};
 struct Impostor {
     name: &'static str,
     act: fn(TcpStream),
+    /// Whether it claims to do what no implementation knows.
+    takes_anything: bool,
 }
 
 struct RunningImpostor {
     address: SocketAddr,
+    takes_anything: bool,
 }
 
 impl Subject for Impostor {
@@ -31,7 +34,7 @@ impl Subject for Impostor {
         thread::spawn(move || {
             listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || act(stream))));
         });
-        Ok(Box::new(RunningImpostor { address }))
+        Ok(Box::new(RunningImpostor { address, takes_anything: self.takes_anything }))
     }
 
     fn connect(&self, _profile: &Profile, address: SocketAddr) -> Result<Box<dyn Running>, SubjectError> {
@@ -39,7 +42,7 @@ impl Subject for Impostor {
         // A client speaks first.
         stream.write_all(&[0; 12])?;
         thread::spawn(move || act(stream));
-        Ok(Box::new(RunningImpostor { address }))
+        Ok(Box::new(RunningImpostor { address, takes_anything: self.takes_anything }))
     }
 }
 
@@ -50,6 +53,7 @@ impl Running for RunningImpostor {
 
     fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
         Ok(match command {
+            Command::Unknown { .. } if !self.takes_anything => return Err(Unsupported::UNKNOWN),
             Command::Events => Reply::Events(Vec::new()),
             _ => Reply::Connections(Vec::new()),
         })
@@ -59,7 +63,10 @@ impl Running for RunningImpostor {
 }
 
 fn passes_nothing(name: &'static str, act: fn(TcpStream)) {
-    let report = run(&[Arc::new(Impostor { name, act })], &Options::default());
+    let report = run(
+        &[Arc::new(Impostor { name, act, takes_anything: false })],
+        &Options { strict: true, ..Options::default() },
+    );
     for case in &report.cases {
         let failed = matches!(case.verdict, Verdict::Fail(_));
         assert!(failed, "{} as {}: {:?}", case.id, case.role.name(), case.verdict);
@@ -82,4 +89,13 @@ fn one_that_returns_every_byte() {
             }
         }
     });
+}
+
+#[test]
+fn one_that_takes_any_command() {
+    let impostor = Impostor { name: "takes anything", act: drop, takes_anything: true };
+    let report = run(&[Arc::new(impostor)], &Options::default());
+    assert_eq!(report.totals().harness_error, report.cases.len());
+    assert!(report.cases[0].verdict.reason().contains("no such command"), "{:?}", report.cases[0].verdict);
+    assert_eq!(report.exit_code(), 2);
 }

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::peer::{Arrival, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::subject::{CloseFrame, Command, Event, Happening, Id, Origin};
-use crate::verdict::{Failure, Outcome, require, violation};
+use crate::verdict::{Failure, Outcome, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(
@@ -127,7 +127,7 @@ fn time_goes_on(context: &mut Context<'_>) -> Outcome {
     };
     let elapsed = began.elapsed();
     let sentence = format!("closed after {} ms, handshake_timeout is {} ms", elapsed.as_millis(), due.as_millis());
-    require(elapsed + CLOCK_TOLERANCE >= due, sentence)?;
+    not_before(elapsed + CLOCK_TOLERANCE, due, sentence)?;
     peer.expect_end()
 }
 

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::subject::{Command, Happening, Id};
-use crate::verdict::{Failure, Outcome, require, violation};
+use crate::verdict::{Failure, Outcome, not_after, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(
@@ -155,7 +155,7 @@ fn says_busy(context: &mut Context<'_>) -> Outcome {
         let (next, now) = expect_busy(&mut peer, last / 2 + LATENESS_TOLERANCE)?;
         require(!next.is_zero(), "the pause ended by itself")?;
         let (apart, half) = ((now - at).as_millis(), (last / 2).as_millis());
-        require(now - at <= last / 2 + LATENESS_TOLERANCE, format!("BUSY again after {apart} ms, due by {half} ms"))?;
+        not_after(now - at, last / 2 + LATENESS_TOLERANCE, format!("BUSY again after {apart} ms, due by {half} ms"))?;
         (last, at) = (next, now);
     }
     resume(context, &mut peer, id)?;
@@ -200,7 +200,7 @@ fn silence(context: &mut Context<'_>) -> Outcome {
     resume(context, &mut peer, id)?;
     let (number, at) = peer.expect_ping()?;
     let sentence = format!("PING came {} ms after the end of the pause", (at - resumed_at).as_millis());
-    require(at - resumed_at + CLOCK_TOLERANCE >= context.profile.idle * 4 / 5, sentence)?;
+    not_before(at - resumed_at + CLOCK_TOLERANCE, context.profile.idle * 4 / 5, sentence)?;
     peer.send(&Packet::pong(number))?;
     peer.answers_pings = true;
     peer.alive()

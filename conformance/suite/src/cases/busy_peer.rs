@@ -9,7 +9,7 @@ use crate::codec::registry::{kind, reason};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
-use crate::verdict::{Failure, Outcome, require, violation};
+use crate::verdict::{Failure, Outcome, not_after, not_before, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!("PW-HB-020/no-ping", "does not probe a peer while that pauses", BOTH, Profile::brisk, no_ping),
@@ -59,7 +59,7 @@ fn milliseconds(duration: Duration) -> u32 {
 /// The next PING comes when a pause that is over `pause` after `since` lets it come, and is answered.
 fn ping_after_pause(context: &Context<'_>, peer: &mut Peer, since: Instant, pause: Duration) -> Outcome {
     let idle = context.profile.idle;
-    let (number, at) = peer.expect_ping()?;
+    let (number, at) = peer.expect_ping_after(pause)?;
     let (apart, earliest) = (at - since, pause + idle * 4 / 5);
     let sentence = format!(
         "PING came {} ms after BUSY; {} to {} ms are right",
@@ -67,8 +67,8 @@ fn ping_after_pause(context: &Context<'_>, peer: &mut Peer, since: Instant, paus
         earliest.as_millis(),
         (pause + idle).as_millis()
     );
-    let in_time = apart + CLOCK_TOLERANCE >= earliest && apart <= pause + idle + LATENESS_TOLERANCE;
-    require(in_time, sentence)?;
+    not_before(apart + CLOCK_TOLERANCE, earliest, sentence.as_str())?;
+    not_after(apart, pause + idle + LATENESS_TOLERANCE, sentence)?;
     peer.send(&Packet::pong(number))
 }
 
@@ -140,7 +140,7 @@ fn longest_pause(context: &mut Context<'_>) -> Outcome {
                     peer.check_close(&packet, reason::PEER_TIMEOUT)?;
                     let elapsed = since.elapsed();
                     let sentence = format!("given up after {} ms", elapsed.as_millis());
-                    return require(elapsed + CLOCK_TOLERANCE >= busy_max + shortest, sentence);
+                    return not_before(elapsed + CLOCK_TOLERANCE, busy_max + shortest, sentence);
                 }
                 Arrival::End | Arrival::Reset => return violation("closed without CLOSE; PEER_TIMEOUT was due"),
             }
@@ -176,9 +176,9 @@ fn silence_begins_anew(context: &mut Context<'_>) -> Outcome {
     }
     let (since, pause) = (Instant::now(), idle * 2);
     peer.send(&Packet::busy(milliseconds(pause)))?;
-    let (_, first) = peer.expect_ping()?;
+    let (_, first) = peer.expect_ping_after(pause)?;
     let sentence = format!("PING came {} ms after BUSY", (first - since).as_millis());
-    require(first - since + CLOCK_TOLERANCE >= pause + idle * 4 / 5, sentence)?;
+    not_before(first - since + CLOCK_TOLERANCE, pause + idle * 4 / 5, sentence)?;
     // One more than the other probes may come, for a miss that the subject was late to notice (PW-HB-016).
     let deadline = since + pause + longest + LATENESS_TOLERANCE;
     loop {
@@ -193,5 +193,5 @@ fn silence_begins_anew(context: &mut Context<'_>) -> Outcome {
     }
     let elapsed = since.elapsed();
     let sentence = format!("given up {} ms after BUSY for {} ms", elapsed.as_millis(), pause.as_millis());
-    require(elapsed + CLOCK_TOLERANCE >= pause + shortest, sentence)
+    not_before(elapsed + CLOCK_TOLERANCE, pause + shortest, sentence)
 }

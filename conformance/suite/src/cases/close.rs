@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::subject::{Happening, Origin};
-use crate::verdict::{Failure, Outcome, require, violation};
+use crate::verdict::{Failure, Outcome, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(
@@ -246,7 +246,7 @@ fn no_close_ack(context: &mut Context<'_>) -> Outcome {
     }
     let elapsed = began.elapsed();
     let sentence = format!("closed after {} ms, close_timeout is {} ms", elapsed.as_millis(), due.as_millis());
-    require(elapsed + CLOCK_TOLERANCE >= due, sentence)
+    not_before(elapsed + CLOCK_TOLERANCE, due, sentence)
 }
 
 fn unknown_reason(context: &mut Context<'_>) -> Outcome {

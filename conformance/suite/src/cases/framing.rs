@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::role::Role;
-use crate::verdict::{Failure, Outcome, require, violation};
+use crate::verdict::{Failure, Outcome, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(
@@ -336,7 +336,7 @@ fn expect_stall(peer: &mut Peer, arrival: Arrival, began: Instant, allowed: Dura
     };
     peer.check_close(&packet, reason::FRAME_STALL)?;
     let sentence = format!("FRAME_STALL after {} ms, {} ms were allowed", elapsed.as_millis(), allowed.as_millis());
-    require(elapsed + CLOCK_TOLERANCE >= allowed, sentence)?;
+    not_before(elapsed + CLOCK_TOLERANCE, allowed, sentence)?;
     peer.expect_end()
 }
 

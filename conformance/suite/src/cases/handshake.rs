@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::role::Role;
-use crate::verdict::{Outcome, require, violation};
+use crate::verdict::{Outcome, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!("PW-HS-001/hello-first", "sends HELLO first as a client", CLIENT, Profile::calm, hello_first),
@@ -156,7 +156,7 @@ fn expect_handshake_timeout(peer: &mut Peer, began: Instant, due: Duration) -> O
     };
     let elapsed = began.elapsed();
     let sentence = format!("closed after {} ms, handshake_timeout is {} ms", elapsed.as_millis(), due.as_millis());
-    require(elapsed + CLOCK_TOLERANCE >= due, sentence)?;
+    not_before(elapsed + CLOCK_TOLERANCE, due, sentence)?;
     match arrival {
         Arrival::End | Arrival::Reset => Ok(()),
         Arrival::Packet(packet) if peer.subject_role == Role::Server => {

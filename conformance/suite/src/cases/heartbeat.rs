@@ -9,7 +9,7 @@ use crate::codec::{Item, Packet};
 use crate::context::Context;
 use crate::peer::{Arrival, PATIENCE, Peer};
 use crate::profile::Profile;
-use crate::verdict::{Failure, Outcome, require, violation};
+use crate::verdict::{Failure, Outcome, not_after, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(
@@ -117,7 +117,7 @@ fn evidence_restarts_idle(context: &mut Context<'_>) -> Outcome {
         let (next, at) = peer.expect_ping()?;
         let quiet = at - peer.last_sent_at;
         let sentence = format!("PING came {} ms after a sign of life", quiet.as_millis());
-        require(quiet + CLOCK_TOLERANCE >= shortest, sentence)?;
+        not_before(quiet + CLOCK_TOLERANCE, shortest, sentence)?;
         peer.send(&Packet::pong(next))?;
     }
     Ok(())
@@ -137,7 +137,7 @@ fn probes_slowly(context: &Context<'_>, peer: &mut Peer, floor: Duration) -> Out
         before = at;
     }
     let silence = peer.last_sent_at.elapsed();
-    require(silence + CLOCK_TOLERANCE >= floor * probes, "the probes came faster than the floor allows")
+    not_before(silence + CLOCK_TOLERANCE, floor * probes, "the probes came faster than the floor allows")
 }
 
 fn floor_of_peer(context: &mut Context<'_>) -> Outcome {
@@ -170,8 +170,8 @@ fn first_ping(context: &mut Context<'_>) -> Outcome {
         let silence = at - since;
         let sentence =
             format!("PING came after {} ms of silence; idle is {} ms", silence.as_millis(), idle.as_millis());
-        let in_time = silence + CLOCK_TOLERANCE >= idle * 4 / 5 && silence <= idle + LATENESS_TOLERANCE;
-        require(in_time, sentence)?;
+        not_before(silence + CLOCK_TOLERANCE, idle * 4 / 5, sentence.as_str())?;
+        not_after(silence, idle + LATENESS_TOLERANCE, sentence)?;
         peer.send(&Packet::pong(number))?;
     }
     Ok(())
@@ -222,8 +222,8 @@ fn peer_reads_nothing(context: &mut Context<'_>) -> Outcome {
     let (frame, _) = context.await_ending(&peer, id, limit + PATIENCE)?;
     require(frame.reason == reason::PEER_TIMEOUT, format!("ended with {}", reason::name(frame.reason)))?;
     let silence = since.elapsed();
-    let in_time = silence + CLOCK_TOLERANCE >= context.profile.shortest_silence();
-    require(in_time, format!("given up after {} ms", silence.as_millis()))
+    let sentence = format!("given up after {} ms", silence.as_millis());
+    not_before(silence + CLOCK_TOLERANCE, context.profile.shortest_silence(), sentence)
 }
 
 fn silent_peer(context: &mut Context<'_>) -> Outcome {
@@ -249,7 +249,8 @@ fn bounds(context: &mut Context<'_>) -> Outcome {
         shortest.as_millis(),
         longest.as_millis()
     );
-    require(silence + CLOCK_TOLERANCE >= shortest && silence <= longest + LATENESS_TOLERANCE, sentence)
+    not_before(silence + CLOCK_TOLERANCE, shortest, sentence.as_str())?;
+    not_after(silence, longest + LATENESS_TOLERANCE, sentence)
 }
 
 fn healthy_peer(context: &mut Context<'_>) -> Outcome {

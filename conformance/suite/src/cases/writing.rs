@@ -9,7 +9,7 @@ use crate::codec::registry::{kind, reason};
 use crate::context::Context;
 use crate::peer::{Arrival, PATIENCE};
 use crate::profile::Profile;
-use crate::verdict::{Outcome, require, violation};
+use crate::verdict::{Outcome, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(
@@ -70,7 +70,7 @@ fn takes_nothing(context: &mut Context<'_>) -> Outcome {
     require(frame.reason == reason::WRITE_STALL, format!("ended with {}", reason::name(frame.reason)))?;
     let elapsed = began.elapsed();
     let sentence = format!("given up after {} ms, write_stall is {} ms", elapsed.as_millis(), due.as_millis());
-    require(elapsed + CLOCK_TOLERANCE >= due, sentence)
+    not_before(elapsed + CLOCK_TOLERANCE, due, sentence)
 }
 
 fn slow_reader(context: &mut Context<'_>) -> Outcome {

@@ -9,12 +9,14 @@ pub(crate) struct Parser {
     buffer: Vec<u8>,
     /// The key that the next header must have: 0 for the first packet, then the one that this side announced.
     key: u32,
+    /// The bytes of the last packet taken.
+    last: Vec<u8>,
 }
 
 impl Parser {
     /// A parser at the beginning of a stream.
     pub(crate) fn new() -> Self {
-        Self { buffer: Vec::new(), key: 0 }
+        Self { buffer: Vec::new(), key: 0, last: Vec::new() }
     }
 
     /// Sets the key that later headers must have.
@@ -29,6 +31,11 @@ impl Parser {
     /// Bytes that are not yet a whole packet.
     pub(crate) fn rest(&self) -> &[u8] {
         &self.buffer
+    }
+
+    /// The bytes of the packet that was taken last.
+    pub(crate) fn last(&self) -> &[u8] {
+        &self.last
     }
 
     /// Takes the next whole packet.
@@ -53,8 +60,8 @@ impl Parser {
         if self.buffer.len() < size {
             return Ok(None);
         }
-        let bytes: Vec<u8> = self.buffer.drain(..size).collect();
-        let (payload, trailer) = bytes[Header::SIZE..].split_at(header.length as usize);
+        self.last = self.buffer.drain(..size).collect();
+        let (payload, trailer) = self.last[Header::SIZE..].split_at(header.length as usize);
         if header.flags & flag::CHECKSUM != 0 && trailer != crc32c(payload).to_be_bytes() {
             return Err(format!("PW-HDR-012: a wrong trailer on {}", kind::name(header.kind)));
         }

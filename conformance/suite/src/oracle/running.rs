@@ -75,7 +75,7 @@ impl Running for RunningOracle {
     }
 
     fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
-        Ok(self.table.control(command))
+        self.table.control(command)
     }
 
     fn stop(mut self: Box<Self>) {

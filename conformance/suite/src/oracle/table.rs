@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Behaviour, Bug};
 use crate::peer::Message;
-use crate::subject::{CloseFrame, Command, Event, Happening, Id, Refusal, Reply};
+use crate::subject::{CloseFrame, Command, Event, Happening, Id, Refusal, Reply, Unsupported};
 
 /// Bytes that may wait for one connection.
 const QUEUE_LIMIT: usize = 64 * 1024 * 1024;
@@ -172,9 +172,9 @@ impl Table {
     }
 
     /// Does what the suite asks.
-    pub(super) fn control(&self, command: Command) -> Reply {
+    pub(super) fn control(&self, command: Command) -> Result<Reply, Unsupported> {
         let mut contents = self.lock();
-        match command {
+        let reply = match command {
             Command::Connections => {
                 let mut ids: Vec<Id> = contents
                     .slots
@@ -195,7 +195,7 @@ impl Table {
                         None => {
                             entry.queued_bytes += payload.len();
                             entry.queue.push_back(Message::new(class, payload));
-                            return Reply::Done;
+                            return Ok(Reply::Done);
                         }
                     },
                 };
@@ -218,7 +218,9 @@ impl Table {
                     entry.judgement = Some(Judgement::Refuse(frame));
                 })
             }
-        }
+            Command::Unknown { .. } => return Err(Unsupported::UNKNOWN),
+        };
+        Ok(reply)
     }
 
     /// PW-HB-024.

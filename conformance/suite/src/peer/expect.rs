@@ -1,9 +1,9 @@
 //! What a case may demand of the subject next.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::handshake::describe;
-use super::{Arrival, Peer};
+use super::{Arrival, PATIENCE, Peer};
 use crate::codec::registry::{flag, kind, reason};
 use crate::codec::{Close, Packet};
 use crate::verdict::{Failure, Outcome, require, violation};
@@ -107,7 +107,11 @@ impl Peer {
 
     /// The next packet, which must be of this kind.
     pub(crate) fn expect_kind(&mut self, kind: u8) -> Result<Packet, Failure> {
-        match self.receive()? {
+        self.expect_kind_within(kind, PATIENCE)
+    }
+
+    fn expect_kind_within(&mut self, kind: u8, patience: Duration) -> Result<Packet, Failure> {
+        match self.receive_within(patience)? {
             Arrival::Packet(packet) if packet.kind == kind => Ok(packet),
             Arrival::Packet(packet) => violation(format!("{} came instead of {}", describe(&packet), kind::name(kind))),
             Arrival::End => violation(format!("the stream ended without {}", kind::name(kind))),
@@ -180,7 +184,14 @@ impl Peer {
 
     /// The next PING of the subject and when it came; for peers that do not answer by themselves.
     pub(crate) fn expect_ping(&mut self) -> Result<(u64, Instant), Failure> {
-        let number = self.expect_kind(kind::PING)?.number();
+        self.expect_ping_after(Duration::ZERO)
+    }
+
+    /// As [`expect_ping`](Self::expect_ping), where a pause of the peer comes first.
+    pub(crate) fn expect_ping_after(&mut self, pause: Duration) -> Result<(u64, Instant), Failure> {
+        let floor = Duration::from_millis(self.hello.ping_floor.into());
+        let due = pause + self.ping_due.max(floor);
+        let number = self.expect_kind_within(kind::PING, due + PATIENCE)?.number();
         Ok((number, Instant::now()))
     }
 

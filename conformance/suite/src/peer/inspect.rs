@@ -43,11 +43,3 @@ impl Peer {
         }
     }
 }
-
-/// The packet as text for a transcript.
-pub(super) fn describe(packet: &Packet) -> String {
-    let shown: String = packet.payload.iter().take(48).map(|byte| format!("{byte:02x}")).collect();
-    let Packet { flags, class, payload, .. } = packet;
-    let name = kind::name(packet.kind);
-    format!("{name} flags {flags:#04x} class {class} length {} payload {shown}", payload.len())
-}

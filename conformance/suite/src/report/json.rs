@@ -1,58 +1,80 @@
-//! The report for programs.
+//! The report for programs: a summary, and the lines that it is made from.
+
+use std::fmt;
 
 use serde::Serialize;
 
-use super::{CaseReport, Report, Totals};
-use crate::verdict::Verdict;
+use super::{CaseReport, End, Plan, Report, Totals};
 
 #[derive(Serialize)]
-struct JsonReport<'r> {
+struct Summary<'r> {
+    #[serde(flatten)]
+    plan: Plan,
+    exit_code: u8,
     totals: Totals,
-    cases: Vec<JsonCase<'r>>,
+    violated: Vec<&'r str>,
+    stale_expectations: &'r [String],
+    faults: &'r [String],
+    cases: &'r [CaseReport],
 }
 
-#[derive(Serialize)]
-struct JsonCase<'r> {
-    id: &'r str,
-    requirement: &'r str,
-    verdict: &'static str,
-    subject: &'r str,
-    role: &'static str,
-    reason: &'r str,
-    milliseconds: u128,
-    /// Only of cases that were not passed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    transcript: Vec<String>,
+/// A line that is none of a run's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// Counted from 1.
+    pub number: usize,
+    /// What is wrong with it.
+    pub complaint: String,
 }
 
-impl Report {
-    /// The report as JSON: an object with `totals` and `cases`.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        let cases = self.cases.iter().map(JsonCase::from).collect();
-        let report = JsonReport { totals: self.totals(), cases };
-        serde_json::to_string_pretty(&report).expect("strings and numbers always make JSON")
+impl fmt::Display for BadLine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "line {}: {}", self.number, self.complaint)
     }
 }
 
-impl<'r> From<&'r CaseReport> for JsonCase<'r> {
-    fn from(case: &'r CaseReport) -> Self {
-        let (verdict, tell) = match case.verdict {
-            Verdict::Pass => ("pass", false),
-            Verdict::Fail(_) => ("fail", true),
-            Verdict::NotApplicable(_) => ("not-applicable", false),
-            Verdict::HarnessError(_) => ("harness-error", true),
+impl std::error::Error for BadLine {}
+
+impl Report {
+    /// The report as JSON: an object with the plan, `exit_code`, `totals`, `violated` and `cases`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let summary = Summary {
+            plan: self.plan,
+            exit_code: self.exit_code(),
+            totals: self.totals(),
+            violated: self.violated().into_iter().collect(),
+            stale_expectations: &self.stale,
+            faults: &self.faults,
+            cases: &self.cases,
         };
-        let lines = case.observations.iter().map(|seen| format!("{} ms: {}", seen.at.as_millis(), seen.what));
-        Self {
-            id: case.id,
-            requirement: case.requirement,
-            verdict,
-            subject: &case.subject,
-            role: case.role.name(),
-            reason: case.verdict.reason(),
-            milliseconds: case.duration.as_millis(),
-            transcript: lines.filter(|_| tell).collect(),
+        serde_json::to_string_pretty(&summary).expect("strings and numbers always make JSON")
+    }
+
+    /// The report that the lines of a run make, also of one that was killed: first the plan, then the verdicts in the order
+    /// in which they came, then what is known at the end. A last line that is cut off counts as not written.
+    ///
+    /// # Errors
+    ///
+    /// If a line is neither.
+    pub fn from_lines(text: &str) -> Result<Self, BadLine> {
+        let bad = |number: usize| move |error: serde_json::Error| BadLine { number, complaint: error.to_string() };
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let mut lines = whole.lines().zip(1..);
+        let (first, number) =
+            lines.next().ok_or_else(|| BadLine { number: 1, complaint: "the plan of the run is missing".into() })?;
+        let plan = serde_json::from_str(first).map_err(bad(number))?;
+        let mut report = Self { plan, cases: Vec::new(), stale: Vec::new(), faults: Vec::new() };
+        for (line, number) in lines {
+            match serde_json::from_str(line) {
+                Ok(End { stale_expectations, faults }) => {
+                    report.stale = stale_expectations;
+                    report.faults = faults;
+                }
+                // Any other line is a verdict.
+                Err(_) => report.cases.push(serde_json::from_str(line).map_err(bad(number))?),
+            }
         }
+        Ok(report)
     }
 }

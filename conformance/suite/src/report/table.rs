@@ -1,83 +1,101 @@
 //! The report for people.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Display, Formatter, Write};
+use std::fmt::{self, Display, Formatter};
 
-use super::{CaseReport, Report, Totals};
+use super::{CaseReport, Report, Totals, failure};
+use crate::area::Area;
 use crate::verdict::Verdict;
 
-/// The areas of the specification, by the letters in the ids of their requirements.
-const AREAS: &[(&str, &str)] = &[
-    ("HDR", "header"),
-    ("KEY", "sync key"),
-    ("FRM", "framing"),
-    ("DAT", "messages"),
-    ("HS", "handshake"),
-    ("HB", "heartbeat"),
-    ("CLS", "closing"),
-    ("CK", "connection ids"),
+/// A column of the table.
+struct Column {
+    heading: &'static str,
+    count: fn(&Totals) -> usize,
+}
+
+const COLUMNS: [Column; 10] = [
+    Column { heading: "pass", count: |totals| totals.pass },
+    Column { heading: "fail", count: |totals| totals.fail },
+    Column { heading: "known", count: |totals| totals.known_failure },
+    Column { heading: "warn", count: |totals| totals.warn },
+    Column { heading: "info", count: |totals| totals.info },
+    Column { heading: "inconclusive", count: |totals| totals.inconclusive },
+    Column { heading: "n/a", count: |totals| totals.not_applicable },
+    Column { heading: "unimplemented", count: |totals| totals.unimplemented },
+    Column { heading: "error", count: |totals| totals.harness_error },
+    Column { heading: "not run", count: |totals| totals.not_run },
 ];
+/// The first columns are shown always, the others where they count something.
+const ALWAYS_SHOWN: usize = 2;
 
 impl Display for Report {
-    /// A table by subject and area, then everything that was not passed.
+    /// A table by subject and area, then everything that was not passed, then what it comes to.
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let mut subjects: Vec<&str> = self.cases.iter().map(|case| case.subject.as_str()).collect();
-        subjects.dedup();
+        let all = self.totals();
+        let is_shown = |index: usize, column: &Column| index < ALWAYS_SHOWN || (column.count)(&all) > 0;
+        let shown = COLUMNS.iter().enumerate().filter(|(index, column)| is_shown(*index, column));
+        let shown: Vec<&Column> = shown.map(|(_, column)| column).collect();
+        let subjects: BTreeSet<&str> = self.cases.iter().map(|case| case.subject.as_str()).collect();
         for subject in subjects {
-            let of_subject = || self.cases.iter().filter(move |case| case.subject == subject);
-            writeln!(formatter, "{subject:<24} {:>6} {:>6} {:>6} {:>6}", "pass", "fail", "n/a", "error")?;
-            for (letters, area) in AREAS {
-                let prefix = format!("PW-{letters}-");
-                row(formatter, area, Totals::of(of_subject().filter(|case| case.id.starts_with(&prefix))))?;
-            }
-            row(formatter, "all", Totals::of(of_subject()))?;
-            writeln!(formatter)?;
+            let cases: Vec<&CaseReport> = self.cases.iter().filter(|case| case.subject == subject).collect();
+            table(formatter, subject, &cases, &shown)?;
         }
         for case in &self.cases {
-            explain(formatter, case)?;
+            failure::explain(formatter, case)?;
         }
-        let mut obstacles: BTreeMap<&str, usize> = BTreeMap::new();
+        self.remarks(formatter)
+    }
+}
+
+fn table(formatter: &mut Formatter<'_>, subject: &str, cases: &[&CaseReport], columns: &[&Column]) -> fmt::Result {
+    write!(formatter, "{subject:<24}")?;
+    for Column { heading, .. } in columns {
+        write!(formatter, " {heading:>6}")?;
+    }
+    writeln!(formatter)?;
+    for area in Area::ALL {
+        let of_area: Vec<&CaseReport> = cases.iter().copied().filter(|case| area.holds(&case.id)).collect();
+        if !of_area.is_empty() {
+            row(formatter, area.name, &Totals::of(of_area), columns)?;
+        }
+    }
+    row(formatter, "all", &Totals::of(cases.iter().copied()), columns)?;
+    writeln!(formatter)
+}
+
+fn row(formatter: &mut Formatter<'_>, name: &str, totals: &Totals, columns: &[&Column]) -> fmt::Result {
+    write!(formatter, "  {name:<22}")?;
+    for Column { heading, count } in columns {
+        write!(formatter, " {:>width$}", count(totals), width = heading.len().max(6))?;
+    }
+    writeln!(formatter)
+}
+
+impl Report {
+    /// Why cases did not count, and what the run comes to.
+    fn remarks(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for case in &self.cases {
-            if let Verdict::NotApplicable(reason) = &case.verdict {
-                *obstacles.entry(reason).or_default() += 1;
+            if let Verdict::NotApplicable(reason) | Verdict::Unimplemented(reason) = &case.verdict {
+                *reasons.entry((case.verdict.word(), reason)).or_default() += 1;
+            }
+            if let Some(reason) = &case.known_failure {
+                *reasons.entry(("KNOWN", reason)).or_default() += 1;
             }
         }
-        for (reason, count) in obstacles {
-            writeln!(formatter, "n/a   {count} cases: {reason}")?;
+        for ((word, reason), count) in reasons {
+            writeln!(formatter, "{word}  {count} {}: {reason}", if count == 1 { "case" } else { "cases" })?;
         }
-        let violated: BTreeSet<&str> = self.violations().map(|case| case.requirement).collect();
+        for fault in self.stale.iter().chain(&self.faults) {
+            writeln!(formatter, "ERROR {fault}")?;
+        }
+        let (violated, not_run) = (self.violated(), self.totals().not_run);
         if !violated.is_empty() {
             writeln!(formatter, "violated: {}", Vec::from_iter(violated).join(", "))?;
         }
+        if not_run > 0 {
+            writeln!(formatter, "incomplete: {not_run} of {} cases have no verdict", self.plan.planned)?;
+        }
         Ok(())
     }
-}
-
-fn row(formatter: &mut Formatter<'_>, name: &str, totals: Totals) -> fmt::Result {
-    let Totals { pass, fail, not_applicable, harness_error } = totals;
-    if pass + fail + not_applicable + harness_error == 0 {
-        return Ok(());
-    }
-    writeln!(formatter, "  {name:<22} {pass:>6} {fail:>6} {not_applicable:>6} {harness_error:>6}")
-}
-
-fn explain(formatter: &mut Formatter<'_>, case: &CaseReport) -> fmt::Result {
-    let word = match case.verdict {
-        Verdict::Pass | Verdict::NotApplicable(_) => return Ok(()),
-        Verdict::Fail(_) => "FAIL ",
-        Verdict::HarnessError(_) => "ERROR",
-    };
-    let CaseReport { id, subject, role, .. } = case;
-    writeln!(formatter, "{word} {id} ({subject}, {}): {}", role.name(), case.verdict.reason())?;
-    if matches!(case.verdict, Verdict::Fail(_)) {
-        let mut lines = String::new();
-        writeln!(lines, "the subject {}", case.title)?;
-        if let Some(requirement) = pulsewire_spec::requirement(case.requirement) {
-            writeln!(lines, "{} ({}) {}", requirement.id, requirement.level, requirement.text)?;
-        }
-        for line in lines.lines() {
-            writeln!(formatter, "      {line}")?;
-        }
-    }
-    Ok(())
 }

@@ -130,7 +130,7 @@ impl Runner {
     }
 
     fn command(&self, command: Command) {
-        assert_eq!(self.table.control(command), Reply::Done, "{}", self.conversation.name);
+        assert_eq!(self.table.control(command), Ok(Reply::Done), "{}", self.conversation.name);
     }
 
     /// Goes round until nothing more is sent.
@@ -167,7 +167,7 @@ impl Runner {
             self.settle();
         }
         assert_eq!(kept_words(&self.connection), message_words(self.conversation), "{}", self.conversation.name);
-        let Reply::Events(told) = self.table.control(Command::Events) else {
+        let Ok(Reply::Events(told)) = self.table.control(Command::Events) else {
             panic!("{}: events are not told", self.conversation.name);
         };
         let mut told: Vec<String> = told.iter().filter_map(|event| told_word(&event.what)).collect();

@@ -154,7 +154,7 @@ fn refused(vector: &FramingVector) -> Vec<(u64, u16)> {
 
 /// What the application was told, beside messages, and the end of the connection.
 fn told(connection: &Connection) -> Vec<String> {
-    let Reply::Events(events) = connection.table.control(Command::Events) else { panic!("events are not told") };
+    let Ok(Reply::Events(events)) = connection.table.control(Command::Events) else { panic!("events are not told") };
     let mut told: Vec<String> = events.iter().filter_map(|event| word(&event.what)).collect();
     told.dedup();
     told

@@ -1,0 +1,45 @@
+//! Runs the case of a trace again.
+
+use std::sync::Arc;
+
+use pulsewire_conformance::subject::Subject;
+use pulsewire_conformance::{Manifest, Options, Trace, TraceHead, cases, run_case};
+
+use crate::arguments::ReplayArguments;
+use crate::{input, show};
+
+/// Exits with 0 if the bytes are the same, and with 1 if they are not.
+pub(crate) fn replay(arguments: &ReplayArguments) -> Result<u8, String> {
+    let path = &arguments.trace;
+    let before = Trace::from_lines(&input::text(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
+    let TraceHead { case: id, subject: name, role, seed, verdict } = &before.head;
+    let case = cases().find(|case| case.id == id).ok_or_else(|| format!("this suite has no case {id}"))?;
+    let manifest = input::manifest(arguments.manifest.as_deref())?;
+    let subject = subject(arguments, name, &manifest)?;
+    let report = run_case(&subject, case, *role, &Options { seed: *seed, manifest, ..Options::default() });
+    let now = Trace::of(&report, *seed);
+    show(&format!(
+        "{id} ({name}, {}), seed {seed}\n  before  {verdict}\n  now     {}\n",
+        role.name(),
+        now.head.verdict
+    ));
+    match before.difference(&now) {
+        None => {
+            show(&format!("the same bytes in all {} steps\n", now.steps.len()));
+            Ok(0)
+        }
+        Some(difference) => {
+            show(&format!("not the same from {difference}\n"));
+            Ok(1)
+        }
+    }
+}
+
+fn subject(arguments: &ReplayArguments, name: &str, manifest: &Manifest) -> Result<Arc<dyn Subject>, String> {
+    match (&arguments.server, &arguments.exec) {
+        (Some(server), _) => input::remote_server(server, manifest),
+        (None, Some(command)) => input::client_program(command, manifest),
+        (None, None) => input::subject(name)
+            .map_err(|complaint| format!("{complaint} Name it with --server or --exec if it is one of yours.")),
+    }
+}

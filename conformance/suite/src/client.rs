@@ -1,0 +1,209 @@
+//! A client that is a program of its own, started anew for every connection.
+
+use std::fmt::Write;
+use std::io::{ErrorKind, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command as Program, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::manifest::Manifest;
+use crate::profile::Profile;
+use crate::remote::greet;
+use crate::role::Role;
+use crate::sockets;
+use crate::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
+
+/// Stands for the suite's address in the words of a command.
+const ADDRESS: &str = "{addr}";
+/// How long a program may take to connect.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a person may take to start one.
+const PATIENCE_BY_HAND: Duration = Duration::from_secs(60 * 60);
+/// How long a program may go on after its connection is over.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// An echo client in any language, judged by its bytes alone.
+pub struct ClientProgram {
+    name: String,
+    launch: Launch,
+    profile: Profile,
+}
+
+enum Launch {
+    /// The words of a command, the program first.
+    Command(Vec<String>),
+    /// Somebody starts the client when the address is printed.
+    ByHand,
+}
+
+impl ClientProgram {
+    /// The client that `words` start, in which `{addr}` stands for the address to connect to. It is run once, to learn what
+    /// it announces; its timers are those that the manifest declares.
+    ///
+    /// # Errors
+    ///
+    /// If `{addr}` is missing, or the program cannot be started, does not connect, completes no handshake, or
+    /// announces other limits than the manifest declares.
+    pub fn new(words: Vec<String>, manifest: &Manifest) -> Result<Self, SubjectError> {
+        let Some(program) = words.first() else {
+            return Err(SubjectError::failed("the command is empty"));
+        };
+        if !words.iter().any(|word| word.contains(ADDRESS)) {
+            return Err(SubjectError::failed(format!("the command has no {ADDRESS} for the address to connect to")));
+        }
+        let name = manifest.name().unwrap_or(program).to_owned();
+        Self::learn(name, Launch::Command(words), manifest)
+    }
+
+    /// A client that is started by hand, under a debugger perhaps: for each case the address is printed, and waited for.
+    ///
+    /// # Errors
+    ///
+    /// If nothing connects within an hour, or completes no handshake.
+    pub fn by_hand(manifest: &Manifest) -> Result<Self, SubjectError> {
+        Self::learn(manifest.name().unwrap_or("client").to_owned(), Launch::ByHand, manifest)
+    }
+
+    /// Runs the client once.
+    fn learn(name: String, launch: Launch, manifest: &Manifest) -> Result<Self, SubjectError> {
+        let listener = sockets::listen()?;
+        let mut child = launch.start(listener.local_addr()?, Stdio::piped())?;
+        let stream = accept(&listener, launch.patience()).map_err(|error| {
+            let heard = child.take().map(last_words).unwrap_or_default();
+            SubjectError::failed(format!("{name} did not connect: {error}{heard}"))
+        })?;
+        let hello = greet(stream, Role::Client).map_err(|failure| {
+            let heard = child.take().map(last_words).unwrap_or_default();
+            SubjectError::failed(format!("no handshake with {name}: {}{heard}", failure.into_sentence()))
+        })?;
+        child.into_iter().for_each(end);
+        Ok(Self { name, launch, profile: manifest.profile_of(&hello)? })
+    }
+}
+
+impl Launch {
+    fn start(&self, address: SocketAddr, errors: Stdio) -> Result<Option<Child>, SubjectError> {
+        match self {
+            Self::Command(words) => {
+                let mut words = words.iter().map(|word| word.replace(ADDRESS, &address.to_string()));
+                let program = words.next().unwrap_or_default();
+                // A pipe that stays open: many programs stop when their standard input ends.
+                let child = Program::new(&program)
+                    .args(words)
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::null())
+                    .stderr(errors)
+                    .spawn()
+                    .map_err(|error| SubjectError::failed(format!("{program} cannot be started: {error}")))?;
+                Ok(Some(child))
+            }
+            Self::ByHand => {
+                println!("waiting for a client on {address}");
+                Ok(None)
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Command(_) => PATIENCE,
+            Self::ByHand => PATIENCE_BY_HAND,
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, patience: Duration) -> std::io::Result<TcpStream> {
+    listener.set_nonblocking(true)?;
+    let deadline = Instant::now() + patience;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false)?;
+                return Ok(stream);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Ends a program that failed, and tells what it said.
+fn last_words(mut child: Child) -> String {
+    let status = child.try_wait();
+    // It may be over already.
+    let _ = child.kill();
+    let mut said = String::new();
+    if let Some(errors) = &mut child.stderr {
+        // What is no text is not worth showing.
+        let _ = errors.read_to_string(&mut said);
+    }
+    let mut heard = String::new();
+    if let Ok(Some(status)) = status {
+        write!(heard, " ({status})").expect("a string takes everything");
+    }
+    for line in said.trim().lines() {
+        write!(heard, "\n  {line}").expect("a string takes everything");
+    }
+    end(child);
+    heard
+}
+
+/// Waits a moment for a program whose connection is over, then ends it.
+fn end(mut child: Child) {
+    let deadline = Instant::now() + FAREWELL;
+    drop(child.stdin.take());
+    while Instant::now() < deadline {
+        match child.try_wait() {
+            Ok(None) => thread::sleep(Duration::from_millis(2)),
+            Ok(Some(_)) | Err(_) => return,
+        }
+    }
+    // Either fails only where the program has ended by now.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+impl Subject for ClientProgram {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn serve(&self, _profile: &Profile) -> Result<Box<dyn Running>, SubjectError> {
+        Err(SubjectError::unsupported("a client program is no server"))
+    }
+
+    fn connect(&self, _profile: &Profile, address: SocketAddr) -> Result<Box<dyn Running>, SubjectError> {
+        Ok(Box::new(RunningClient { address, child: self.launch.start(address, Stdio::null())? }))
+    }
+
+    fn fixed_profile(&self) -> Option<Profile> {
+        Some(self.profile.clone())
+    }
+
+    fn connect_patience(&self) -> Duration {
+        self.launch.patience()
+    }
+}
+
+struct RunningClient {
+    address: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Running for RunningClient {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn control(&mut self, _command: Command) -> Result<Reply, Unsupported> {
+        Err(Unsupported("the client takes no commands"))
+    }
+
+    fn stop(self: Box<Self>) {
+        self.child.into_iter().for_each(end);
+    }
+}

@@ -1,0 +1,148 @@
+//! Which cases to run.
+
+use std::fmt;
+
+use glob::{MatchOptions, Pattern};
+
+use crate::area::Area;
+use crate::case::Case;
+use crate::cases::cases;
+
+/// Patterns take no notice of capitals.
+const ANY_CAPITALS: MatchOptions =
+    MatchOptions { case_sensitive: false, require_literal_separator: false, require_literal_leading_dot: false };
+
+/// Cases chosen by patterns with `*`, `?` and `[…]`. Of each kind one pattern has to match; a kind without patterns takes
+/// every case.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    cases: Vec<Pattern>,
+    areas: Vec<Pattern>,
+    requirements: Vec<Pattern>,
+}
+
+/// A pattern that matches nothing, or is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UselessPattern {
+    /// The pattern.
+    pub pattern: String,
+    /// What it was to match: `case`, `area` or `requirement`.
+    pub kind: &'static str,
+}
+
+impl fmt::Display for UselessPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "no {} matches {:?}", self.kind, self.pattern)
+    }
+}
+
+impl std::error::Error for UselessPattern {}
+
+impl Selection {
+    /// The cases whose id, area (letters or name) and requirement match.
+    ///
+    /// # Errors
+    ///
+    /// If a pattern is malformed, or matches nothing at all.
+    pub fn new(cases: &[String], areas: &[String], requirements: &[String]) -> Result<Self, UselessPattern> {
+        Ok(Self {
+            cases: patterns("case", cases, |pattern, case| matches(pattern, case.id))?,
+            areas: patterns("area", areas, area_matches)?,
+            requirements: patterns("requirement", requirements, |pattern, case| matches(pattern, case.requirement()))?,
+        })
+    }
+
+    /// The cases of the requirements that match this pattern, such as `PW-HB-*`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn requirement(pattern: &str) -> Result<Self, UselessPattern> {
+        Self::new(&[], &[], &[pattern.into()])
+    }
+
+    /// Whether every case is chosen.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.cases.is_empty() && self.areas.is_empty() && self.requirements.is_empty()
+    }
+
+    /// Whether the case is chosen.
+    #[must_use]
+    pub fn holds(&self, case: &Case) -> bool {
+        let one = |patterns: &[Pattern], matches: &dyn Fn(&Pattern) -> bool| {
+            patterns.is_empty() || patterns.iter().any(matches)
+        };
+        one(&self.cases, &|pattern| matches(pattern, case.id))
+            && one(&self.areas, &|pattern| area_matches(pattern, case))
+            && one(&self.requirements, &|pattern| matches(pattern, case.requirement()))
+    }
+}
+
+/// Patterns of which each must match at least one case of the suite.
+fn patterns(
+    kind: &'static str,
+    written: &[String],
+    matches: impl Fn(&Pattern, &Case) -> bool,
+) -> Result<Vec<Pattern>, UselessPattern> {
+    let parse = |text: &String| {
+        let useless = || UselessPattern { pattern: text.clone(), kind };
+        let pattern = Pattern::new(text).map_err(|_| useless())?;
+        if cases().any(|case| matches(&pattern, case)) { Ok(pattern) } else { Err(useless()) }
+    };
+    written.iter().map(parse).collect()
+}
+
+fn matches(pattern: &Pattern, id: &str) -> bool {
+    pattern.matches_with(id, ANY_CAPITALS)
+}
+
+fn area_matches(pattern: &Pattern, case: &Case) -> bool {
+    let area = Area::ALL.iter().find(|area| area.holds(case.id));
+    area.is_some_and(|area| matches(pattern, area.letters) || matches(pattern, area.name))
+}
+
+/// A pattern for the id of a case or of a requirement, as files about known cases use it.
+#[derive(Clone, Debug)]
+pub(crate) struct IdPattern(Pattern);
+
+impl IdPattern {
+    /// Reads a pattern, which must match a case of the suite.
+    pub(crate) fn parse(text: &str) -> Result<Self, UselessPattern> {
+        let useless = || UselessPattern { pattern: text.into(), kind: "case or requirement" };
+        let pattern = Self(Pattern::new(text).map_err(|_| useless())?);
+        if cases().any(|case| pattern.holds(case.id, case.requirement())) { Ok(pattern) } else { Err(useless()) }
+    }
+
+    pub(crate) fn holds(&self, case: &str, requirement: &str) -> bool {
+        matches(&self.0, case) || matches(&self.0, requirement)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(cases_: &[&str], areas: &[&str], requirements: &[&str]) -> usize {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let selection = Selection::new(&owned(cases_), &owned(areas), &owned(requirements)).expect("useful patterns");
+        cases().filter(|case| selection.holds(case)).count()
+    }
+
+    #[test]
+    fn patterns_of_one_kind_add_up_and_kinds_narrow_down() {
+        assert_eq!(count(&[], &[], &[]), cases().count());
+        let both = count(&[], &[], &["PW-HDR-001", "PW-KEY-001"]);
+        assert_eq!(both, count(&[], &[], &["PW-HDR-001"]) + count(&[], &[], &["PW-KEY-001"]));
+        assert_eq!(count(&[], &["key"], &["PW-*-001"]), count(&[], &["sync-*"], &["pw-key-001"]));
+        assert_eq!(count(&["PW-HB-*"], &["HDR"], &[]), 0);
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_is_an_error() {
+        for text in ["PW-NOWHERE-001", "PW-HB-[", ""] {
+            let error = Selection::requirement(text).expect_err("no such requirement");
+            assert_eq!(error.pattern, text);
+        }
+    }
+}
