@@ -1,0 +1,238 @@
+"""A Pulsewire echo server over TCP: returns each message with its class and its ENCRYPTED mark."""
+
+import argparse
+import errno
+import heapq
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+
+from pulsewire import NUMBERS, Connection, Reason, Settings
+
+READS, READ, WRITE = 4, 65_536, 262_144  # how much one turn of one connection reads and writes
+LATE_TURNS = 64  # how often it reads before a time limit is judged
+ENDS = {errno.ECONNRESET: Reason.RESET, errno.EPIPE: Reason.RESET, errno.ECONNABORTED: Reason.ABORTED}  # section 9.2
+NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
+
+
+def clock():
+    return time.monotonic_ns() / 1e6
+
+
+class Link:
+    """One connection: its socket and its protocol."""
+
+    def __init__(self, server, sock, name):
+        self.server, self.sock, self.name = server, sock, name
+        self.mask, self.scheduled, self.number = 0, None, next(server.numbers)
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # PW-TCP-002
+        if NOTSENT_LOWAT is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, 128 * 1024)  # PW-TCP-003
+        self.protocol = Connection(server.settings, clock())
+        self.settle()
+
+    def read(self):
+        """Reads what can be read, within a turn, and acts on it; True if nothing is left."""
+        for _ in range(READS):
+            if self.protocol.paused or self.protocol.eof or self.protocol.dead:
+                return True
+            try:
+                data = self.sock.recv(READ)
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                self.lost(error)
+                return True
+            now = clock()
+            if data:
+                self.protocol.receive(data, now)
+                while self.protocol.step(now):
+                    self.hear()
+                    if self.protocol.rejects:  # they are bounded while they wait (PW-REJ-006), so they do not
+                        self.write()
+            else:
+                self.protocol.receive_eof(now)
+            self.hear()
+        return False
+
+    def hear(self):
+        events, self.protocol.events = self.protocol.events, []
+        for event, *values in events:
+            if event == "message":
+                if not self.protocol.send(*values):
+                    self.server.log(self.name, "not echoed", len(values[2]))
+            elif event == "ended":
+                reason = values[0]
+                self.server.log(self.name, "ended:", reason.name if isinstance(reason, Reason) else reason, *values[1:])
+            elif event != "ping":
+                self.server.log(self.name, event, *values)
+
+    def write(self):
+        budget = WRITE
+        while budget > 0 and not self.protocol.dead and (out := self.protocol.outgoing(clock())):
+            try:
+                count = self.sock.send(out)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                return self.lost(error)
+            self.protocol.taken(count, clock())
+            budget -= count
+        if self.protocol.done_sending and not self.protocol.shut and not self.protocol.dead:
+            try:
+                self.sock.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                return self.lost(error)
+            self.protocol.half_closed(clock())  # PW-CLS-012
+
+    def lost(self, error):
+        self.protocol.lost(ENDS.get(error.errno, Reason.NETWORK_LOST), error.strerror)
+
+    def settle(self):
+        """After anything: write, pause or go on, close what is finished, say when to wake."""
+        protocol = self.protocol
+        self.write()
+        if protocol.queued > self.server.queue and not protocol.paused:
+            protocol.pause(clock())
+            self.write()
+        elif protocol.paused and protocol.queued <= self.server.queue // 2:
+            protocol.resume(clock())
+            self.write()
+        self.hear()
+        if protocol.finished:
+            self.watch(0)
+            self.server.links.discard(self)
+            self.sock.close()
+            return
+        reading = not (protocol.paused or protocol.eof)
+        self.watch((selectors.EVENT_READ if reading else 0) | (selectors.EVENT_WRITE if protocol.outgoing(clock()) else 0))
+        deadline = protocol.next_deadline()
+        if deadline is not None and (self.scheduled is None or deadline < self.scheduled):
+            self.scheduled = deadline
+            heapq.heappush(self.server.timers, (deadline, self.number, self))
+
+    def watch(self, mask):
+        if mask and self.mask:
+            if mask != self.mask:
+                self.server.selector.modify(self.sock, mask, self)
+        elif mask:
+            self.server.selector.register(self.sock, mask, self)
+        elif self.mask:
+            self.server.selector.unregister(self.sock)
+        self.mask = mask
+
+
+class Server:
+    def __init__(self, settings, address, queue, drain, verbose):
+        self.settings, self.queue, self.drain, self.verbose = settings, queue, drain, verbose
+        self.selector, self.links, self.timers, self.numbers = selectors.DefaultSelector(), set(), [], iter(range(1 << 62))
+        self.ending = self.close_at = None
+        host, _, port = address.rpartition(":")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host.strip("[]"), int(port)), family=family, backlog=512)
+        self.listener.setblocking(False)
+        self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
+        signals, wake = socket.socketpair()
+        signals.setblocking(False)
+        wake.setblocking(False)
+        self.wake = wake
+        signal.set_wakeup_fd(wake.fileno())
+        signal.signal(signal.SIGTERM, lambda *_: None)  # the wakeup tells the loop
+        self.selector.register(signals, selectors.EVENT_READ, lambda: signals.recv(64) and self.end())
+        try:
+            self.selector.register(sys.stdin, selectors.EVENT_READ, self.input)
+        except (PermissionError, ValueError):
+            pass  # a file or /dev/null, which tells no end
+
+    def log(self, *what):
+        if self.verbose:
+            print(*what, file=sys.stderr, flush=True)
+
+    def input(self):
+        if not os.read(sys.stdin.fileno(), 4096):
+            self.selector.unregister(sys.stdin)
+            self.end()
+
+    def accept(self):
+        try:
+            while True:
+                sock, address = self.listener.accept()
+                self.links.add(Link(self, sock, f"{address[0]}:{address[1]}"))
+        except OSError:
+            pass  # none left, or no file descriptor for it
+
+    def end(self):
+        """Ends in order: no new connections, DRAIN if wanted, then CLOSE."""
+        if self.ending:
+            return
+        self.ending = True
+        self.selector.unregister(self.listener)
+        self.listener.close()
+        self.close_at = clock() + self.drain
+        if self.drain:
+            for link in list(self.links):
+                link.protocol.drain()
+                link.settle()
+
+    def close(self):
+        self.close_at = None
+        for link in list(self.links):
+            link.protocol.close(Reason.GOING_AWAY, clock())
+            link.settle()
+
+    def run(self):
+        host, port = self.listener.getsockname()[:2]
+        print(f"listening on {f'[{host}]' if ':' in host else host}:{port}", flush=True)
+        while self.links or not self.ending:
+            wakes = [self.timers[0][0]] if self.timers else []
+            if self.close_at is not None:
+                wakes.append(self.close_at)
+            ready = self.selector.select(max(0, min(wakes) - clock()) / 1000 if wakes else None)
+            for key, mask in ready:
+                link = key.data
+                if not isinstance(link, Link):
+                    link()
+                elif link in self.links:
+                    if mask & selectors.EVENT_READ:
+                        link.read()
+                    link.settle()
+            now = clock()
+            while self.timers and self.timers[0][0] <= now:
+                when, _, link = heapq.heappop(self.timers)
+                if link.scheduled == when and link in self.links:
+                    link.scheduled = None
+                    if (deadline := link.protocol.next_deadline()) is not None and deadline <= now:
+                        for _ in range(LATE_TURNS):  # PW-TCP-001
+                            if link.read():
+                                break
+                        link.protocol.tick(now)
+                    link.settle()
+            if self.close_at is not None and now >= self.close_at:
+                self.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--listen", default="127.0.0.1:0", metavar="ADDRESS:PORT")
+    parser.add_argument("--drain", type=int, default=0, metavar="MS", help="at the end, send DRAIN and this much later CLOSE")
+    parser.add_argument("--queue", type=int, default=33_554_432, metavar="BYTES",
+                        help="stop reading a connection, and say BUSY, while more than this waits to be sent to it")
+    parser.add_argument("--verbose", action="store_true", help="tell on standard error what happens")
+    for name, (default, lowest, highest) in NUMBERS.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=int, default=default, metavar="N",
+                            help=f"{lowest} to {highest}, default {'by others or none' if default is None else default}")
+    given = vars(parser.parse_args())
+    own = {name: given.pop(name) for name in ("listen", "queue", "drain", "verbose")}
+    try:
+        settings = Settings(**given)
+    except ValueError as error:
+        parser.error(str(error))
+    Server(settings, own["listen"], own["queue"], own["drain"], own["verbose"]).run()
+
+
+if __name__ == "__main__":
+    main()
