@@ -150,11 +150,11 @@ pub enum ProtocolError {
     #[error("more PINGs than the announced floor admits: raise the peer's idle and interval")]
     PingFlood,
     /// A PING whose number did not increase (PW-HB-007).
-    #[error("PING {number} after PING {last}: numbers must increase")]
+    #[error("PING {number} after PING {last}: numbers must increase, from 1")]
     BadPing {
         /// The number received.
         number: u64,
-        /// The one before.
+        /// The one before; 0 if there was none.
         last: u64,
     },
     /// A PONG that nothing asked for (PW-HB-009).

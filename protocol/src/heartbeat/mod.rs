@@ -76,7 +76,8 @@ pub(crate) struct Heartbeat {
 /// The peer's PINGs: the last number, and the bucket that meters them (PW-HB-017).
 #[derive(Debug, Clone)]
 struct Received {
-    last: Option<u64>,
+    /// 0 before the first: numbers begin with 1.
+    last: u64,
     refill: Duration,
     /// The bucket as a time: it is full once this has passed, and empty when this lies `BURST` refills ahead.
     full_at: Instant,
@@ -111,7 +112,7 @@ impl Heartbeat {
             pauses: 0,
             // Half of what was announced, which is whole milliseconds.
             received: Received {
-                last: None,
+                last: 0,
                 refill: Duration::from_millis(millis(config.ping_floor)) / 2,
                 full_at: now,
             },
@@ -226,9 +227,8 @@ impl Heartbeat {
     /// PING came (PW-HB-007, PW-HB-017).
     pub(crate) fn ping(&mut self, now: Instant, number: u64) -> Result<(), ProtocolError> {
         let received = &mut self.received;
-        if let Some(last) = received.last.replace(number)
-            && number <= last
-        {
+        let last = core::mem::replace(&mut received.last, number);
+        if number <= last {
             return Err(ProtocolError::BadPing { number, last });
         }
         let full_at = received.full_at.max(now) + received.refill;
