@@ -3,7 +3,7 @@
 use arbitrary::{Result, Unstructured};
 use pulsewire_protocol::CloseReason;
 
-use crate::pair::{Reference, Setup, Transition, WatchedPair};
+use crate::pair::{Reference, Setup, Spot, Transition, WatchedPair};
 
 /// The bits of the first byte.
 const CLIENT_RESYNC: u8 = 1;
@@ -11,6 +11,7 @@ const SERVER_RESYNC: u8 = 2;
 const DAMAGE: u8 = 4;
 const STALLS: u8 = 8;
 const CUTS: u8 = 16;
+const ESTABLISHED: u8 = 32;
 
 /// More would make runs slow, and shows nothing new.
 const TRANSITIONS_MAX: usize = 120;
@@ -28,6 +29,7 @@ pub fn run_pair(u: &mut Unstructured<'_>) -> Result<()> {
     let is = |option| options & option != 0;
     let setup = Setup {
         frame: 512 + u32::from(u.arbitrary::<u16>()?) % 3_000,
+        established: is(ESTABLISHED),
         resync: [is(CLIENT_RESYNC), is(SERVER_RESYNC)],
         damage: is(DAMAGE),
         stalls: is(STALLS),
@@ -68,10 +70,10 @@ fn transition(u: &mut Unstructured<'_>) -> Result<Transition> {
             0 => usize::MAX,
             step => step,
         }),
-        10 => Transition::Corrupt { to: end, offset: number(u)?, bit: u.arbitrary::<u8>()? % 8 },
+        10 => Transition::Corrupt { to: end, spot: spot(number(u)?), bit: u.arbitrary::<u8>()? % 8 },
         11 => {
-            let (offset, count) = (number(u)?, 1 + usize::from(u.arbitrary::<u8>()?) % 100);
-            Transition::Insert { to: end, offset, count, noise: u.arbitrary::<u16>()?.into() }
+            let (spot, count) = (spot(number(u)?), 1 + usize::from(u.arbitrary::<u8>()?) % 100);
+            Transition::Insert { to: end, spot, count, noise: u.arbitrary::<u16>()?.into() }
         }
         12 => Transition::Stall { end, stalled: u.arbitrary()? },
         _ => match number(u)? {
@@ -80,4 +82,12 @@ fn transition(u: &mut Unstructured<'_>) -> Result<Transition> {
             count => Transition::Take { end, count },
         },
     })
+}
+
+/// The highest bit: a byte of a header.
+fn spot(number: usize) -> Spot {
+    match number & 0x8000 {
+        0 => Spot::Anywhere(number),
+        _ => Spot::Header { number: (number & 0x7FFF) >> 4, byte: number & 0xF },
+    }
 }

@@ -6,7 +6,7 @@ mod pair;
 use pair::*;
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use pulsewire_protocol::CloseReason;
+use pulsewire_protocol::{CloseReason, HEADER_SIZE};
 
 struct Model;
 
@@ -15,7 +15,7 @@ fn end() -> impl Strategy<Value = usize> {
 }
 
 fn size() -> impl Strategy<Value = usize> {
-    prop_oneof![5 => 0usize..100, 2 => 400usize..600, 2 => 2_000usize..2_100, 1 => 3_000usize..20_000]
+    prop_oneof![5 => 0usize..100, 2 => 400usize..600, 2 => 2_000usize..2_100, 2 => 3_000usize..20_000]
 }
 
 fn send() -> impl Strategy<Value = Transition> {
@@ -34,9 +34,19 @@ fn close() -> impl Strategy<Value = Transition> {
 }
 
 fn damage() -> impl Strategy<Value = Transition> {
-    let corrupt = (end(), any::<usize>(), 0u8..8).prop_map(|(to, offset, bit)| Transition::Corrupt { to, offset, bit });
-    let insert = (end(), any::<usize>(), 1usize..100, any::<u32>())
-        .prop_map(|(to, offset, count, noise)| Transition::Insert { to, offset, count, noise });
+    let spot = || {
+        prop_oneof![
+            any::<usize>().prop_map(Spot::Anywhere),
+            (any::<usize>(), 0..HEADER_SIZE).prop_map(|(number, byte)| Spot::Header { number, byte }),
+        ]
+    };
+    let corrupt = (end(), spot(), 0u8..8).prop_map(|(to, spot, bit)| Transition::Corrupt { to, spot, bit });
+    let insert = (end(), spot(), 1usize..100, any::<u32>()).prop_map(|(to, spot, count, noise)| Transition::Insert {
+        to,
+        spot,
+        count,
+        noise,
+    });
     prop_oneof![corrupt, insert]
 }
 
@@ -61,9 +71,10 @@ impl ReferenceStateMachine for Model {
     type Transition = Transition;
 
     fn init_state() -> BoxedStrategy<Reference> {
-        (512u32..3_000, any::<[bool; 2]>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2))
-            .prop_map(|(frame, resync, damage, stalls, cuts)| {
-                Reference::new(Setup { frame, resync, damage, stalls, cuts })
+        let trouble = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
+        (512u32..3_000, prop::bool::weighted(0.7), any::<[bool; 2]>(), trouble)
+            .prop_map(|(frame, established, resync, (damage, stalls, cuts))| {
+                Reference::new(Setup { frame, established: established || damage, resync, damage, stalls, cuts })
             })
             .boxed()
     }
@@ -78,7 +89,7 @@ impl ReferenceStateMachine for Model {
             3 => link(),
             1 => close(),
             1 => end().prop_map(|end| Transition::Drain { end }),
-            if damages { 4 } else { 0 } => damage(),
+            if damages { 8 } else { 0 } => damage(),
             if stalls { 4 } else { 0 } => stall(),
             u32::from(cuts) => cut,
         ]

@@ -111,11 +111,7 @@ impl Heartbeat {
             busy_spent: false,
             pauses: 0,
             // Half of what was announced, which is whole milliseconds.
-            received: Received {
-                last: 0,
-                refill: Duration::from_millis(millis(config.ping_floor)) / 2,
-                full_at: now,
-            },
+            received: Received { last: 0, refill: Duration::from_millis(millis(config.ping_floor)) / 2, full_at: now },
         };
         heartbeat.draw_first_wait();
         heartbeat

@@ -2,7 +2,21 @@
 
 use std::collections::VecDeque;
 
-use pulsewire_protocol::Instant;
+use pulsewire_protocol::{HEADER_SIZE, Instant, MAGIC};
+
+/// A byte under way, counted round and round.
+#[derive(Debug, Clone, Copy)]
+pub enum Spot {
+    /// The one at this offset.
+    Anywhere(usize),
+    /// One of a header, where damage does most.
+    Header {
+        /// Which header.
+        number: usize,
+        /// Which byte of it.
+        byte: usize,
+    },
+}
 
 /// Bytes under way to one end, in order.
 #[derive(Debug, Default)]
@@ -45,30 +59,45 @@ impl Link {
         arrived && !std::mem::replace(&mut self.ended, true)
     }
 
-    /// Flips a bit of the byte at this offset, counted round and round over what is under way.
-    pub fn corrupt(&mut self, offset: usize, bit: u8) {
-        if let Some((write, offset)) = self.place(offset) {
+    /// Flips a bit of a byte under way.
+    pub fn corrupt(&mut self, spot: Spot, bit: u8) {
+        if let Some((write, offset)) = self.place(spot) {
             self.writes[write].1[offset] ^= 1 << (bit % 8);
         }
     }
 
-    /// Inserts these bytes before the one at this offset.
-    pub fn insert(&mut self, offset: usize, bytes: &[u8]) {
-        if let Some((write, offset)) = self.place(offset) {
+    /// Inserts these bytes before a byte under way.
+    pub fn insert(&mut self, spot: Spot, bytes: &[u8]) {
+        if let Some((write, offset)) = self.place(spot) {
             self.writes[write].1.splice(offset..offset, bytes.iter().copied());
         }
     }
 
-    /// In which write a byte lies, and where in it; `None` while nothing is under way.
-    fn place(&self, offset: usize) -> Option<(usize, usize)> {
-        let under_way: usize = self.writes.iter().map(|(_, bytes)| bytes.len()).sum();
-        let mut offset = offset.checked_rem(under_way)?;
-        self.writes.iter().enumerate().find_map(|(index, (_, bytes))| {
-            if offset < bytes.len() {
-                return Some((index, offset));
+    /// In which write the spot lies, and where in it; `None` while there is no such spot.
+    fn place(&self, spot: Spot) -> Option<(usize, usize)> {
+        let writes = self.writes.iter().enumerate();
+        match spot {
+            Spot::Anywhere(offset) => {
+                let sizes = writes.map(|(index, (_, bytes))| (index, bytes.len()));
+                let mut offset = offset.checked_rem(sizes.clone().map(|(_, size)| size).sum())?;
+                for (index, size) in sizes {
+                    if offset < size {
+                        return Some((index, offset));
+                    }
+                    offset -= size;
+                }
+                None
             }
-            offset -= bytes.len();
-            None
-        })
+            Spot::Header { number, byte } => {
+                let headers: Vec<_> = writes
+                    .flat_map(|(index, (_, bytes))| {
+                        let magic = bytes.windows(HEADER_SIZE).enumerate();
+                        magic.filter(|(_, window)| window.starts_with(&MAGIC)).map(move |(at, _)| (index, at))
+                    })
+                    .collect();
+                let (index, at) = headers[number.checked_rem(headers.len())?];
+                Some((index, at + byte % HEADER_SIZE))
+            }
+        }
     }
 }

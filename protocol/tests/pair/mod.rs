@@ -15,7 +15,7 @@ mod watched;
 use std::time::Duration;
 
 pub use end::End;
-pub use link::Link;
+pub use link::{Link, Spot};
 pub use packets::*;
 use pulsewire_protocol::{
     Class, Closed, Config, Connection, Damage, Disconnect, Instant, Message, Payload, ProtocolError, Seed, ValidConfig,
@@ -135,7 +135,8 @@ impl Pair {
         deadlines.chain(arrivals).min().unwrap_or(Instant::MAX)
     }
 
-    fn transmit(&mut self) {
+    /// Writes what waits, as far as the transports take it.
+    pub fn transmit(&mut self) {
         for (index, end) in self.ends.iter_mut().enumerate() {
             let bytes = end.transmit();
             let (link, arrival) = (&mut self.links[1 - index], self.now + self.latency);

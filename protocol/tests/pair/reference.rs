@@ -2,16 +2,18 @@
 
 use pulsewire_protocol::{Class, CloseReason, Event, Message, Payload};
 
-use super::ms;
+use super::{Spot, ms};
 
 /// What a run begins with: sizes, and the kinds of trouble that it may hold. The calmer a run, the more is known of it.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The client's frame limit; the server's is as large as its messages.
     pub frame: u32,
+    /// The handshake is complete before anything else happens.
+    pub established: bool,
     /// Which ends announce RESYNC. Bytes on the way to the others stay whole: they rely on a transport that sees to that.
     pub resync: [bool; 2],
-    /// Bytes change under way.
+    /// Bytes change under way, but those of the handshake: nothing protects what it agrees on.
     pub damage: bool,
     /// Transports take nothing for a while, applications read nothing.
     pub stalls: bool,
@@ -60,13 +62,13 @@ pub enum Transition {
     Step(usize),
     Corrupt {
         to: usize,
-        offset: usize,
+        spot: Spot,
         bit: u8,
     },
     /// Noise: never a packet, since who makes noise does not know the key.
     Insert {
         to: usize,
-        offset: usize,
+        spot: Spot,
         count: usize,
         noise: u32,
     },
@@ -110,7 +112,7 @@ impl Reference {
 
     /// Whether this fits to the run, and changes anything.
     pub fn permits(&self, transition: &Transition) -> bool {
-        let Setup { resync, damage, stalls, cuts, .. } = &self.setup;
+        let Setup { established, resync, damage, stalls, cuts, .. } = &self.setup;
         match transition {
             Transition::Send { .. }
             | Transition::Close { .. }
@@ -118,7 +120,7 @@ impl Reference {
             | Transition::Wait(_)
             | Transition::Latency(_)
             | Transition::Step(_) => true,
-            Transition::Corrupt { to, .. } | Transition::Insert { to, .. } => *damage && resync[*to],
+            Transition::Corrupt { to, .. } | Transition::Insert { to, .. } => *damage && *established && resync[*to],
             Transition::Pause { end } => *stalls && !self.paused[*end],
             Transition::Resume { end } => self.paused[*end],
             Transition::Stall { end, stalled } => *stalls && self.stalled[*end] != *stalled,

@@ -37,8 +37,9 @@ fn small(frame: u32, resync: bool) -> Config {
 
 impl WatchedPair {
     pub fn new(setup: &Setup) -> Self {
+        let [client, server] = [small(setup.frame, setup.resync[CLIENT]), small(14_000, setup.resync[SERVER])];
         Self {
-            pair: Pair::new(small(setup.frame, setup.resync[CLIENT]), small(14_000, setup.resync[SERVER])),
+            pair: if setup.established { Pair::established(client, server) } else { Pair::new(client, server) },
             accepted: Default::default(),
             checked: [0; 2],
             matched: [[0; 256]; 2],
@@ -64,9 +65,14 @@ impl WatchedPair {
             Transition::Wait(millis) => self.pair.run_for(ms(millis)),
             Transition::Latency(millis) => self.pair.latency = ms(millis),
             Transition::Step(step) => self.pair.step = step.max(1),
-            Transition::Corrupt { to, offset, bit } => self.pair.links[to].corrupt(offset, bit),
-            Transition::Insert { to, offset, count, noise } => {
-                self.pair.links[to].insert(offset, &Transition::noise(count, noise));
+            Transition::Corrupt { to, spot, bit } => {
+                // So that there is something under way.
+                self.pair.transmit();
+                self.pair.links[to].corrupt(spot, bit);
+            }
+            Transition::Insert { to, spot, count, noise } => {
+                self.pair.transmit();
+                self.pair.links[to].insert(spot, &Transition::noise(count, noise));
             }
             Transition::Stall { end, stalled } => self.pair.ends[end].stalled = stalled,
             Transition::Take { end, count } => self.pair.take(end, count),
