@@ -154,7 +154,7 @@ pub enum ProtocolError {
     BadPing {
         /// The number received.
         number: u64,
-        /// The one before; 0 if there was none.
+        /// The one before; 0 if this was the first.
         last: u64,
     },
     /// A PONG that nothing asked for (PW-HB-009).

@@ -123,7 +123,8 @@
 //! # assert_eq!((echoed, orderly), (8 << 20, true));
 //! ```
 //!
-//! Large packets need not pass through the buffer: see [`Connection::direct_buffer`]. After `is_over` nothing here bounds
+//! Large packets need not pass through the buffer: see [`Connection::direct_buffer`]. A driver that stops reading because
+//! its application is slow says so with [`Connection::pause`], or the peer gives it up. After `is_over` nothing here bounds
 //! the time in which the last bytes are written; a driver gives that some seconds.
 //!
 //! # Reading and writing values

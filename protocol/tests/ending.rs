@@ -97,17 +97,35 @@ fn the_application_chooses_the_reason() {
     assert_eq!(server.sent_kinds(), [Kind::CLOSE]);
 }
 
-/// PW-CLS-011: also where both sides asked to close.
+/// PW-CLS-011: also behind the own CLOSE, once that was handed out.
 #[test]
-fn a_stream_that_ends_between_crossing_closes_has_the_peers_reason() {
+fn a_stream_that_ends_behind_an_unanswered_close_has_its_reason() {
     let mut server = sent_two();
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(CloseReason::GOING_AWAY);
     server.transmit();
-    server.receive(&close(CloseReason::GOING_AWAY, 1, 77, b"", SERVER_KEY)).unwrap();
     server.disconnect(Disconnect::EndOfStream);
     let closed = server.closed();
-    assert_eq!((closed.reason, closed.origin, closed.orderly), (CloseReason::GOING_AWAY, Origin::Peer, false));
-    assert_eq!(closed.acknowledged, Some(1));
+    assert_eq!((closed.reason, closed.origin, closed.orderly), (CloseReason::GOING_AWAY, Origin::Local, false));
+    assert_eq!(closed.acknowledged, None);
+}
+
+/// PW-CLS-011: also where both sides asked to close; the own reason where both were told.
+#[test]
+fn a_stream_that_ends_between_crossing_closes_has_the_reason_of_one() {
+    for (told, reason, origin) in
+        [(true, CloseReason::NORMAL, Origin::Local), (false, CloseReason::GOING_AWAY, Origin::Peer)]
+    {
+        let mut server = sent_two();
+        server.connection.close(CloseReason::NORMAL);
+        if told {
+            server.transmit();
+        }
+        server.receive(&close(CloseReason::GOING_AWAY, 1, 77, b"", SERVER_KEY)).unwrap();
+        server.disconnect(Disconnect::EndOfStream);
+        let closed = server.closed();
+        assert_eq!((closed.reason, closed.origin, closed.orderly), (reason, origin, false));
+        assert_eq!(closed.acknowledged, Some(1));
+    }
 }
 
 /// PW-CLS-015: bytes wait and the transport takes none.

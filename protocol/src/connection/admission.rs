@@ -103,9 +103,7 @@ impl Connection {
             self.outgoing.greet(Kind::HELLO_ACK, answer);
             self.outgoing.key = hello.sync_key.get();
         }
-        self.outgoing.frame_limit = hello.frame_limit;
-        self.outgoing.message_limit = hello.message_limit;
-        self.outgoing.checksums = hello.resync;
+        self.outgoing.establish(&hello);
         self.framer.establish(self.seed.sync_key.get(), self.config.damage == Damage::Resynchronise);
         let heartbeat = self.new_heartbeat(now, &hello);
         let established = Established {

@@ -44,18 +44,36 @@ impl Connection {
 
     /// The transport below ended. `Closed` follows, unless it was given before.
     pub fn disconnected(&mut self, how: Disconnect) {
-        if how == Disconnect::EndOfStream
-            && let Some(heard) = self.state.heard()
-        {
-            // The stream ended with CLOSE, though CLOSE_ACK did not get through: the peer's reason stands (PW-CLS-011).
-            let heard = heard.clone();
-            return self.end_by_peer(heard, false);
+        if how == Disconnect::EndOfStream && self.end_behind_close() {
+            return;
         }
         let origin = match how {
             Disconnect::EndOfStream | Disconnect::Reset | Disconnect::NetworkLost => Origin::Transport,
             Disconnect::Aborted => Origin::Local,
         };
         self.end(Closed { origin, ..ending(how.reason()) });
+    }
+
+    /// The stream ended with CLOSE, though CLOSE_ACK did not get through: the reason that CLOSE gave stands (PW-CLS-011),
+    /// the own one where both sides sent one. Says whether it was so.
+    fn end_behind_close(&mut self) -> bool {
+        match &self.state {
+            State::Closing { said, deadline: Some(_) } | State::BothClosing { said, deadline: Some(_), .. } => {
+                let CloseFrame { reason, text, .. } = (**said).clone();
+                self.end(Closed { detail: text, ..ending(reason) });
+                true
+            }
+            State::PeerClosing { heard } | State::BothClosing { heard, deadline: None, .. } => {
+                let heard = (**heard).clone();
+                self.end_by_peer(heard, false);
+                true
+            }
+            State::Handshake { .. }
+            | State::Judging { .. }
+            | State::Open
+            | State::Closing { deadline: None, .. }
+            | State::Over => false,
+        }
     }
 
     /// The peer broke the protocol.

@@ -2,6 +2,7 @@
 
 mod admission;
 mod announcements;
+mod batch;
 mod close;
 mod drain;
 mod outgoing;
@@ -35,7 +36,7 @@ use crate::heartbeat::{Heartbeat, Notice};
 use crate::message::Message;
 use crate::statistics::{Counters, Statistics};
 use crate::time::Instant;
-use crate::wire::Kind;
+use crate::wire::{Class, Kind};
 
 /// The version that this crate speaks.
 const VERSION: u8 = 1;
@@ -128,6 +129,31 @@ impl Connection {
     /// The reason and the message itself; nothing has changed.
     #[inline]
     pub fn send<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
+        if self.send_small(message.class, message.encrypted, &message.payload) {
+            return Ok(());
+        }
+        self.send_any(message)
+    }
+
+    /// The way of nearly every message: small, and copied into a batch that has room. Says whether it went; whatever is
+    /// unusual is left to [`send_any`](Self::send_any), which judges everything.
+    ///
+    /// Its arguments fit in registers, which the message itself does not: that halves the time.
+    fn send_small(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> bool {
+        if !matches!(self.state, State::Open)
+            || class.is_reserved()
+            || self.outgoing.queued().saturating_add(payload.len()) > self.config.limits.send_queue
+        {
+            return false;
+        }
+        // The peer's message limit is never below its frame limit (PW-HS-010), which is kept there.
+        let appended = self.outgoing.append(class, encrypted, payload);
+        self.sent += u64::from(appended);
+        appended
+    }
+
+    #[inline(never)]
+    fn send_any<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
         match self.refusal(&message) {
             None => {
                 self.sent += 1;

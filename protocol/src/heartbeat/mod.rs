@@ -3,6 +3,8 @@
 //! It touches nothing else. Evidence is recorded by storing one instant, so that a packet costs next to nothing; deadlines
 //! are worked out when somebody asks.
 
+#[cfg(test)]
+mod model;
 mod pause;
 mod probe;
 
@@ -73,10 +75,9 @@ pub(crate) struct Heartbeat {
     received: Received,
 }
 
-/// The peer's PINGs: the last number, and the bucket that meters them (PW-HB-017).
+/// The peer's PINGs: the last number (0 before the first), and the bucket that meters them (PW-HB-017).
 #[derive(Debug, Clone)]
 struct Received {
-    /// 0 before the first: numbers begin with 1.
     last: u64,
     refill: Duration,
     /// The bucket as a time: it is full once this has passed, and empty when this lies `BURST` refills ahead.
@@ -257,11 +258,12 @@ impl Heartbeat {
         match &mut self.state {
             State::Spared { .. } => Action::Nothing,
             State::Quiet => {
-                self.state = State::Probing(Probe::new(now, self.interval, excess, self.extension_max));
+                self.state = State::Probing(Probe::new(now, now - deadline, self.interval, excess, self.extension_max));
                 self.sent_at = None;
                 Action::Ping
             }
             State::Probing(probe) => {
+                probe.extensions.own_stalls += now - deadline;
                 if !probe.flushed && probe.progressed {
                     // A slow link, not a dead one: wait for the PING to get through (PW-HB-011).
                     let extension = probe.extend(Cause::SlowWrite, probe.wait, self.extension_max);
@@ -273,8 +275,7 @@ impl Heartbeat {
                 if now - deadline > self.interval && !probe.grace_spent {
                     // This side was late itself; it asks once more, and can't know better how long that may take.
                     probe.grace_spent = true;
-                    probe.late = now - deadline;
-                    probe.extend(Cause::OwnStall, probe.wait, self.extension_max);
+                    probe.extensions.own_stalls += probe.wait;
                 } else {
                     probe.unanswered += 1;
                 }
@@ -304,9 +305,9 @@ impl Heartbeat {
     /// What was seen, for the person who asks why.
     fn verdict(&self, now: Instant) -> Box<Verdict> {
         let silent_for = now - self.last_evidence;
-        let (unanswered, late, extensions) = match &self.state {
-            State::Quiet | State::Spared { .. } => (0, Duration::ZERO, Extensions::default()),
-            State::Probing(probe) => (probe.unanswered, probe.late, probe.extensions),
+        let (unanswered, extensions) = match &self.state {
+            State::Quiet | State::Spared { .. } => (0, Extensions::default()),
+            State::Probing(probe) => (probe.unanswered, probe.extensions),
         };
         Box::new(Verdict {
             silent_for,
@@ -316,7 +317,7 @@ impl Heartbeat {
             bound: self.bound(),
             for_round_trips: extensions.round_trips,
             for_slow_writes: extensions.slow_writes,
-            for_own_stalls: extensions.own_stalls + late,
+            for_own_stalls: extensions.own_stalls,
             unsent: 0,
             rtt: self.rtt.smoothed(),
         })

@@ -11,8 +11,6 @@ pub(super) enum Cause {
     RoundTrip,
     /// The transport takes bytes slowly (PW-HB-010, PW-HB-011).
     SlowWrite,
-    /// This side was late itself (PW-HB-016).
-    OwnStall,
 }
 
 /// What a silence was extended by, by cause.
@@ -20,19 +18,20 @@ pub(super) enum Cause {
 pub(super) struct Extensions {
     pub(super) round_trips: Duration,
     pub(super) slow_writes: Duration,
+    /// How late this side was itself, and the waits that it granted for that (PW-HB-016).
     pub(super) own_stalls: Duration,
 }
 
 impl Extensions {
-    fn sum(&self) -> Duration {
-        self.round_trips + self.slow_writes + self.own_stalls
+    /// What counts towards `extension_max`.
+    fn limited(&self) -> Duration {
+        self.round_trips + self.slow_writes
     }
 
     fn of(&mut self, cause: Cause) -> &mut Duration {
         match cause {
             Cause::RoundTrip => &mut self.round_trips,
             Cause::SlowWrite => &mut self.slow_writes,
-            Cause::OwnStall => &mut self.own_stalls,
         }
     }
 }
@@ -49,15 +48,19 @@ pub(super) struct Probe {
     pub(super) progressed: bool,
     /// The one probe for a stall of our own was spent (PW-HB-016).
     pub(super) grace_spent: bool,
-    /// How late this side was itself when that was spent.
-    pub(super) late: Duration,
     /// What this silence was extended by so far.
     pub(super) extensions: Extensions,
 }
 
 impl Probe {
-    /// The first PING of a silence is queued.
-    pub(super) fn new(now: Instant, interval: Duration, excess: Duration, extension_max: Duration) -> Self {
+    /// The first PING of a silence is queued, so much too late.
+    pub(super) fn new(
+        now: Instant,
+        late: Duration,
+        interval: Duration,
+        excess: Duration,
+        extension_max: Duration,
+    ) -> Self {
         let mut probe = Self {
             unanswered: 0,
             since: now,
@@ -65,8 +68,7 @@ impl Probe {
             flushed: false,
             progressed: false,
             grace_spent: false,
-            late: Duration::ZERO,
-            extensions: Extensions::default(),
+            extensions: Extensions { own_stalls: late, ..Extensions::default() },
         };
         probe.wait_again(now, interval, excess, extension_max);
         probe
@@ -74,7 +76,7 @@ impl Probe {
 
     /// As much of `wanted` as this silence may still be extended by (PW-HB-013).
     pub(super) fn extend(&mut self, cause: Cause, wanted: Duration, extension_max: Duration) -> Duration {
-        let granted = wanted.min(extension_max.saturating_sub(self.extensions.sum()));
+        let granted = wanted.min(extension_max.saturating_sub(self.extensions.limited()));
         *self.extensions.of(cause) += granted;
         granted
     }

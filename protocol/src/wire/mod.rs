@@ -8,6 +8,6 @@ mod items;
 
 pub(crate) use checksum::payload_checksum;
 pub(crate) use control::{ClosePayload, count, pause};
-pub(crate) use header::TRAILER_SIZE;
 pub use header::{Class, Flags, HEADER_SIZE, Header, Kind, MAGIC};
+pub(crate) use header::{MessageHeaders, TRAILER_SIZE};
 pub use hello::Hello;
