@@ -120,6 +120,12 @@ fn pairs() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
         ("split", 0, vec![vec![9, 1, 0], begin(), send(0, 9_000), vec![8, 40], send(SERVER, 100), wait(90)]),
         ("corrupted", damage, vec![send(SERVER, 9_000), vec![10, 99, 0, 3], wait(90), send(SERVER, 5)]),
         ("inserted", damage, vec![send(0, 9_000), vec![11 | SERVER, 99, 0, 30, 7, 7], wait(90)]),
+        (
+            "header_corrupted",
+            damage,
+            vec![send(SERVER, 9_000), vec![10, 0x23, 0x80, 3], wait(90), send(SERVER, 5), wait(9)],
+        ),
+        ("header_parted", damage, vec![send(SERVER, 9_000), vec![11, 0x35, 0x80, 30, 7, 7], wait(90)]),
         ("stalled", stalls, vec![begin(), vec![12, 1], send(0, 9_000), vec![13, 200, 0], wait(50), vec![12, 0]]),
         ("paused", stalls, vec![begin(), vec![3], send(SERVER, 9_000), wait(90), vec![4], wait(50)]),
         ("write_stall", stalls, vec![begin(), vec![12, 1], send(0, 9_000), vec![7, 64, 156]]),
