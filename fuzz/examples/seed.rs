@@ -1,11 +1,11 @@
-//! Writes the seeds: the vectors of the specification, in the formats of the targets.
+//! Writes the seeds, in the formats of the targets: the vectors of the specification, and what connections do in practice.
 //!
 //! `cargo run --example seed`, in this folder.
 
 use std::io::Result;
 use std::path::Path;
 
-use pulsewire_protocol::{Class, Flags, Header, Kind};
+use pulsewire_protocol::{Class, Flags, HEADER_SIZE, Header, Kind};
 use pulsewire_spec::vectors::{self, HelloPacket};
 
 /// Longer ones are slow, and the fuzzer makes them by itself.
@@ -34,8 +34,104 @@ fn main() -> Result<()> {
         let header = Header { kind, flags: Flags::NONE, class: Class::UNCLASSIFIED, length: payload.len() as u32 };
         let stream = [&header.encode(0), payload].concat();
         write("receive", "hello", &vector.name, &[&receive_options(client, 7, 0)[..], &stream].concat())?;
+        let tagged = [&[2, u8::from(client == 0)][..], &stream[HEADER_SIZE..]].concat();
+        write("round_trip", "hello", &vector.name, &tagged)?;
+    }
+    for (name, input) in round_trips() {
+        write("round_trip", "made", name, &input)?;
+    }
+    for (name, options, steps) in operations() {
+        write("operations", "made", name, &[&[options, 7, 0, 0, 0][..], &steps.concat()].concat())?;
+    }
+    for (name, options, transitions) in pairs() {
+        write("pair", "made", name, &[&[options, 0, 0][..], &transitions.concat()].concat())?;
     }
     Ok(())
+}
+
+/// Inputs of `round_trip`: a tag, and the fields as `round_trip.rs` reads them.
+fn round_trips() -> Vec<(&'static str, Vec<u8>)> {
+    let text = b"closed by hand".as_slice();
+    vec![
+        ("header", [&[0, 4, 5, 4][..], &[1, 2, 0, 0], &[7, 0, 0, 0], &[8, 0, 0, 0]].concat()),
+        ("hello", [&[1, 1][..], &[0, 2, 0, 0], &[1], &[7, 0, 0, 0], &[9, 0, 0, 0], &[100, 0, 1, 1], text].concat()),
+        ("whole_message", [&[3, 4, 0, 0, 0][..], b"hello"].concat()),
+        ("fragments", [&[3, 4, 1, 1, 255][..], b"a message in frames"].concat()),
+        ("close", [&[4, 1, 0][..], &[0, 0, 0, 0], text].concat()),
+        ("close_never", [&[4, 0, 128][..], &[255, 255, 255, 255], text].concat()),
+        ("refusal", [&[5, 3, 0][..], &[1, 0, 0, 0], text].concat()),
+        ("reject", vec![6, 3, 1, 0]),
+        ("numbers", vec![7, 3, 1, 0, 0, 0, 0, 0, 0, 0]),
+    ]
+}
+
+/// Inputs of `operations`: options, and operations as `operations.rs` reads them.
+fn operations() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
+    const GREETED: u8 = 8;
+    const EXCHANGE: u8 = 16;
+    const NEXT_DEADLINE: u8 = 15;
+    let send = |size: u16| [&[5, 4, 0][..], &size.to_le_bytes()].concat();
+    let message = |size: u16| [&[0, 1, 4][..], &size.to_le_bytes()].concat();
+    let frame = |flags: u8, size: u16| [&[0, 2, flags][..], &size.to_le_bytes()].concat();
+    let control = |kind: u8, number: u16| [&[0, 8, kind][..], &number.to_le_bytes(), &[0]].concat();
+    let damaged = |size: u16| [message(size), vec![0, 6, 9, 0, 3]].concat();
+    let bare = |tags: &[u8]| tags.to_vec();
+    let (client, resync, asks, large) = (1, 2, 16, 32);
+    vec![
+        ("handshake", 0, vec![control(1, 9), bare(&[EXCHANGE])]),
+        ("handshake_of_a_client", client, vec![bare(&[EXCHANGE]), control(2, 9), bare(&[EXCHANGE])]),
+        ("judged", asks, vec![control(1, 9), bare(&[10, EXCHANGE])]),
+        ("refused", asks, vec![control(1, 9), bare(&[11, 3, 0, EXCHANGE])]),
+        ("messages", GREETED, vec![message(5), send(100), message(3_000), send(9_000), bare(&[EXCHANGE])]),
+        ("fragments", GREETED, vec![frame(3, 8_000), frame(2, 8_000), frame(0, 100), bare(&[EXCHANGE])]),
+        ("too_large", GREETED, vec![frame(3, 8_000), frame(2, 8_000), frame(2, 8_000), bare(&[EXCHANGE])]),
+        ("damage", GREETED | resync, vec![damaged(50), message(5), vec![0, 0, 20, 0], vec![1; 20], message(5)]),
+        ("promised", GREETED | large, vec![[vec![0, 0, 12, 0], promise()].concat(), bare(&[EXCHANGE])]),
+        ("close", GREETED, vec![send(9), bare(&[6, 1, 0, EXCHANGE]), control(10, 0)]),
+        ("closed_by_peer", GREETED, vec![send(9), control(9, 0), bare(&[EXCHANGE])]),
+        ("crossed", GREETED, vec![bare(&[6, 1, 0, EXCHANGE]), control(9, 0), bare(&[EXCHANGE]), control(10, 0)]),
+        ("drain", GREETED, vec![bare(&[7, EXCHANGE, 7]), control(8, 0), bare(&[EXCHANGE])]),
+        ("pause", GREETED, vec![bare(&[8, EXCHANGE, NEXT_DEADLINE, EXCHANGE, 9, EXCHANGE]), control(7, 500)]),
+        ("silence", GREETED, vec![bare(&[NEXT_DEADLINE, EXCHANGE]).repeat(6)]),
+        ("write_stall", GREETED, vec![send(9_000), bare(&[3, 0, 9, 2, 5, 0]), bare(&[NEXT_DEADLINE]).repeat(8)]),
+        ("cut", GREETED, vec![send(9_000), bare(&[3, 0, 2, 13, 1])]),
+    ]
+}
+
+/// The header of a frame of 16 MB, for the key of all these.
+fn promise() -> Vec<u8> {
+    let flags = Flags::FIRST | Flags::MORE;
+    Header { kind: Kind::DATA, flags, class: Class::BUSINESS, length: 0xFF_FFFF }.encode(7).to_vec()
+}
+
+/// Inputs of `pair`: options, and transitions as `link_case.rs` reads them.
+fn pairs() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
+    /// The other end.
+    const SERVER: u8 = 0x80;
+    let (damage, stalls, cuts) = (3 | 4 | 32, 8, 16);
+    let send = |end: u8, size: u16| [&[end, 4, 0][..], &size.to_le_bytes()].concat();
+    let wait = |millis: u8| vec![6, millis];
+    let begin = || wait(10);
+    vec![
+        ("clean", 0, vec![begin(), send(0, 10), send(SERVER, 9_000), wait(20), vec![1, 0, 0]]),
+        ("crossed", 0, vec![begin(), send(0, 10), send(SERVER, 10), vec![1, 0, 0, 1 | SERVER, 0, 0]]),
+        ("closed_early", 0, vec![vec![1, 0, 0]]),
+        ("drain", 0, vec![begin(), vec![2, 2 | SERVER], send(0, 10), wait(9)]),
+        ("split", 0, vec![vec![9, 1, 0], begin(), send(0, 9_000), vec![8, 40], send(SERVER, 100), wait(90)]),
+        ("corrupted", damage, vec![send(SERVER, 9_000), vec![10, 99, 0, 3], wait(90), send(SERVER, 5)]),
+        ("inserted", damage, vec![send(0, 9_000), vec![11 | SERVER, 99, 0, 30, 7, 7], wait(90)]),
+        (
+            "header_corrupted",
+            damage,
+            vec![send(SERVER, 9_000), vec![10, 0x23, 0x80, 3], wait(90), send(SERVER, 5), wait(9)],
+        ),
+        ("header_parted", damage, vec![send(SERVER, 9_000), vec![11, 0x35, 0x80, 30, 7, 7], wait(90)]),
+        ("stalled", stalls, vec![begin(), vec![12, 1], send(0, 9_000), vec![13, 200, 0], wait(50), vec![12, 0]]),
+        ("paused", stalls, vec![begin(), vec![3], send(SERVER, 9_000), wait(90), vec![4], wait(50)]),
+        ("write_stall", stalls, vec![begin(), vec![12, 1], send(0, 9_000), vec![7, 64, 156]]),
+        ("cut", cuts, vec![begin(), send(0, 9_000), vec![13, 255, 255], wait(90), vec![7, 64, 156]]),
+        ("aborted", cuts, vec![begin(), send(0, 9_000), vec![5], wait(90)]),
+    ]
 }
 
 /// The front of an input of `receive`.

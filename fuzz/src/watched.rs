@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use pulsewire_protocol::{
-    CloseReason, Closed, Config, Connection, Damage, Disconnect, Event, Flags, HEADER_SIZE, Header, Hello, Instant,
-    Kind, ProtocolError, Role, Seed, Transmit,
+    CloseReason, Closed, Config, Connection, Damage, Disconnect, Event, Instant, Kind, ProtocolError, Role, Seed,
+    Transmit,
 };
 
 use crate::packets::hello_packet;
+use crate::pieces::hello;
+use crate::sent::Sent;
 
 /// The key that the peer announces, where it is the harness that announces it.
 pub const PEER_KEY: u32 = 0x0BAD_CAFE;
@@ -35,11 +37,7 @@ pub struct Watched {
     pub closed: Option<Closed>,
     /// The first error.
     pub fault: Option<CloseReason>,
-    /// The payload of the latest PONG.
-    pub pong: Option<Vec<u8>>,
-    /// What the peer checks headers with; unknown where the fuzzer announces it.
-    peer_key: Option<u32>,
-    sent: Vec<Kind>,
+    sent: Sent,
 }
 
 impl Watched {
@@ -61,9 +59,7 @@ impl Watched {
             events: Vec::new(),
             closed: None,
             fault: None,
-            pong: None,
-            peer_key: None,
-            sent: Vec::new(),
+            sent: Sent::default(),
         }
     }
 
@@ -72,21 +68,11 @@ impl Watched {
     pub fn greeted(config: Config, role: Role, key: u32, peer_resyncs: bool) -> Self {
         let mut watched = Self::new(config, role, key);
         watched.transmit();
-        let hello = Hello {
-            version_lowest: 1,
-            version_highest: 1,
-            sync_key: PEER_KEY.try_into().expect("not zero"),
-            frame_limit: 512,
-            message_limit: 20_000,
-            ping_floor: Duration::from_millis(100),
-            resync: peer_resyncs,
-            token: None,
-        };
         let kind = if role == Role::Server { Kind::HELLO } else { Kind::HELLO_ACK };
-        watched.receive(&hello_packet(kind, &hello));
+        watched.receive(&hello_packet(kind, &hello(PEER_KEY, peer_resyncs)));
         watched.transmit();
         assert!(watched.connection.is_open());
-        watched.peer_key = Some(PEER_KEY);
+        watched.sent.know_key(PEER_KEY);
         watched.events.clear();
         watched
     }
@@ -124,6 +110,12 @@ impl Watched {
         assert!(self.connection.is_over(), "an error that is not fatal: {error}");
         assert!(self.fault.is_none(), "a second error: {error}");
         self.fault = Some(error.close_reason());
+    }
+
+    /// The payload of the latest PONG.
+    #[must_use]
+    pub fn pong(&self) -> Option<&[u8]> {
+        self.sent.pong.as_deref()
     }
 
     /// Takes what came from time or commands.
@@ -196,46 +188,11 @@ impl Watched {
         while self.connection.poll_transmit(self.now, 4_096, &mut batch) {
             let bytes: Vec<u8> = batch.slices().flatten().copied().collect();
             assert_eq!(bytes.len(), batch.len());
-            self.check_sent(&bytes);
+            self.sent.check(&bytes);
             self.connection.transmitted(self.now, bytes.len());
             self.poll_events();
         }
         assert_eq!(self.connection.queued(), 0);
-    }
-
-    /// Whether a peer would accept this.
-    fn check_sent(&mut self, mut bytes: &[u8]) {
-        while let Some((header, rest)) = bytes.split_first_chunk::<HEADER_SIZE>() {
-            let key = if self.sent.is_empty() { Some(0) } else { self.peer_key };
-            let key = key.unwrap_or_else(|| {
-                // The header is right for one key only: the one that the check was mixed with.
-                let check = |bytes: &[u8]| u32::from_be_bytes(bytes[8..].try_into().expect("four bytes"));
-                let fields = Header {
-                    kind: Kind(header[2]),
-                    flags: Flags(header[3]),
-                    class: pulsewire_protocol::Class(header[4]),
-                    length: u32::from_be_bytes([0, header[5], header[6], header[7]]),
-                };
-                *self.peer_key.insert(check(header) ^ check(&fields.encode(0)))
-            });
-            let fields = Header::verify(header, key).expect("a header that verifies");
-            fields.judge(0xFF_FFFF).expect("a header that a peer accepts");
-            assert!(!self.sent.contains(&Kind::CLOSE_ACK), "{:?} behind CLOSE_ACK", fields.kind);
-            if self.sent.contains(&Kind::CLOSE) {
-                assert!(
-                    matches!(fields.kind, Kind::PING | Kind::PONG | Kind::REJECT | Kind::CLOSE_ACK),
-                    "{:?} behind CLOSE",
-                    fields.kind
-                );
-            }
-            let (body, tail) = rest.split_at(fields.body_size());
-            if fields.kind == Kind::PONG {
-                self.pong = Some(body.to_vec());
-            }
-            self.sent.push(fields.kind);
-            bytes = tail;
-        }
-        assert!(bytes.is_empty(), "half a packet was handed out");
     }
 
     /// The stream ends; by now there is an end, and it stays the end.

@@ -29,6 +29,12 @@ macro_rules! reasons {
                 }
             }
 
+            /// The reason that the registry gives this name.
+            #[cfg(feature = "serde")]
+            pub(crate) fn from_name(name: &str) -> Option<Self> {
+                [$(Self::$name),*].into_iter().find(|reason| reason.name() == Some(name))
+            }
+
             const fn sentence(self) -> &'static str {
                 match self.0 {
                     $($value => $text,)*
@@ -153,6 +159,7 @@ impl fmt::Debug for CloseReason {
 
 /// Who ended the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Origin {
     /// This side: its application, or its judgement of the peer.
     Local,
@@ -198,10 +205,12 @@ impl Retry {
 /// assert_eq!(frame.text, "back in a minute");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CloseFrame {
     /// Why.
     pub reason: CloseReason,
     /// When to connect again; whole milliseconds on the wire.
+    #[cfg_attr(feature = "serde", serde(rename = "retry_after_ms", with = "crate::representation::retry"))]
     pub retry: Retry,
     /// A sentence for a person; may be empty. CLOSE has room for 494 bytes of UTF-8: a longer one is cut.
     pub text: String,
@@ -235,6 +244,7 @@ impl From<CloseReason> for CloseFrame {
 
 /// How the transport below ended, for [`Connection::disconnected`](crate::Connection::disconnected).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Disconnect {
     /// End of stream: a read returned 0 bytes.
     EndOfStream,
@@ -261,6 +271,7 @@ impl Disconnect {
 
 /// The end of a connection: the last event that it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Closed {
     /// Why.
@@ -268,6 +279,7 @@ pub struct Closed {
     /// Who ended it.
     pub origin: Origin,
     /// Advice on connecting again: the peer's where it gave any, else the registry's.
+    #[cfg_attr(feature = "serde", serde(rename = "retry_after_ms", with = "crate::representation::retry"))]
     pub retry: Retry,
     /// A sentence for a person with the particulars; empty where there are none.
     pub detail: String,

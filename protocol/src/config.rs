@@ -23,6 +23,7 @@ use crate::time::nanos;
 /// # Ok::<(), pulsewire_protocol::ConfigError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Config {
     /// How a vanished peer is noticed.
     pub heartbeat: HeartbeatConfig,
@@ -33,6 +34,7 @@ pub struct Config {
     /// What to do when the stream is damaged.
     pub damage: Damage,
     /// What a client's application tells the server's in HELLO; at most 2,048 bytes. Replayable without TLS.
+    #[cfg_attr(feature = "serde", serde(with = "crate::representation::optional_hex"))]
     pub token: Option<Bytes>,
     /// Whether a server's application judges HELLO. A client ignores it.
     pub admission: Admission,
@@ -40,20 +42,33 @@ pub struct Config {
 
 /// The heartbeat (section 8): silence for `idle`, then `probes` PINGs `interval` apart, then `PEER_TIMEOUT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct HeartbeatConfig {
     /// Silence before the first PING. 10 ms to 24 h, default 5 s.
+    #[cfg_attr(feature = "serde", serde(rename = "idle_ms", with = "crate::representation::milliseconds"))]
     pub idle: Duration,
     /// The shortest wait for an answer. 10 ms to 1 h, default 2 s.
+    #[cfg_attr(feature = "serde", serde(rename = "interval_ms", with = "crate::representation::milliseconds"))]
     pub interval: Duration,
     /// Unanswered PINGs until the peer is given up. 1 to 100, default 3.
     pub probes: u32,
     /// How much slow writes and long round trips may add in all. At most 24 h; `None`: as much as `idle + interval * probes`.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "extension_max_ms", with = "crate::representation::optional_milliseconds")
+    )]
     pub extension_max: Option<Duration>,
     /// Refuse peers whose ping floor makes `idle + interval * probes` longer than this. 30 ms to 7 d; `None`: any will do.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "detect_within_ms", with = "crate::representation::optional_milliseconds")
+    )]
     pub detect_within: Option<Duration>,
     /// The shortest time between PINGs that this side tolerates from its peer. 1 ms to 60 s, default 1 s.
+    #[cfg_attr(feature = "serde", serde(rename = "ping_floor_ms", with = "crate::representation::milliseconds"))]
     pub ping_floor: Duration,
     /// How long the peer may pause without being judged, whatever it asks for. At most 10 min, default 60 s.
+    #[cfg_attr(feature = "serde", serde(rename = "busy_max_ms", with = "crate::representation::milliseconds"))]
     pub busy_max: Duration,
 }
 
@@ -81,6 +96,7 @@ impl HeartbeatConfig {
 
 /// Sizes, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Limits {
     /// The largest frame that this side receives. 512 to 16,777,215, default 65,536.
     pub frame: u32,
@@ -98,15 +114,20 @@ impl Default for Limits {
 
 /// The clocks beside the heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Timeouts {
     /// From the start until the handshake is complete. 10 ms to 10 min, default 10 s.
+    #[cfg_attr(feature = "serde", serde(rename = "handshake_ms", with = "crate::representation::milliseconds"))]
     pub handshake: Duration,
     /// From CLOSE until CLOSE_ACK. 10 ms to 10 min, default 5 s.
+    #[cfg_attr(feature = "serde", serde(rename = "close_ms", with = "crate::representation::milliseconds"))]
     pub close: Duration,
     /// How long the transport may take nothing while bytes wait, and what each byte has to be taken beside the time that
     /// `assembly_rate` gives all that wait with it (PW-CLS-015). 10 ms to 24 h, default 30 s.
+    #[cfg_attr(feature = "serde", serde(rename = "write_stall_ms", with = "crate::representation::milliseconds"))]
     pub write_stall: Duration,
     /// What each packet has to become complete, whatever its length. 10 ms to 1 h, default 10 s.
+    #[cfg_attr(feature = "serde", serde(rename = "assembly_base_ms", with = "crate::representation::milliseconds"))]
     pub assembly_base: Duration,
     /// And one second more per this many bytes. At least 1, default 1,024.
     pub assembly_rate: u32,
@@ -126,6 +147,7 @@ impl Default for Timeouts {
 
 /// What to do when received bytes don't verify (section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Damage {
     /// Announce RESYNC: skip what is damaged, report a gap, go on. For plain TCP, devices and serial lines. The default.
     #[default]
@@ -136,6 +158,7 @@ pub enum Damage {
 
 /// Who answers a client's HELLO (PW-HS-020).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Admission {
     /// The connection itself: every good HELLO is accepted. The default.
     #[default]
@@ -231,6 +254,14 @@ impl Seed {
         // A zero key is not allowed (PW-KEY-002); one value of 2^32 stands for two.
         let sync_key = NonZeroU32::new(u32::from_be_bytes([a, b, c, d])).unwrap_or(NonZeroU32::MIN);
         Self { sync_key, jitter: u64::from_be_bytes(jitter) }
+    }
+
+    /// Bytes that make the same seed.
+    #[cfg(feature = "serde")]
+    pub(crate) fn to_bytes(self) -> [u8; 12] {
+        let ([a, b, c, d], jitter) = (self.sync_key.get().to_be_bytes(), self.jitter.to_be_bytes());
+        let [e, f, g, h, i, j, k, l] = jitter;
+        [a, b, c, d, e, f, g, h, i, j, k, l]
     }
 }
 

@@ -12,9 +12,11 @@ use crate::refusal::{Rejected, TooLarge};
 /// A client asks to be admitted (PW-HS-020): what its HELLO said. Only with
 /// [`Admission::Ask`](crate::Admission::Ask).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Request {
     /// What the client's application put into HELLO. Replayable without TLS.
+    #[cfg_attr(feature = "serde", serde(with = "crate::representation::optional_hex"))]
     pub token: Option<Bytes>,
     /// The lowest version of the protocol that the client speaks.
     pub version_lowest: u8,
@@ -25,6 +27,7 @@ pub struct Request {
     /// The largest message that the client receives, in bytes.
     pub message_limit: u32,
     /// The shortest time between PINGs that the client tolerates.
+    #[cfg_attr(feature = "serde", serde(rename = "ping_floor_ms", with = "crate::representation::milliseconds"))]
     pub ping_floor: Duration,
     /// The client resynchronises: what is sent to it carries checksums.
     pub resync: bool,
@@ -32,6 +35,7 @@ pub struct Request {
 
 /// The handshake is complete: what the two sides agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Established {
     /// The version of the protocol in use.
@@ -41,15 +45,19 @@ pub struct Established {
     /// The largest message that the peer receives, in bytes.
     pub message_limit: u32,
     /// `idle` of this side, raised to the peer's ping floor.
+    #[cfg_attr(feature = "serde", serde(rename = "idle_ms", with = "crate::representation::milliseconds"))]
     pub idle: Duration,
     /// `interval` of this side, raised to the peer's ping floor.
+    #[cfg_attr(feature = "serde", serde(rename = "interval_ms", with = "crate::representation::milliseconds"))]
     pub interval: Duration,
     /// What the client's application put into HELLO; `None` on the client. Replayable without TLS.
+    #[cfg_attr(feature = "serde", serde(with = "crate::representation::optional_hex"))]
     pub token: Option<Bytes>,
 }
 
 /// A hole in the received stream (section 5 of the specification). Only where resynchronising is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Gap {
     /// Bytes skipped.
@@ -60,9 +68,11 @@ pub struct Gap {
 
 /// The peer may be gone: it left a probe unanswered (PW-HB-018).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Suspect {
     /// The time since the last evidence of its life.
+    #[cfg_attr(feature = "serde", serde(rename = "silent_for_ms", with = "crate::representation::milliseconds"))]
     pub silent_for: Duration,
     /// PINGs without an answer.
     pub unanswered: u32,
@@ -70,9 +80,11 @@ pub struct Suspect {
 
 /// A peer that was suspect lives (PW-HB-018).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Recovered {
     /// How long it had been silent.
+    #[cfg_attr(feature = "serde", serde(rename = "silent_for_ms", with = "crate::representation::milliseconds"))]
     pub silent_for: Duration,
     /// PINGs that it had left unanswered.
     pub unanswered: u32,
@@ -83,6 +95,7 @@ pub struct Recovered {
 /// The borrow is that of the driver's buffer, never of the connection: sending while an event is held works. What is rare
 /// is boxed or small, so that a message is cheap to pass on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Event<'b> {
     /// A client asks to be admitted: [`accept`](crate::Connection::accept) or [`refuse`](crate::Connection::refuse) it. Only

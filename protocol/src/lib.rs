@@ -127,6 +127,21 @@
 //! its application is slow says so with [`Connection::pause`], or the peer gives it up. After `is_over` nothing here bounds
 //! the time in which the last bytes are written; a driver gives that some seconds.
 //!
+//! # Reading and writing values
+//!
+//! With the feature `serde` (off by default, works without `std`): configurations, events, statistics, verdicts, close
+//! reasons and [traces](Trace), in any format that serde knows. A [`ValidConfig`] is validated while it is read, and what is
+//! wrong with it is the error; what a configuration leaves out is the default, and an unknown field is an error.
+//!
+//! | what | for people (JSON and the like) | for machines |
+//! |---|---|---|
+//! | a field of time | `…_ms`: milliseconds, with a fraction where they are not whole; exact to the nanosecond up to 26 days | nanoseconds, u64 |
+//! | [`Instant`] in a trace | `…_ns`: nanoseconds since the driver's epoch | nanoseconds, u64 |
+//! | bytes, and [`Seed`] | hexadecimal digits | bytes |
+//! | [`CloseReason`], [`RejectReason`] | the name in the registry, else the number; both can be read | the number |
+//! | [`Retry`] | `retry_after_ms`, as any time; `null` is never | nanoseconds, or none |
+//! | a variant | its name in snake case | its index |
+//!
 //! # What holds always
 //!
 //! - However the stream is cut, the events are the same.
@@ -151,10 +166,13 @@ mod framer;
 mod heartbeat;
 mod message;
 mod refusal;
+#[cfg(feature = "serde")]
+mod representation;
 mod rtt;
 mod statistics;
 mod table;
 mod time;
+mod trace;
 mod verdict;
 mod wire;
 
@@ -171,6 +189,7 @@ pub use table::{ConnectionId, ConnectionRef, ConnectionTable, Slots};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;
+pub use trace::{Operation, Outcome, Recorder, Replay, Step, Trace};
 pub use verdict::Verdict;
 pub use wire::{Class, Flags, HEADER_SIZE, Header, Hello, Kind, MAGIC};
 

@@ -72,6 +72,7 @@ impl From<Vec<u8>> for Payload<'_> {
 
 /// A message, sent or received (section 6 of the specification).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Message<'b> {
     /// What it is about; order is kept within a class.
     pub class: Class,

@@ -16,14 +16,29 @@ impl RejectReason {
     pub const TOO_LARGE: Self = Self(1);
     /// Damage to the stream destroyed it.
     pub const DAMAGED: Self = Self(2);
+
+    /// The name of the registry, or `None` for a number that it doesn't list.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::TOO_LARGE => Some("TOO_LARGE"),
+            Self::DAMAGED => Some("DAMAGED"),
+            Self(_) => None,
+        }
+    }
+
+    /// The reason that the registry gives this name.
+    #[cfg(feature = "serde")]
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::TOO_LARGE, Self::DAMAGED].into_iter().find(|reason| reason.name() == Some(name))
+    }
 }
 
 impl fmt::Debug for RejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::TOO_LARGE => f.write_str("TOO_LARGE"),
-            Self::DAMAGED => f.write_str("DAMAGED"),
-            Self(other) => write!(f, "RejectReason({other})"),
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "RejectReason({})", self.0),
         }
     }
 }
@@ -42,6 +57,7 @@ impl fmt::Display for RejectReason {
 
 /// The peer refused one of our messages (PW-REJ-007). The connection goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Rejected {
     /// Which: its number among the messages of this side, from 1. `None` where damage kept the peer from counting.
@@ -53,6 +69,7 @@ pub struct Rejected {
 /// This side refused a message of the peer, because it grew above the limit that this side announced (PW-DAT-008). The peer
 /// is told, and the rest of the message is passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct TooLarge {
     /// What it was about.

@@ -4,13 +4,17 @@ use core::time::Duration;
 
 /// The round-trip time, from PING to PONG (section 8.3 of the specification).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Rtt {
     /// Smoothed over the latest measurements.
+    #[cfg_attr(feature = "serde", serde(rename = "smoothed_ms", with = "crate::representation::milliseconds"))]
     pub smoothed: Duration,
     /// How much it varies.
+    #[cfg_attr(feature = "serde", serde(rename = "variation_ms", with = "crate::representation::milliseconds"))]
     pub variation: Duration,
     /// The latest measurement.
+    #[cfg_attr(feature = "serde", serde(rename = "latest_ms", with = "crate::representation::milliseconds"))]
     pub latest: Duration,
 }
 

@@ -4,6 +4,7 @@ use crate::rtt::Rtt;
 
 /// Counts of one connection since its beginning, and where it stands. Nothing is reset, also not when it is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Statistics {
     /// Messages received whole.

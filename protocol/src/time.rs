@@ -8,6 +8,7 @@ use core::time::Duration;
 /// The core never reads a clock. The same calls with the same instants give the same results, so a run can be recorded and
 /// replayed. Arithmetic saturates: 2^64 ns are 584 years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Instant(u64);
 
 impl Instant {

@@ -255,7 +255,7 @@ fn a_fault_of_the_peer_is_final() {
 fn a_fault_of_this_side_is_final() {
     let mut server = End::server(config());
     server.connection.send(business(10)).unwrap();
-    let bytes = [numbered(Kind::PING, 0, SERVER_KEY), numbered(Kind::PING, 0, SERVER_KEY)].concat();
+    let bytes = [numbered(Kind::PING, 1, SERVER_KEY), numbered(Kind::PING, 1, SERVER_KEY)].concat();
     let behind = data(Flags::FIRST, 4, b"ignored", SERVER_KEY);
     server.receive(&[bytes, behind.clone()].concat()).unwrap_err();
     server.receive(&behind).unwrap();

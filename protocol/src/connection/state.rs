@@ -8,6 +8,7 @@ use crate::wire::{ClosePayload, Hello, Kind};
 
 /// Which side opened the connection below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Role {
     /// It sends HELLO.
     Client,

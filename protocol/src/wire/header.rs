@@ -123,6 +123,7 @@ impl BitOr for Flags {
 
 /// What a message is about (section 11.2). Order is kept within a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Class(pub u8);
 
 impl Class {

@@ -7,16 +7,23 @@
 )]
 
 mod end;
+mod link;
 mod packets;
+mod reference;
+mod watched;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use end::End;
+pub use link::{Link, Spot};
 pub use packets::*;
-use pulsewire_protocol::{Class, Closed, Config, Connection, Damage, Instant, Message, Payload, Seed, ValidConfig};
+use pulsewire_protocol::{
+    Class, Closed, Config, Connection, Damage, Disconnect, Instant, Message, Payload, ProtocolError, Seed, ValidConfig,
+};
+pub use reference::{Reference, Setup, Transition};
+pub use watched::WatchedPair;
 
-pub fn ms(count: u64) -> Duration {
+pub const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
@@ -65,11 +72,13 @@ pub struct Pair {
     /// Client, server.
     pub ends: [End; 2],
     /// On the way to the client, to the server.
-    pub links: [VecDeque<(Instant, Vec<u8>)>; 2],
+    pub links: [Link; 2],
     /// What arrives is lost, without a word.
     pub cut: bool,
     /// Each end receives at most this many bytes per step.
     pub step: usize,
+    /// What an end received that was no packet of the protocol.
+    pub faults: [Option<ProtocolError>; 2],
 }
 
 impl Pair {
@@ -83,6 +92,7 @@ impl Pair {
             links: Default::default(),
             cut: false,
             step: usize::MAX,
+            faults: [None, None],
         }
     }
 
@@ -120,34 +130,51 @@ impl Pair {
 
     fn next_moment(&self) -> Instant {
         let deadlines = self.ends.iter().filter_map(|end| end.connection.poll_timeout());
-        let reading = self.links.iter().zip(&self.ends).filter(|(_, end)| !end.connection.is_paused());
-        let arrivals = reading.filter_map(|(link, _)| link.front().map(|(arrival, _)| *arrival));
+        let reading = self.ends.iter().zip(&self.links).filter(|(end, _)| !end.connection.is_paused());
+        let arrivals = reading.filter_map(|(_, link)| link.next_arrival());
         deadlines.chain(arrivals).min().unwrap_or(Instant::MAX)
     }
 
-    fn transmit(&mut self) {
+    /// Writes what waits, as far as the transports take it.
+    pub fn transmit(&mut self) {
         for (index, end) in self.ends.iter_mut().enumerate() {
             let bytes = end.transmit();
+            let (link, arrival) = (&mut self.links[1 - index], self.now + self.latency);
             if !bytes.is_empty() {
-                let link = &mut self.links[1 - index];
-                // A stream keeps its order, whatever the latency does.
-                let earliest = link.back().map_or(Instant::ZERO, |(arrival, _)| *arrival);
-                link.push_back((earliest.max(self.now + self.latency), bytes));
+                link.push(arrival, bytes);
+            }
+            if end.connection.is_over() && end.handed.is_empty() {
+                link.finish(arrival);
             }
         }
     }
 
+    /// The transport of a stalled end takes some bytes after all.
+    pub fn take(&mut self, end: usize, count: usize) {
+        self.ends[end].hand_out();
+        let count = count.min(self.ends[end].handed.len());
+        if count > 0 {
+            let bytes = self.ends[end].take(count);
+            self.links[1 - end].push(self.now + self.latency, bytes);
+        }
+    }
+
     fn deliver(&mut self) {
-        for (link, end) in self.links.iter_mut().zip(&mut self.ends) {
-            // A side that pauses does not read.
-            while !end.connection.is_paused()
-                && let Some((_, bytes)) = link.pop_front_if(|(arrival, _)| *arrival <= self.now)
-            {
-                if !self.cut {
-                    for chunk in bytes.chunks(self.step) {
-                        end.receive(chunk).expect("a clean link");
-                    }
+        for ((link, end), fault) in self.links.iter_mut().zip(&mut self.ends).zip(&mut self.faults) {
+            if end.connection.is_paused() {
+                continue;
+            }
+            let (bytes, ends) = (link.take(self.now), link.take_end(self.now));
+            if self.cut {
+                continue;
+            }
+            for chunk in bytes.chunks(self.step) {
+                if let Err(error) = end.receive(chunk) {
+                    fault.get_or_insert(error);
                 }
+            }
+            if ends {
+                end.disconnect(Disconnect::EndOfStream);
             }
         }
     }
