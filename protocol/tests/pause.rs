@@ -235,6 +235,39 @@ fn a_pause_lasts_for_busy_max_at_most() {
     }
 }
 
+/// PW-HB-021: nor do pauses that run out one after the other last longer than `busy_max` in all.
+#[test]
+fn pauses_that_follow_each_other_last_for_busy_max_at_most() {
+    let mut server = with_busy_max(3_000);
+    while server.closed.is_none() && server.now < at(20_000) {
+        receive_busy(&mut server, 500);
+        server.run_for(ms(600));
+    }
+    assert_eq!(server.closed().reason, CloseReason::PEER_TIMEOUT);
+    assert!(server.closed_at() <= at(3_000 + 1_300), "{:?}", server.closed_at());
+
+    let mut server = with_busy_max(3_000);
+    for _ in 0..20 {
+        receive_busy(&mut server, 500);
+        server.run_for(ms(600));
+        server.receive(&data(Flags::FIRST, 4, b"", SERVER_KEY)).unwrap();
+    }
+    assert!(server.closed.is_none(), "a message shows that the peer is there");
+}
+
+/// PW-HB-020: the answer to a PING that a pause came before measures the pause, not the round trip.
+#[test]
+fn a_pause_is_no_round_trip() {
+    let mut server = with_busy_max(3_000);
+    server.run_for(ms(1_000));
+    assert_eq!(pings(&server).len(), 1);
+    receive_busy(&mut server, 900);
+    server.run_for(ms(800));
+    receive_busy(&mut server, 0);
+    server.receive(&numbered(Kind::PONG, 1, SERVER_KEY)).unwrap();
+    assert_eq!(server.connection.rtt(), None);
+}
+
 /// PW-HB-021: nor are the bytes of such a BUSY, one at a time.
 #[test]
 fn a_busy_that_is_no_evidence_is_none_in_pieces_either() {

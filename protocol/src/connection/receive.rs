@@ -215,7 +215,7 @@ impl Connection {
         if payload_grew
             && let Some(heartbeat) = &mut self.heartbeat
             && self.framer.deadline(&self.config.timeouts).is_none_or(|deadline| now < deadline)
-            && !(kind == Some(Kind::BUSY) && heartbeat.ignores_busy())
+            && !(kind == Some(Kind::BUSY) && heartbeat.ignores_busy(now))
         {
             heartbeat.evidence_of_payload(now);
         }

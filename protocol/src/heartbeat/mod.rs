@@ -42,10 +42,9 @@ enum State {
     /// The peer was heard of lately; `idle` (with jitter) after `last_evidence` comes the first PING.
     Quiet,
     Probing(Probe),
-    /// The peer pauses: it is left alone until then, and at most until `latest` (PW-HB-020, PW-HB-021).
+    /// The peer pauses: it is left alone until then (PW-HB-020).
     Spared {
         until: Instant,
-        latest: Instant,
     },
 }
 
@@ -69,8 +68,8 @@ pub(crate) struct Heartbeat {
     suspect: Option<u32>,
     notice: Option<Notice>,
     busy_max: Duration,
-    /// A pause of the peer lasted for `busy_max`: it may not begin another one yet (PW-HB-021).
-    busy_spent: bool,
+    /// When pauses of the peer that follow each other must have ended (PW-HB-021); `None` before the first of them.
+    pauses_end: Option<Instant>,
     pauses: u64,
     received: Received,
 }
@@ -109,7 +108,7 @@ impl Heartbeat {
             suspect: None,
             notice: None,
             busy_max: config.busy_max,
-            busy_spent: false,
+            pauses_end: None,
             pauses: 0,
             // Half of what was announced, which is whole milliseconds.
             received: Received { last: 0, refill: Duration::from_millis(millis(config.ping_floor)) / 2, full_at: now },
@@ -153,9 +152,9 @@ impl Heartbeat {
     /// A packet came, so the peer lives (PW-HB-001, PW-HB-004). Not for BUSY, which [`busy`](Self::busy) judges.
     #[inline]
     pub(crate) fn evidence(&mut self, now: Instant) {
-        if !matches!(self.state, State::Quiet) || self.suspect.is_some() || self.busy_spent {
+        if !matches!(self.state, State::Quiet) || self.suspect.is_some() || self.pauses_end.is_some() {
             self.end_silence(now);
-            self.busy_spent = false;
+            self.end_pauses();
         }
         self.last_evidence = now;
     }
@@ -243,7 +242,7 @@ impl Heartbeat {
         match &self.state {
             State::Quiet => self.last_evidence + self.first_wait,
             State::Probing(probe) => probe.since + probe.wait,
-            State::Spared { until, latest } => *until.min(latest),
+            State::Spared { until } => *until,
         }
     }
 

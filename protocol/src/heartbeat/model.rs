@@ -79,16 +79,12 @@ struct Exchange {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Peer {
-    Reading,
-    /// It announced a pause that goes on for so long; it has paused for `paused` by now.
-    Pausing {
-        left: u32,
-        paused: u32,
-    },
+    /// Pauses that the next one would follow began so long ago; 0 for none.
+    Reading { pauses: u32 },
+    /// It announced a pause that goes on for so long; the first of those that follow each other began `pauses` ago.
+    Pausing { left: u32, pauses: u32 },
     /// It died during a pause that goes on for so long; until then nobody can know.
-    Dead {
-        left: u32,
-    },
+    Dead { left: u32 },
 }
 
 /// How it ended, for this side.
@@ -176,7 +172,7 @@ impl World {
         heartbeat.first_wait = heartbeat.idle;
         let mut world = Self {
             heartbeat,
-            peer: Peer::Reading,
+            peer: Peer::Reading { pauses: 0 },
             exchanges: Vec::new(),
             unflushed: None,
             silent: 0,
@@ -211,24 +207,28 @@ impl World {
     }
 
     /// Moves every moment that the machine remembers one tick into the past.
-    fn pass(&mut self) {
+    fn pass(&mut self, setup: &Setup) {
         let earlier = |instant: Instant| Instant::from_nanos(instant.as_nanos() - TICK.as_nanos() as u64);
         let heartbeat = &mut self.heartbeat;
         heartbeat.last_evidence = earlier(heartbeat.last_evidence);
         match &mut heartbeat.state {
             State::Quiet => {}
             State::Probing(probe) => probe.since = earlier(probe.since),
-            State::Spared { until, latest } => (*until, *latest) = (earlier(*until), earlier(*latest)),
+            State::Spared { until } => *until = earlier(*until),
         }
+        heartbeat.pauses_end = heartbeat.pauses_end.map(|end| earlier(end).max(earlier(NOW)));
         self.silent += 1;
         self.unflushed = self.unflushed.map(|age| age + 1);
         match &mut self.peer {
-            Peer::Reading => self.exchanges.iter_mut().for_each(|exchange| exchange.age += 1),
-            Peer::Pausing { left, paused } => {
+            Peer::Reading { pauses } => {
+                *pauses = if *pauses > 0 { (*pauses + 1).min(setup.busy_max) } else { 0 };
+                self.exchanges.iter_mut().for_each(|exchange| exchange.age += 1);
+            }
+            Peer::Pausing { left, pauses } => {
                 self.silent = 0;
-                (*left, *paused) = (*left - 1, *paused + 1);
+                (*left, *pauses) = (*left - 1, *pauses + 1);
                 if *left == 0 {
-                    self.peer = Peer::Reading;
+                    self.peer = Peer::Reading { pauses: *pauses };
                 }
             }
             Peer::Dead { left } => {
@@ -279,18 +279,19 @@ impl Model for Setup {
         if world.outcome.is_some() {
             return;
         }
-        let reading = world.peer == Peer::Reading;
+        let reading = matches!(world.peer, Peer::Reading { .. });
         let answered = reading && !world.exchanges.is_empty();
-        let (paused, pausing) = match world.peer {
-            Peer::Pausing { paused, .. } => (paused, true),
-            Peer::Reading | Peer::Dead { .. } => (0, false),
+        let (pauses, pausing) = match world.peer {
+            Peer::Pausing { pauses, .. } => (pauses, true),
+            Peer::Reading { pauses } => (pauses, false),
+            Peer::Dead { .. } => (0, false),
         };
         let overdue = reading && world.exchanges.first().is_some_and(|exchange| exchange.age >= self.delay);
         let unwritten = world.alive() && world.unflushed.is_some_and(|age| age >= self.flush);
         steps.extend(answered.then_some(Step::Answer));
         steps.extend((answered && world.lost < self.losses).then_some(Step::Lose));
         steps.extend(reading.then_some(Step::Message));
-        steps.extend((world.alive() && self.pause > 0 && paused + self.pause < self.busy_max).then_some(Step::Pause));
+        steps.extend((world.alive() && self.pause > 0 && pauses + self.pause < self.busy_max).then_some(Step::Pause));
         steps.extend(pausing.then_some(Step::Resume));
         steps.extend(world.alive().then_some(Step::Die));
         steps.extend(world.unflushed.is_some().then_some(Step::Flush));
@@ -310,6 +311,7 @@ impl Model for Setup {
                 let number = if exchange.latest { 2 } else { 1 };
                 next.heartbeat.pong(NOW, number, 2).expect("a number that was sent");
                 next.heartbeat.evidence(NOW);
+                next.peer = Peer::Reading { pauses: 0 };
                 next.evidence();
             }
             Step::Lose => {
@@ -318,17 +320,18 @@ impl Model for Setup {
             }
             Step::Message => {
                 next.heartbeat.evidence(NOW);
+                next.peer = Peer::Reading { pauses: 0 };
                 next.evidence();
             }
             Step::Pause => {
-                let paused = if let Peer::Pausing { paused, .. } = next.peer { paused } else { 0 };
+                let (Peer::Pausing { pauses, .. } | Peer::Reading { pauses }) = next.peer else { return None };
                 next.heartbeat.busy(NOW, TICK * self.pause);
-                next.peer = Peer::Pausing { left: self.pause, paused };
+                next.peer = Peer::Pausing { left: self.pause, pauses };
                 next.evidence();
             }
             Step::Resume => {
                 next.heartbeat.busy(NOW, Duration::ZERO);
-                next.peer = Peer::Reading;
+                next.peer = Peer::Reading { pauses: 0 };
                 next.evidence();
             }
             Step::Die => {
@@ -345,12 +348,12 @@ impl Model for Setup {
                         next.flush();
                     }
                     next.stalled = 0;
-                    next.pass();
+                    next.pass(self);
                 }
             }
             Step::Block => {
                 next.stalled += 1;
-                next.pass();
+                next.pass(self);
             }
         }
         next.forget(self);

@@ -9,35 +9,44 @@ impl Heartbeat {
     /// BUSY came. Says whether the peer is to be left alone from now on: then no PING may go out.
     pub(crate) fn busy(&mut self, now: Instant, pause: Duration) -> bool {
         self.end_pause(now);
-        if !pause.is_zero() && self.busy_spent {
+        if !pause.is_zero() && self.ignores_busy(now) {
             return false;
         }
-        self.evidence(now);
-        let latest = match self.state {
-            State::Spared { latest, .. } => latest,
-            State::Quiet | State::Probing(_) => now + self.busy_max,
-        };
-        if !pause.is_zero() {
-            self.pauses += u64::from(!matches!(self.state, State::Spared { .. }));
-            self.state = State::Spared { until: now + pause, latest };
+        self.evidence_of_payload(now);
+        let pausing = matches!(self.state, State::Spared { .. });
+        if pause.is_zero() {
+            self.pauses_end = None;
+            if pausing {
+                self.listen_again(now);
+            }
+        } else {
+            self.pauses += u64::from(!pausing);
+            let latest = *self.pauses_end.get_or_insert(now + self.busy_max);
+            self.state = State::Spared { until: (now + pause).min(latest) };
+            // The answer to a PING before it would measure the pause.
+            self.sent_at = None;
             self.end_pause(now);
-        } else if matches!(self.state, State::Spared { .. }) {
-            self.listen_again(now);
         }
         matches!(self.state, State::Spared { .. })
     }
 
     /// Whether a BUSY other than 0 is no evidence (PW-HB-021). Its payload is none either then, however it comes.
-    pub(crate) fn ignores_busy(&self) -> bool {
-        self.busy_spent
+    pub(crate) fn ignores_busy(&self, now: Instant) -> bool {
+        self.pauses_end.is_some_and(|end| now >= end)
+    }
+
+    /// A packet came that is not BUSY: where no pause is in force, the next one follows none (PW-HB-021).
+    pub(super) fn end_pauses(&mut self) {
+        if !matches!(self.state, State::Spared { .. }) {
+            self.pauses_end = None;
+        }
     }
 
     /// Ends the peer's pause if its time is up.
     pub(super) fn end_pause(&mut self, now: Instant) {
-        let State::Spared { until, latest } = self.state else { return };
-        if now >= until.min(latest) {
-            self.busy_spent = latest <= until;
-            self.listen_again(until.min(latest));
+        let State::Spared { until } = self.state else { return };
+        if now >= until {
+            self.listen_again(until);
         }
     }
 

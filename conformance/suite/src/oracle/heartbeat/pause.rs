@@ -10,8 +10,8 @@ enum State {
     Reading,
     /// It does not, until then. `began` is when the first BUSY in a row came.
     Pausing { began: Instant, until: Instant },
-    /// The last pause took `busy_max`, and the peer has not shown since that it reads (PW-HB-021).
-    Exhausted,
+    /// The last pause ran out, and the peer has not shown since that it reads: another one follows it (PW-HB-021).
+    Between { began: Instant },
 }
 
 /// What BUSY does to the heartbeat.
@@ -34,8 +34,10 @@ impl PeerPause {
         let began = match self.state {
             State::Reading => now,
             State::Pausing { began, .. } => began,
-            State::Exhausted if !pause.is_zero() => return bug(Bug::BusyIsAlwaysEvidence),
-            State::Exhausted => now,
+            State::Between { began } if !pause.is_zero() && now >= began + self.longest() => {
+                return bug(Bug::BusyIsAlwaysEvidence);
+            }
+            State::Between { began } => began,
         };
         if !pause.is_zero() {
             self.state = State::Pausing { began, until: now + pause };
@@ -49,7 +51,7 @@ impl PeerPause {
     pub(super) fn other_packet(&mut self) {
         match self.state {
             State::Pausing { .. } if self.behaviour.has(Bug::AnyPacketEndsPause) => self.state = State::Reading,
-            State::Exhausted => self.state = State::Reading,
+            State::Between { .. } => self.state = State::Reading,
             State::Reading | State::Pausing { .. } => {}
         }
     }
@@ -58,15 +60,15 @@ impl PeerPause {
     pub(super) fn until(&self) -> Option<Instant> {
         match self.state {
             State::Pausing { began, until } => Some(until.min(began + self.longest())),
-            State::Reading | State::Exhausted => None,
+            State::Reading | State::Between { .. } => None,
         }
     }
 
     /// Ends a pause whose time has passed, and tells when it did.
     pub(super) fn end(&mut self, now: Instant) -> Option<Instant> {
+        let State::Pausing { began, .. } = self.state else { return None };
         let end = self.until().filter(|end| now >= *end)?;
-        let was_cut = matches!(self.state, State::Pausing { until, .. } if until > end);
-        self.state = if was_cut { State::Exhausted } else { State::Reading };
+        self.state = State::Between { began };
         Some(end)
     }
 
