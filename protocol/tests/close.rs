@@ -32,6 +32,21 @@ fn an_orderly_close_loses_nothing_in_either_direction() {
     assert_eq!((pair.ends[CLIENT].messages().len(), pair.ends[SERVER].messages().len()), (6, 3));
 }
 
+/// PW-CLS-006: behind CLOSE and CLOSE_ACK nobody can probe, so silence is not judged; `close_timeout` ends the wait.
+#[test]
+fn no_silence_is_judged_behind_both_closes() {
+    let mut config = config();
+    config.timeouts.close = ms(60_000);
+    let mut server = End::server(config);
+    server.connection.close(CloseReason::NORMAL);
+    server.receive(&close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)).unwrap();
+    server.transmit();
+    assert_eq!(server.sent_kinds().last(), Some(&Kind::CLOSE_ACK));
+    server.run_for(ms(100_000));
+    assert_eq!((server.closed().reason, server.closed_at()), (CloseReason::CLOSE_TIMEOUT, at(60_000)));
+    assert_eq!(server.sent_kinds().last(), Some(&Kind::CLOSE_ACK));
+}
+
 /// PW-CLS-004: `received` in CLOSE is what had come when it went out.
 #[test]
 fn close_counts_what_was_received_whole() {

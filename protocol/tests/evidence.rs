@@ -20,7 +20,7 @@ fn resynchronising() -> End {
     End::server(config)
 }
 
-/// PW-HB-001, PW-HDR-016, PW-HDR-008: a whole packet of any kind, even one that means nothing.
+/// PW-HB-001, PW-HB-001, PW-HDR-008: a whole packet of any kind, even one that means nothing.
 #[test]
 fn every_complete_packet_is_evidence() {
     let packets = [

@@ -179,6 +179,11 @@ impl Outgoing {
         self.messages
     }
 
+    /// CLOSE_ACK went out: nothing may follow (PW-CLS-001).
+    pub(super) fn said_everything(&self) -> bool {
+        self.farewell.close_ack_handed
+    }
+
     pub(super) fn greet(&mut self, kind: Kind, hello: Hello) {
         self.greeting = Some(Box::new((kind, hello)));
     }

@@ -26,7 +26,7 @@ impl Connection {
         // Either this side pauses, or it judges its peer (PW-HB-023).
         let watch = match self.pause {
             Some(pause) => [Some(pause.renewed_at()), None],
-            None => [self.heartbeat.as_ref().map(Heartbeat::deadline), self.frame_deadline()],
+            None => [self.heartbeat_deadline(), self.frame_deadline()],
         };
         watch.into_iter().chain([deadline, self.write_timeout()]).flatten().min()
     }
@@ -65,12 +65,25 @@ impl Connection {
             let detail = format!("a packet was not complete {} ms after it began", millis(self.framer.age(now)));
             return self.time_out(CloseReason::FRAME_STALL, detail);
         }
+        if self.only_waits() {
+            return;
+        }
         let Some(heartbeat) = &mut self.heartbeat else { return };
         match heartbeat.timeout(now) {
             Action::Nothing => {}
             Action::Ping => self.outgoing.ping(),
             Action::GiveUp(verdict) => self.give_up(now, verdict),
         }
+    }
+
+    fn heartbeat_deadline(&self) -> Option<Instant> {
+        self.heartbeat.as_ref().filter(|_| !self.only_waits()).map(Heartbeat::deadline)
+    }
+
+    /// Whether CLOSE and CLOSE_ACK are said: behind them this side can't probe, and `timeouts.close` bounds the wait for the
+    /// peer's CLOSE_ACK (PW-CLS-006).
+    fn only_waits(&self) -> bool {
+        matches!(self.state, State::BothClosing { .. }) && self.outgoing.said_everything()
     }
 
     fn time_out(&mut self, reason: CloseReason, detail: String) {
