@@ -262,7 +262,7 @@ class Connection:
         self.srtt = self.rttvar = None
         self.unanswered, self.forgiven, self.wait_at, self.idle_at = 0, False, None, None
         self.pause_until = self.pause_began = None           # the peer's pause
-        self.pause_spent = False                             # it ran into busy_max (PW-HB-021)
+        # pause_began: the first of the pauses that follow each other (PW-HB-021)
         self.paused, self.busy_again_at = False, None        # this side's pause
 
     # -- what the application asks for
@@ -492,7 +492,8 @@ class Connection:
             return True
         if self.hello and kind != BUSY:
             self._evidence(now)  # PW-HB-001
-            self.pause_spent = False  # PW-HB-021
+            if self.pause_until is None:
+                self.pause_began = None  # PW-HB-021
         if kind < 0x80:  # PW-HDR-008
             self.HANDLERS[kind](self, payload, now) if kind != DATA else self._on_data(flags, cls, payload, ordinal)
         return True
@@ -718,20 +719,19 @@ class Connection:
         pause = int.from_bytes(payload, "big")
         if self.pause_until is not None and self.pause_until <= now:
             self._pause_over(now)
-        if pause and self.pause_spent:
+        if pause and self.pause_began is not None and now >= self.pause_began + self.s.busy_max:
             return  # PW-HB-021: no evidence, no pause
         self._evidence(now)
         if not pause:
-            self.pause_until, self.pause_spent = None, False
+            self.pause_until = self.pause_began = None
             return
-        if self.pause_until is None:
+        if self.pause_began is None:
             self.pause_began = now
         self.pause_until = min(now + pause, self.pause_began + self.s.busy_max)
         if self.ping_taken_at is not None:
             self.measuring = False  # an answer that was held up by a pause measures nothing
 
     def _pause_over(self, now):
-        self.pause_spent = self.pause_until >= self.pause_began + self.s.busy_max
         ended, self.pause_until = self.pause_until, None
         self._begin_silence(ended)  # PW-HB-022
 
