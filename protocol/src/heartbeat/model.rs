@@ -398,7 +398,8 @@ fn search(name: &str, setup: Setup) -> (usize, Vec<String>) {
         }
     }
     let states = checker.unique_state_count();
-    println!("model: {name}: {states} states");
+    let result = if broken.is_empty() { "holds" } else { "a living peer can be given up" };
+    println!("model: {name}: {states} states, {result}");
     (states, broken)
 }
 
@@ -469,4 +470,12 @@ fn a_pause_is_not_a_silence() {
 fn everything_at_once() {
     let setup = Setup { delay: 4, losses: 1, flush: 1, stall: 2, pause: 2, busy_max: 5, ..CALM };
     holds("losses, delays, slow writes, stalls and pauses together", setup);
+}
+
+/// The same with larger numbers: minutes, for `.ci/deep-check`.
+#[test]
+#[ignore = "takes minutes"]
+fn everything_at_once_and_more_of_it() {
+    let setup = Setup { idle: 4, interval: 3, delay: 6, losses: 1, flush: 1, stall: 3, pause: 3, busy_max: 7, ..CALM };
+    holds("the same with longer times", setup);
 }
