@@ -73,6 +73,8 @@ impl Connection {
         }
     }
 
+    /// A server answers with the one version that this crate speaks, so the client must know it (PW-HS-003, PW-HS-004); a
+    /// client must be given it (PW-HS-015).
     fn judge_versions(&self, hello: &Hello) -> Result<(), ProtocolError> {
         let Hello { version_lowest: lowest, version_highest: highest, .. } = *hello;
         let agreed = match self.role {
@@ -96,7 +98,8 @@ impl Connection {
         Heartbeat::new(now, &self.config.heartbeat, hello.ping_floor, self.seed.jitter)
     }
 
-    /// Takes over what the peer's HELLO says, and answers it where that is this side's turn.
+    /// Takes over what the peer's HELLO says, and answers it with the version chosen where that is this side's turn
+    /// (PW-HS-003).
     fn establish(&mut self, now: Instant, hello: Hello) -> Box<Established> {
         if self.role == Role::Server {
             let answer = self.hello(VERSION, VERSION, None);

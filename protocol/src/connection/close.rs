@@ -81,7 +81,8 @@ impl Connection {
         self.fault(CloseFrame::from(error.close_reason()).with_text(error.to_string()), error.limit(), None);
     }
 
-    /// Closes at once: CLOSE goes out where this side may speak, and nothing is waited for (PW-CLS-009).
+    /// Closes at once: CLOSE goes out where this side may speak, ahead of messages that wait (PW-CLS-003), and nothing is waited
+    /// for (PW-CLS-009).
     pub(super) fn fault(&mut self, said: CloseFrame, limit: Option<(u64, u64)>, verdict: Option<Box<Verdict>>) {
         if self.state.is_over() {
             return;
