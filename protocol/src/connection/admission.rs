@@ -34,7 +34,7 @@ impl Connection {
     /// (`REFUSED`, `OVERLOADED`, or one of the application's own), the advice and the text. `Closed` follows. Without such a
     /// client this does nothing.
     ///
-    /// A reason that must not be on the wire (0, 256 to 32,767) is taken for `REFUSED`.
+    /// A reason that [must not be on the wire](CloseReason::is_on_wire) is taken for `REFUSED`.
     pub fn refuse(&mut self, close: impl Into<CloseFrame>) {
         match &self.state {
             State::Judging { .. } => self.fault(close.into().on_wire_or(CloseReason::REFUSED), None, None),

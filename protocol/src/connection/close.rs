@@ -19,8 +19,8 @@ impl Connection {
     /// sentence with it.
     ///
     /// A fault as the reason (16 to 255) closes at once, without waiting for the peer; what waited comes back unsent. A
-    /// reason that must not be on the wire (0, 256 to 32,767) is taken for `NORMAL`. Before the handshake is complete the
-    /// connection just ends; a server tells the client why. While it is closing already, nothing changes.
+    /// reason that [must not be on the wire](CloseReason::is_on_wire) is taken for `NORMAL`. Before the handshake is complete
+    /// the connection just ends; a server tells the client why. While it is closing already, nothing changes.
     ///
     /// A pause of this side ends when it closes (PW-HB-024), so that the answer can be read.
     pub fn close(&mut self, close: impl Into<CloseFrame>) {
