@@ -51,13 +51,28 @@ fn ids(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).filter(|word| word.starts_with("PW-"))
 }
 
-/// The code of a source file, and its tests.
-fn halves(path: &Path, text: &str) -> (String, String) {
-    if path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs") {
-        return (String::new(), text.to_owned());
+/// The code of a source file, and its tests: an inline module of tests ends the file.
+fn halves<'t>(path: &Path, text: &'t str, test_modules: &[PathBuf]) -> (&'t str, &'t str) {
+    if test_modules.iter().any(|module| path.starts_with(module) || path == module.with_extension("rs")) {
+        return ("", text);
     }
-    let at = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
-    (text[..at].to_owned(), text[at..].to_owned())
+    let inline = test_module_names(text).find(|(_, name)| name.ends_with(" {"));
+    text.split_at(inline.map_or(text.len(), |(at, _)| at))
+}
+
+/// Where modules of tests are declared in a source file, and the rest of that line.
+fn test_module_names(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    ["#[cfg(test)]\nmod ", "#[cfg(all(test, windows))]\nmod "].into_iter().flat_map(|declaration| {
+        let name = |at: usize| text[at + declaration.len()..].lines().next().unwrap_or_default();
+        text.match_indices(declaration).map(move |(at, _)| (at, name(at)))
+    })
+}
+
+/// The modules of tests that have a file or a folder of their own, without extension.
+fn test_modules(path: &Path, text: &str) -> Vec<PathBuf> {
+    let is_root = ["mod.rs", "lib.rs"].iter().any(|root| path.ends_with(root));
+    let folder = if is_root { path.parent().expect("a folder").to_owned() } else { path.with_extension("") };
+    test_module_names(text).filter_map(|(_, name)| Some(folder.join(name.strip_suffix(';')?))).collect()
 }
 
 /// The requirements cited in code, and in tests.
@@ -65,11 +80,15 @@ fn cited() -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut code, mut test) = (BTreeSet::new(), BTreeSet::new());
     let sources = ["protocol/src", "transport-tokio/src", "transport-iocp/src"];
     let tests = ["protocol/tests", "transport-tokio/tests", "transport-iocp/tests", "conformance/suite/src/cases"];
-    for path in files(&sources, "rs") {
-        let text = fs::read_to_string(&path).expect("a source file");
-        let (implementing, testing) = halves(&path, &text);
-        code.extend(ids(&implementing).map(str::to_owned));
-        test.extend(ids(&testing).map(str::to_owned));
+    let sources: Vec<(PathBuf, String)> = files(&sources, "rs")
+        .into_iter()
+        .map(|path| (path.clone(), fs::read_to_string(path).expect("a source file")))
+        .collect();
+    let test_modules: Vec<PathBuf> = sources.iter().flat_map(|(path, text)| test_modules(path, text)).collect();
+    for (path, text) in &sources {
+        let (implementing, testing) = halves(path, text, &test_modules);
+        code.extend(ids(implementing).map(str::to_owned));
+        test.extend(ids(testing).map(str::to_owned));
     }
     for path in files(&tests, "rs").into_iter().chain(files(&["spec/vectors"], "json")) {
         let text = fs::read_to_string(&path).expect("a test");

@@ -124,10 +124,15 @@ impl CloseReason {
         matches!(self.0, 16..=255)
     }
 
-    /// Whether this may stand in a CLOSE packet: 256 to 32,767 never do.
+    /// Whether this side may send it in CLOSE: the registry's reasons below 256, and the application's own from 32,768 on
+    /// (PW-VER-001). A peer of a later version may send others.
     #[must_use]
     pub const fn is_on_wire(self) -> bool {
-        matches!(self.0, 1..=255 | 32_768..)
+        match self.0 {
+            ..256 => self.name().is_some(),
+            256..32_768 => false,
+            32_768.. => true,
+        }
     }
 
     /// The registry's advice on connecting again.

@@ -5,7 +5,7 @@ mod pair;
 use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
-    Admission, Class, CloseReason, Connection, Damage, Disconnect, Event, Flags, Instant, Kind, Message,
+    Admission, Class, CloseReason, Connection, Damage, Disconnect, Event, Flags, Header, Instant, Kind, Message,
 };
 
 #[derive(Debug, Clone)]
@@ -53,16 +53,21 @@ fn packet() -> impl Strategy<Value = Packet> {
     ]
 }
 
+/// Of an application: good ones, those about the registry's holes, and any.
+fn reason() -> impl Strategy<Value = u16> {
+    prop_oneof![4 => Just(1u16), 2 => 0u16..300, 1 => any::<u16>()]
+}
+
 fn call() -> impl Strategy<Value = Call> {
     let how = prop_oneof![Just(Disconnect::EndOfStream), Just(Disconnect::Reset)];
     prop_oneof![
         6 => (0usize..3_000).prop_map(Call::Send),
-        1 => prop_oneof![4 => Just(1u16), 1 => any::<u16>()].prop_map(Call::Close),
+        1 => reason().prop_map(Call::Close),
         2 => Just(Call::Drain),
         3 => Just(Call::Pause),
         3 => Just(Call::Resume),
         2 => Just(Call::Accept),
-        1 => any::<u16>().prop_map(Call::Refuse),
+        1 => reason().prop_map(Call::Refuse),
         1 => prop_oneof![Just(Call::Abort), how.prop_map(Call::Disconnect)],
         16 => packet().prop_map(Call::Receive),
         6 => prop_oneof![4 => 0u64..400, 1 => 0u64..20_000].prop_map(Call::Wait),
@@ -133,6 +138,43 @@ fn check_order(kinds: &[Kind]) {
     assert!(place(Kind::CLOSE_ACK) + 1 >= kinds.len(), "{kinds:?}");
 }
 
+/// PW-VER-001: nothing that version 1 does not define, but for what is private.
+fn check_defined((header, payload): (&Header, &[u8])) {
+    const DEFINED: [Kind; 10] = [
+        Kind::HELLO,
+        Kind::HELLO_ACK,
+        Kind::REJECT,
+        Kind::DATA,
+        Kind::PING,
+        Kind::PONG,
+        Kind::BUSY,
+        Kind::DRAIN,
+        Kind::CLOSE,
+        Kind::CLOSE_ACK,
+    ];
+    assert!(DEFINED.contains(&header.kind), "{header:?}");
+    let data = header.kind == Kind::DATA;
+    assert!(
+        header.flags.0 & !0x0F == 0 && (data || header.flags.without(Flags::CHECKSUM) == Flags::NONE),
+        "{header:?}"
+    );
+    assert!(matches!(header.class.0, 0 | 1..=4 | 128..) && (data || header.class.0 == 0), "{header:?}");
+    match header.kind {
+        Kind::HELLO | Kind::HELLO_ACK => {
+            assert!(
+                item_ids(payload).iter().all(|id| matches!(id, 1..=5) || (*id, header.kind) == (0x8006, Kind::HELLO))
+            );
+        }
+        Kind::CLOSE => {
+            let (CloseReason(reason), _) = close_fields(payload);
+            assert!(matches!(reason, 1..=4 | 16..=29 | 32..=36 | 48..=54 | 32_768..), "reason {reason}");
+            assert!(item_ids(&payload[14..]).iter().all(|id| matches!(id, 0x8010 | 0x8011)));
+        }
+        Kind::REJECT => assert!(matches!(reject_fields(payload).1, 1 | 2 | 32_768..)),
+        _ => {}
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
@@ -151,6 +193,7 @@ proptest! {
         end.hand_out();
         prop_assert!(end.closed.is_some() && end.connection.is_over() && !end.connection.is_paused());
         check_order(&end.sent_kinds());
+        end.sent.iter().for_each(|(_, header, payload)| check_defined((header, payload)));
         // Suspect and recovered take turns.
         let told = end.events.iter().filter_map(|event| match event {
             Event::Suspect(_) => Some(true),

@@ -34,7 +34,7 @@ impl Connection {
     /// (`REFUSED`, `OVERLOADED`, or one of the application's own), the advice and the text. `Closed` follows. Without such a
     /// client this does nothing.
     ///
-    /// A reason that must not be on the wire (0, 256 to 32,767) is taken for `REFUSED`.
+    /// A reason that [must not be on the wire](CloseReason::is_on_wire) is taken for `REFUSED`.
     pub fn refuse(&mut self, close: impl Into<CloseFrame>) {
         match &self.state {
             State::Judging { .. } => self.fault(close.into().on_wire_or(CloseReason::REFUSED), None, None),
@@ -73,6 +73,8 @@ impl Connection {
         }
     }
 
+    /// A server answers with the one version that this crate speaks, so the client must know it (PW-HS-003, PW-HS-004); a
+    /// client must be given it (PW-HS-015).
     fn judge_versions(&self, hello: &Hello) -> Result<(), ProtocolError> {
         let Hello { version_lowest: lowest, version_highest: highest, .. } = *hello;
         let agreed = match self.role {
@@ -96,7 +98,8 @@ impl Connection {
         Heartbeat::new(now, &self.config.heartbeat, hello.ping_floor, self.seed.jitter)
     }
 
-    /// Takes over what the peer's HELLO says, and answers it where that is this side's turn.
+    /// Takes over what the peer's HELLO says, and answers it with the version chosen where that is this side's turn
+    /// (PW-HS-003).
     fn establish(&mut self, now: Instant, hello: Hello) -> Box<Established> {
         if self.role == Role::Server {
             let answer = self.hello(VERSION, VERSION, None);

@@ -19,8 +19,8 @@ impl Connection {
     /// sentence with it.
     ///
     /// A fault as the reason (16 to 255) closes at once, without waiting for the peer; what waited comes back unsent. A
-    /// reason that must not be on the wire (0, 256 to 32,767) is taken for `NORMAL`. Before the handshake is complete the
-    /// connection just ends; a server tells the client why. While it is closing already, nothing changes.
+    /// reason that [must not be on the wire](CloseReason::is_on_wire) is taken for `NORMAL`. Before the handshake is complete
+    /// the connection just ends; a server tells the client why. While it is closing already, nothing changes.
     ///
     /// A pause of this side ends when it closes (PW-HB-024), so that the answer can be read.
     pub fn close(&mut self, close: impl Into<CloseFrame>) {
@@ -81,7 +81,8 @@ impl Connection {
         self.fault(CloseFrame::from(error.close_reason()).with_text(error.to_string()), error.limit(), None);
     }
 
-    /// Closes at once: CLOSE goes out where this side may speak, and nothing is waited for (PW-CLS-009).
+    /// Closes at once: CLOSE goes out where this side may speak, ahead of messages that wait (PW-CLS-003), and nothing is waited
+    /// for (PW-CLS-009).
     pub(super) fn fault(&mut self, said: CloseFrame, limit: Option<(u64, u64)>, verdict: Option<Box<Verdict>>) {
         if self.state.is_over() {
             return;

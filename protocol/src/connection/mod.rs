@@ -81,7 +81,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The side that opened the connection below. HELLO waits to be transmitted.
+    /// The side that opened the connection below. HELLO waits to be transmitted (PW-HS-001).
     #[must_use]
     pub fn client(now: Instant, config: &ValidConfig, seed: Seed) -> Self {
         let mut connection = Self::new(now, config, seed, Role::Client);
@@ -90,7 +90,8 @@ impl Connection {
         connection
     }
 
-    /// The side that accepted the connection below. It waits for HELLO.
+    /// The side that accepted the connection below. It waits for HELLO, and says nothing before, unless it gives up
+    /// (PW-HS-001).
     #[must_use]
     pub fn server(now: Instant, config: &ValidConfig, seed: Seed) -> Self {
         Self::new(now, config, seed, Role::Server)
@@ -164,6 +165,8 @@ impl Connection {
         }
     }
 
+    /// Why a message may not be sent: this side closes (PW-CLS-002), the peer would refuse it (PW-DAT-009, PW-HDR-011), or
+    /// there is no room.
     fn refusal(&self, message: &Message<'_>) -> Option<SendRefused> {
         match &self.state {
             State::Open => {}
@@ -200,6 +203,7 @@ impl Connection {
             let (end, waiting) = (self.outgoing.handed(), self.outgoing.untaken());
             self.write_deadlines.given(now, end, waiting, &self.config.timeouts);
         }
+        // The time for the answer begins (PW-CLS-007).
         if handed.close
             && let State::Closing { deadline, .. } | State::BothClosing { deadline, .. } = &mut self.state
         {

@@ -44,7 +44,7 @@ struct Farewell {
 pub(super) struct Outgoing {
     /// The peer's sync key; 0 before its first packet came.
     pub(super) key: u32,
-    /// The peer's limits.
+    /// The peer's limits (PW-DAT-009).
     frame_limit: u32,
     pub(super) message_limit: u32,
     /// The peer resynchronises, so DATA carries checksums (PW-FRM-007).
@@ -221,6 +221,7 @@ impl Outgoing {
         self.pings
     }
 
+    /// Queues the answer to a PING, in place of one that waits (PW-HB-008).
     pub(super) fn pong(&mut self, number: u64) {
         if self.farewell.close_ack_handed {
             return;
@@ -327,7 +328,7 @@ impl Outgoing {
         }
     }
 
-    /// Takes what waits longest.
+    /// Takes what waits longest: messages keep their order (PW-DAT-011).
     fn pop_entry(&mut self) -> Option<Entry> {
         self.queue.pop_front().or_else(|| {
             self.queued += self.tail.len();
@@ -357,7 +358,8 @@ impl Outgoing {
         unsent
     }
 
-    /// Fills the batch with whole packets until it holds `max` bytes or nothing more may go out.
+    /// Fills the batch with whole packets until it holds `max` bytes or nothing more may go out. CLOSE and CLOSE_ACK go out
+    /// behind every message (PW-CLS-003).
     pub(super) fn poll(&mut self, now: Instant, max: usize, received: u64, out: &mut Transmit) -> Handed {
         out.clear();
         let mut handed = Handed { any: false, close: false };
@@ -443,6 +445,7 @@ impl Outgoing {
         }
     }
 
+    /// Hands out CLOSE and CLOSE_ACK, which tell what was received whole (PW-CLS-004). Says whether CLOSE was among them.
     fn poll_farewell(&mut self, received: u64, out: &mut Transmit) -> bool {
         let close = self.farewell.close.take();
         let closes = close.is_some();

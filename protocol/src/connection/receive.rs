@@ -15,7 +15,7 @@ impl Connection {
     /// Takes one event off the front of `input`, the driver's buffer, and moves `input` past what it consumed.
     ///
     /// `Ok(None)`: nothing more to be had. What is left in `input` (less than 4 KiB) must lie at the front of the next call's
-    /// input, with new bytes behind it.
+    /// input, with new bytes behind it. How many come at a time makes no difference (PW-FRM-001).
     ///
     /// # Errors
     /// The peer broke the protocol. The connection is over, `input` is consumed, CLOSE with the reason waits to be
@@ -72,6 +72,7 @@ impl Connection {
             self.last_byte_in = now;
             self.counters.bytes_received += (before - input.len()) as u64;
         }
+        // What follows the end is not acted on (PW-FRM-016).
         if result.is_err() || self.state.is_over() {
             *input = &[];
         }
@@ -147,7 +148,7 @@ impl Connection {
         Ok(None)
     }
 
-    /// Judges a verified header, before its payload has come.
+    /// Judges a verified header, before its payload has come, in the order of PW-HDR-017.
     fn admit(&self, header: &Header) -> Result<Fate, ProtocolError> {
         header.judge(self.config.limits.frame)?;
         match self.input(header.kind) {
@@ -187,6 +188,7 @@ impl Connection {
                 };
                 Ok(Progress { event, go_on: true })
             }
+            // The end of a dropped packet is no evidence (PW-HB-003).
             Arrival::Damaged(header, size) => {
                 let event = self.dropped(&header, size)?;
                 Ok(Progress { event: Some(event), go_on: true })
@@ -210,7 +212,8 @@ impl Connection {
         Ok(Some(Event::Message(message)))
     }
 
-    /// If bytes of a payload came whose header was verified, the peer lives, until their time is up (PW-HB-002).
+    /// If bytes of a payload came whose header was verified, the peer lives, until their time is up (PW-HB-002). Parts of a
+    /// header and skipped bytes prove nothing (PW-HB-003).
     fn evidence_of_payload(&mut self, now: Instant, payload_grew: bool, kind: Option<Kind>) {
         if payload_grew
             && let Some(heartbeat) = &mut self.heartbeat
@@ -221,6 +224,7 @@ impl Connection {
         }
     }
 
+    /// Acts on a control packet, also between the frames of an open message (PW-DAT-010).
     fn control<'b>(&mut self, now: Instant, kind: Kind, body: Body<'b>) -> Result<Option<Event<'b>>, ProtocolError> {
         let payload = body.bytes();
         match self.input(kind) {

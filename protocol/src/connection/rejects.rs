@@ -63,7 +63,7 @@ impl Ordinals {
 }
 
 impl Connection {
-    /// The open message grew above the limit (PW-DAT-008).
+    /// The open message grew above the limit (PW-DAT-008, PW-REJ-003).
     #[cold]
     pub(super) fn refuse_open(&mut self, class: Class, size: u64) -> Result<Event<'static>, ProtocolError> {
         let ordinal = self.fragments.refuse();
@@ -71,7 +71,7 @@ impl Connection {
         Ok(Event::TooLarge(TooLarge { class, ordinal, limit: self.config.limits.message, size }))
     }
 
-    /// Bytes were skipped: what was open is lost, and nobody knows what began meanwhile.
+    /// Bytes were skipped: what was open is lost (PW-REJ-003), and nobody knows what began meanwhile.
     #[cold]
     pub(super) fn skipped(&mut self, skipped: u64) -> Result<Event<'static>, ProtocolError> {
         self.ordinals.uncertain = true;
@@ -79,7 +79,8 @@ impl Connection {
         Ok(self.gap(skipped, message_lost))
     }
 
-    /// A packet whose trailer is wrong was dropped. Only DATA takes messages with it (PW-FRM-009).
+    /// A packet whose trailer is wrong was dropped. Only DATA takes messages with it (PW-FRM-009): first the open one, then the
+    /// one that it began (PW-REJ-003).
     #[cold]
     pub(super) fn dropped(&mut self, header: &Header, size: u64) -> Result<Event<'static>, ProtocolError> {
         if header.kind != Kind::DATA {
@@ -106,6 +107,7 @@ impl Connection {
         Event::Gap(Gap { skipped, message_lost })
     }
 
+    /// Tells the peer that a message was refused. It was not counted, and is let go of (PW-REJ-001).
     fn reject(&mut self, ordinal: Option<NonZeroU64>, reason: RejectReason) -> Result<(), ProtocolError> {
         self.counters.messages_refused += 1;
         match self.outgoing.rejects() {

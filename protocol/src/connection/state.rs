@@ -25,7 +25,8 @@ pub(super) enum State {
     Judging { deadline: Instant, hello: Box<Hello> },
     /// Messages go both ways.
     Open,
-    /// This side asked to close. The deadline begins when CLOSE was handed out.
+    /// This side asked to close: it sends no message any more, and still receives them (PW-CLS-002, PW-CLS-005). The deadline
+    /// begins when CLOSE was handed out (PW-CLS-007).
     Closing { said: Box<CloseFrame>, deadline: Option<Instant> },
     /// The peer asked to close. What was accepted goes out, then CLOSE_ACK.
     PeerClosing { heard: Box<ClosePayload> },
@@ -68,6 +69,10 @@ const AFTER_CLOSE: Input = Input::Unexpected("after CLOSE");
 impl State {
     /// The transition table: every state by every kind. The fields of the header have been judged. `drained`: the peer has
     /// sent DRAIN.
+    ///
+    /// What is unexpected: another first packet (PW-FRM-004), any before the answer to HELLO (PW-HS-021), HELLO or HELLO_ACK
+    /// later (PW-HS-013), CLOSE_ACK without CLOSE (PW-CLS-010), messages, DRAIN or another CLOSE behind CLOSE (PW-CLS-013),
+    /// and a second DRAIN (PW-CLS-017).
     pub(super) fn input(&self, role: Role, drained: bool, kind: Kind) -> Input {
         match self {
             Self::Handshake { .. } => match (role, kind) {

@@ -31,7 +31,8 @@ impl Connection {
         watch.into_iter().chain([deadline, self.write_timeout()]).flatten().min()
     }
 
-    /// Time has come to `now`. Calling it early is harmless.
+    /// Time has come to `now`. Calling it early is harmless. What may run out: the time of the handshake (PW-HS-012), of CLOSE
+    /// (PW-CLS-007), of a write (PW-CLS-015) or of a packet (PW-FRM-015), and the peer's silence (PW-HB-012).
     ///
     /// Deliver bytes that can be read before you call it: they may be the answer that a deadline waits for.
     pub fn handle_timeout(&mut self, now: Instant) {

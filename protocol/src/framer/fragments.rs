@@ -13,7 +13,7 @@ use crate::wire::{Class, Flags, Header};
 /// What a DATA frame is to the messages under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// A message of its own.
+    /// A message of its own (PW-DAT-001), also between the frames of one of another class (PW-DAT-006).
     Whole,
     /// Begins a message.
     Begin,
@@ -60,8 +60,9 @@ impl Fragments {
         self.open.is_some()
     }
 
-    /// Judges a DATA header (PW-DAT-002 to PW-DAT-008). Changes nothing, so it may be asked again. A single frame is never
-    /// too large: no frame limit is above the message limit.
+    /// Judges a DATA header (PW-DAT-001, PW-DAT-002, PW-DAT-003, PW-DAT-004, PW-DAT-005, PW-DAT-006, PW-DAT-007, PW-DAT-008).
+    /// Changes nothing, so it may be asked again. A single frame is never too large: no frame limit is above the message
+    /// limit.
     pub(crate) fn fate(&self, header: &Header, message_limit: u32) -> Result<Fate, ProtocolError> {
         let first = header.flags.contains(Flags::FIRST);
         let more = header.flags.contains(Flags::MORE);

@@ -96,8 +96,10 @@ impl Partial {
     }
 }
 
+/// Where in the stream this side stands. What is incomplete is looked at again from its beginning, or kept in a buffer of its
+/// own, so it makes no difference how the stream was cut (PW-FRM-001).
 pub(crate) struct Framer {
-    /// What the peer mixes into headers; 0 before the first packet.
+    /// What the peer mixes into headers; 0 before the first packet, and never again (PW-KEY-003).
     key: u32,
     resync: Option<Box<Resync>>,
     /// Bytes that the driver's buffer must hold before another look is worth while.
@@ -272,6 +274,7 @@ impl Framer {
         Ok(Arrival::Whole(header, Body::Owned(buffer)))
     }
 
+    /// The trailer is wrong (PW-HDR-013). The packet is consumed already, so nothing is looked for inside it (PW-FRM-006).
     #[cold]
     fn damaged<'b>(&mut self, now: Instant, header: Header) -> Result<Arrival<'b>, ProtocolError> {
         let Some(resync) = &mut self.resync else {
@@ -315,7 +318,7 @@ impl Framer {
     }
 }
 
-/// The payload in a whole body, if the trailer behind it is right or the header says that there is none.
+/// The payload in a whole body, if the trailer behind it is right or the header says that there is none (PW-HDR-012).
 #[inline]
 fn verified<'b>(header: &Header, body: &'b [u8]) -> Option<&'b [u8]> {
     if !header.flags.contains(Flags::CHECKSUM) {

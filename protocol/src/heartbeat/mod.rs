@@ -165,6 +165,7 @@ impl Heartbeat {
         self.last_evidence = now;
     }
 
+    /// Unanswered probes are forgotten (PW-HB-004), so a peer that answers is never given up (PW-HB-014).
     #[cold]
     fn end_silence(&mut self, now: Instant) {
         self.end_pause(now);
@@ -246,7 +247,7 @@ impl Heartbeat {
         }
     }
 
-    /// Time passed. Calling it early does nothing.
+    /// Time passed. Calling it early does nothing. Each wait without evidence brings the next PING, or the end (PW-HB-012).
     pub(crate) fn timeout(&mut self, now: Instant) -> Action {
         self.end_pause(now);
         let deadline = self.deadline();

@@ -159,7 +159,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads a header, if magic and check are right for this sync key (PW-HDR-002 to PW-HDR-004).
+    /// Reads a header, if magic and check are right for this sync key (PW-HDR-002, PW-HDR-003, PW-HDR-004).
     #[inline]
     #[must_use]
     pub fn verify(bytes: &[u8; HEADER_SIZE], sync_key: u32) -> Option<Self> {
@@ -179,7 +179,7 @@ impl Header {
         Self { kind: Kind(kind), flags: Flags(flags), class: Class(class), length }
     }
 
-    /// Writes a header for the receiver whose sync key this is.
+    /// Writes a header for the receiver whose sync key this is (PW-HDR-001, PW-HDR-003).
     ///
     /// The upper eight bits of `length` are not written; the core never makes such a frame.
     #[inline]
@@ -193,14 +193,16 @@ impl Header {
         [MAGIC[0], MAGIC[1], kind, flags, class, l0, l1, l2, c0, c1, c2, c3]
     }
 
-    /// Bytes of payload and trailer.
+    /// Bytes of payload and trailer, which follow the header directly (PW-HDR-001). The length counts the payload alone
+    /// (PW-HDR-012).
     #[inline]
     #[must_use]
     pub const fn body_size(&self) -> usize {
         self.length as usize + if self.flags.contains(Flags::CHECKSUM) { TRAILER_SIZE } else { 0 }
     }
 
-    /// Judges the fields, in the order that section 3 gives. `frame_limit` is the receiver's own.
+    /// Judges the fields, in the order of PW-HDR-017. `frame_limit` is the receiver's own, for DATA (PW-FRM-012) and ignorable
+    /// kinds (PW-HDR-015).
     ///
     /// # Errors
     /// The first rule that is broken.

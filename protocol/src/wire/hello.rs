@@ -52,7 +52,7 @@ impl Hello {
         }
     }
 
-    /// Reads the payload of HELLO or HELLO_ACK.
+    /// Reads the payload of HELLO or HELLO_ACK (PW-HS-007: to the last byte).
     ///
     /// # Errors
     /// [`ProtocolError::BadHello`] or [`ProtocolError::UnknownItem`], for the first rule of section 7 that is broken.
@@ -88,6 +88,7 @@ impl Fields {
         ProtocolError::BadHello { kind: self.kind, what }
     }
 
+    /// Judges an item: an unknown one is passed over where its id allows that (PW-HS-005, PW-HS-006).
     fn take(&mut self, item: Item<'_>) -> Result<(), ProtocolError> {
         let kind = self.kind;
         match item.id {
@@ -102,6 +103,7 @@ impl Fields {
         }
     }
 
+    /// What was read, if nothing is missing (PW-HS-002), with the defaults for what may be absent (PW-HS-011).
     fn finish(self) -> Result<Hello, ProtocolError> {
         let Some([version_lowest, version_highest]) = self.versions else {
             return Err(self.bad("VERSIONS is missing"));
@@ -122,6 +124,7 @@ impl Fields {
     }
 }
 
+/// No known item may stand twice (PW-HS-008).
 fn once<T>(kind: Kind, field: &mut Option<T>, value: T) -> Result<(), ProtocolError> {
     match field.replace(value) {
         None => Ok(()),
@@ -129,10 +132,12 @@ fn once<T>(kind: Kind, field: &mut Option<T>, value: T) -> Result<(), ProtocolEr
     }
 }
 
+/// A value of exactly `N` bytes (PW-HS-007).
 fn exact<const N: usize>(kind: Kind, value: &[u8]) -> Result<[u8; N], ProtocolError> {
     items::exactly(value).ok_or(ProtocolError::BadHello { kind, what: "an item has the wrong length" })
 }
 
+/// A range that does not begin with 0 (PW-HS-017).
 fn versions(kind: Kind, value: &[u8]) -> Result<[u8; 2], ProtocolError> {
     let [lowest, highest] = exact(kind, value)?;
     if lowest == 0 || lowest > highest {
@@ -141,11 +146,13 @@ fn versions(kind: Kind, value: &[u8]) -> Result<[u8; 2], ProtocolError> {
     Ok([lowest, highest])
 }
 
+/// Any number but 0 (PW-KEY-002).
 fn sync_key(kind: Kind, value: &[u8]) -> Result<NonZeroU32, ProtocolError> {
     NonZeroU32::new(u32::from_be_bytes(exact(kind, value)?))
         .ok_or(ProtocolError::BadHello { kind, what: "SYNC_KEY is 0" })
 }
 
+/// The limits of frames and messages (PW-HS-010).
 fn limits(kind: Kind, value: &[u8]) -> Result<(u32, u32), ProtocolError> {
     let [f0, f1, f2, f3, m0, m1, m2, m3] = exact(kind, value)?;
     let (frame, message) = (u32::from_be_bytes([f0, f1, f2, f3]), u32::from_be_bytes([m0, m1, m2, m3]));
@@ -155,6 +162,7 @@ fn limits(kind: Kind, value: &[u8]) -> Result<(u32, u32), ProtocolError> {
     Ok((frame, message))
 }
 
+/// 1 ms to 60 s (PW-HS-009).
 fn ping_floor(kind: Kind, value: &[u8]) -> Result<u32, ProtocolError> {
     let floor = u32::from_be_bytes(exact(kind, value)?);
     if !(1..=60_000).contains(&floor) {

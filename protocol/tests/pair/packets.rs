@@ -90,6 +90,17 @@ pub fn parse(mut bytes: &[u8], key: u32, mut begins: bool) -> Vec<(Header, Vec<u
     packets
 }
 
+/// The ids in a row of items.
+pub fn item_ids(mut row: &[u8]) -> Vec<u16> {
+    let mut ids = Vec::new();
+    while let [i0, i1, l0, l1, rest @ ..] = row {
+        ids.push(u16::from_be_bytes([*i0, *i1]));
+        row = &rest[usize::from(u16::from_be_bytes([*l0, *l1]))..];
+    }
+    assert!(row.is_empty(), "half an item");
+    ids
+}
+
 /// The number of PING, PONG, DRAIN or CLOSE_ACK.
 pub fn number(payload: &[u8]) -> u64 {
     u64::from_be_bytes(payload.try_into().expect("8 bytes"))
