@@ -68,7 +68,9 @@ class Link:
             elif event == "ended":
                 reason = values[0]
                 self.server.log(self.name, "ended:", reason.name if isinstance(reason, Reason) else reason, *values[1:])
-            elif event != "ping":
+            elif event == "established":
+                self.server.log(self.name, event)
+            elif event not in ("ping", "pong"):
                 self.server.log(self.name, event, *values)
 
     def write(self):
@@ -87,10 +89,10 @@ class Link:
                 self.sock.shutdown(socket.SHUT_WR)
             except OSError as error:
                 return self.lost(error)
-            self.protocol.half_closed(clock())  # PW-CLS-012
+            self.protocol.half_closed()  # PW-CLS-012
 
     def lost(self, error):
-        self.protocol.lost(ENDS.get(error.errno, Reason.NETWORK_LOST), error.strerror)
+        self.protocol.lost(ENDS.get(error.errno, Reason.NETWORK_LOST), detail=error.strerror)
 
     def settle(self):
         """After anything: write, pause or go on, close what is finished, say when to wake."""

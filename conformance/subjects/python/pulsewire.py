@@ -53,9 +53,9 @@ RETRY = dict.fromkeys((Reason.NORMAL, Reason.BAD_HEADER, Reason.PAYLOAD_CHECKSUM
 
 
 class Fault(Exception):
-    def __init__(self, reason, items=b"", detail=""):
-        super().__init__(reason.name)
-        self.reason, self.items, self.detail = reason, items, detail
+    def __init__(self, reason, items=b"", detail="", retry_after=None):
+        super().__init__(reason)
+        self.reason, self.items, self.detail, self.retry_after = reason, items, detail, retry_after
 
 
 class Settings:
@@ -189,7 +189,7 @@ class Hello:
 
     def _token(self, value):
         self.token = value
-        return len(value) <= 2_048
+        return True  # a sender keeps to 2,048, a receiver takes what fits
 
     READERS = {VERSIONS: (2, _versions), SYNC_KEY: (4, _sync_key), LIMITS: (8, _limits), PING_FLOOR: (4, _ping_floor),
                FEATURES: (4, _features)}
@@ -238,31 +238,33 @@ class Connection:
         self.key = key or secrets.randbelow(0xFFFFFFFF) + 1  # PW-KEY-004: mixed into what comes to this side
         self.hello, self.peer_key = None, 0                  # the peer's HELLO; its key once HELLO_ACK was given
         # States of appendix A, as what has happened. "Given" is given to the transport.
-        self.closing = None                                  # (reason, retry_after) of this side's CLOSE, queued or given
+        self.closing = None                                  # (reason, retry_after, items) of this side's CLOSE, queued or given
         self.close_given_at = self.peer_close = None
         self.ack_given = self.acked = self.eof = self.over = self.dead = self.shut = False
         self.peer_drained = False
-        self.linger_at = None
+        self.linger_at = None                                # PW-CLS-012
         # What has come.
         self.buffer, self.head, self.credited = bytearray(), None, 0
         self.arrivals, self.come, self.used = deque(), 0, 0  # (offset in the stream, time), to know when a byte came
-        self.resumed_at = now
+        self.restarted_at = now                              # PW-FRM-015: when skipping reached a packet, or a pause ended
         self.skipping, self.skip_lost = 0, False             # bytes skipped in a row
         self.window_at, self.window_bytes, self.window_gaps = None, 0, 0
         self.open, self.passing, self.begun, self.skipped_ever = None, False, 0, False
         self.received = 0
         # What is to be sent.
-        self.out, self.given, self.taken_bytes, self.given_bytes, self.progress_at = bytearray(), deque(), 0, 0, now
+        self.out, self.taken_bytes, self.given_bytes, self.progress_at = bytearray(), 0, 0, now
+        self.given = deque()                                 # (first byte, last byte, time, bytes not taken before it)
         self.messages, self.queued, self.part = deque(), 0, 0  # (class, encrypted, payload); bytes; how far the first one got
         self.sent_begun = self.sent_whole = 0
         self.rejects, self.pong, self.busy, self.drain_state = deque(), None, None, None
         # The heartbeat.
         self.last_ping, self.tokens, self.tokens_at = 0, PINGS, now
         self.ping_number, self.ping_due, self.ping_end, self.ping_taken_at, self.measuring = 0, False, 0, None, False
+        self.ping_on_its_way = False                         # given, and not taken yet
         self.srtt = self.rttvar = None
-        self.unanswered, self.forgiven, self.wait_at, self.idle_at = 0, False, None, None
-        self.pause_until = self.pause_began = None           # the peer's pause
-        # pause_began: the first of the pauses that follow each other (PW-HB-021)
+        self.unanswered, self.suspect, self.forgiven, self.wait_at, self.idle_at = 0, False, False, None, None
+        self.pause_until = None                              # the peer's pause
+        self.pauses_began = None                             # the first of the pauses that follow each other (PW-HB-021)
         self.paused, self.busy_again_at = False, None        # this side's pause
 
     # -- what the application asks for
@@ -279,11 +281,16 @@ class Connection:
         if self.hello and not (self.closing or self.peer_close or self.drain_state or self.over):
             self.drain_state = "queued"  # PW-CLS-016
 
-    def close(self, reason, now, retry_after=None):
-        if not self.hello:
-            self.fail(Fault(reason), now)  # PW-HS-019: the first packet, with key 0, and nobody acknowledges it
-        elif not self.closing:
-            self.closing = reason, retry_after
+    def close(self, reason, now, retry_after=None, text=None):
+        """PW-HS-019: before HELLO_ACK it is the first packet, with key 0, and nobody acknowledges it."""
+        items = b"" if text is None else item(TEXT, text.encode())
+        if not self.hello or is_fault(reason):
+            self.fail(Fault(reason, items, retry_after=retry_after), now)
+        elif not (self.closing or self.peer_close or self.over):
+            self.closing = reason, retry_after, items
+
+    def abort(self):
+        self.lost(Reason.ABORTED, "local")
 
     def pause(self, now):
         """The caller stops reading. PW-HB-024: not before the handshake, nor behind CLOSE."""
@@ -293,7 +300,9 @@ class Connection:
         return self.paused
 
     def resume(self, now):
-        self.paused, self.busy, self.resumed_at = False, 0, now  # PW-HB-019, PW-HB-023
+        self.paused, self.busy, self.restarted_at = False, 0, now  # PW-HB-019, PW-HB-023
+        if self.pause_until is not None and self.pause_until <= now:
+            self.pause_until = None
         if self.pause_until is None:
             self._begin_silence(now)
 
@@ -311,26 +320,31 @@ class Connection:
     def _give(self, data, now):
         if not self.out:
             self.progress_at = now
+        self.given.append((self.given_bytes + 1, self.given_bytes + len(data), now, len(self.out)))
         self.out += data
         self.given_bytes += len(data)
-        n = len(self.out)
-        self.given.append((self.given_bytes, now + self.s.write_stall + n * 1000 / self.s.assembly_rate))  # PW-CLS-015
+
+    def _stalls_at(self):
+        """PW-CLS-015: for the transport as a whole, and for the first byte of each packet that is not taken."""
+        rate, stalls = self.s.assembly_rate, [self.progress_at]
+        for first, _, when, ahead in self.given:
+            n = ahead + 1 + max(0, self.taken_bytes + 1 - first)
+            stalls.append(when + n * 1000 / rate)
+        return self.s.write_stall + min(stalls)
 
     def taken(self, count, now):
         del self.out[:count]
         self.taken_bytes += count
         self.progress_at, self.took_byte = now, True
-        while self.given and self.given[0][0] <= self.taken_bytes:
+        while self.given and self.given[0][1] <= self.taken_bytes:
             self.given.popleft()
-        if self.measuring and self.ping_taken_at is None and self.ping_end <= self.taken_bytes:
-            self.ping_taken_at = now
+        if self.ping_on_its_way and self.ping_end <= self.taken_bytes:
+            self.ping_on_its_way, self.ping_taken_at = False, now
             if self.wait_at is not None:  # PW-HB-010
                 self.wait_at = self._at_most(now + self._wait())
 
-    def half_closed(self, now):
+    def half_closed(self):
         self.shut = True
-        if self.over and self.linger_at is None:
-            self.linger_at = now + self.s.linger
 
     @property
     def done_sending(self):
@@ -358,7 +372,7 @@ class Connection:
             number, self.pong = self.pong, None
             return self._control(PONG, ">Q", number)
         if self.ping_due:
-            self.ping_due, self.measuring, self.ping_taken_at = False, True, None
+            self.ping_due, self.measuring, self.ping_on_its_way = False, True, True
             self.ping_number += 1
             data = self._control(PING, ">Q", self.ping_number)
             self.ping_end = self.given_bytes + len(data)
@@ -372,6 +386,9 @@ class Connection:
         if self.messages:
             return self._frame()
         if self.closing and self.close_given_at is None:  # PW-CLS-003
+            if self.paused:  # PW-HB-024
+                self.resume(now)
+                return self._next(now)
             self.close_given_at = now
             return self._close_packet(*self.closing)
         if self.peer_close:  # PW-CLS-001: the last packet
@@ -406,39 +423,46 @@ class Connection:
         if self.over:
             return
         if self.close_given_at is None and not self.ack_given:
-            self._give(self._close_packet(fault.reason, items=fault.items), now)  # PW-CLS-003: ahead of what waits
-        self.over, self.linger_at = True, now + self.s.linger  # PW-CLS-012
-        self.events.append(("ended", fault.reason, fault.detail))
+            # PW-CLS-003: ahead of what waits
+            self._give(self._close_packet(fault.reason, fault.retry_after, fault.items), now)
+        self._end(fault.reason, "local", False, now, fault.detail)
+
+    def _end(self, reason, origin, orderly, now, detail=""):
+        self.over, self.paused, self.linger_at = True, False, now + self.s.linger
+        self.events.append(("ended", reason, origin, orderly, detail))
 
     def _settle(self, now):
         """An orderly close is over when this side's CLOSE was acknowledged and the peer's CLOSE is."""
-        acked = not self.closing or self.acked or self.eof
+        acked = not self.closing or self.acked
         if not self.over and acked and (self.ack_given if self.peer_close else self.acked):
-            self.over = True
-            if self.shut:
-                self.linger_at = now + self.s.linger
-            self.events.append(("ended", self.peer_close["reason"] if self.peer_close else self.closing[0], "in order"))
+            self._end(*self._closed_for(), True, now)
+
+    def _closed_for(self):
+        """The reason that CLOSE gave, and whose: this side's where its own was sent (PW-CLS-011)."""
+        return (self.closing[0], "local") if self.close_given_at is not None else (self.peer_close["reason"], "peer")
 
     def receive_eof(self, now):
         self.eof = True
         if self.over:
             return
-        if self.peer_close and not self.ack_given:
-            return  # what was accepted, and CLOSE_ACK, still go out
-        detail = f"between CLOSE ({self.closing[0].name}) and CLOSE_ACK" if self.close_given_at is not None else ""
-        self.lost(Reason.PEER_ENDED, detail)  # PW-CLS-011
+        if self.close_given_at is not None or self.peer_close:
+            self.lost(*self._closed_for(), "the stream ended between CLOSE and CLOSE_ACK")  # PW-CLS-011
+        else:
+            self.lost(Reason.PEER_ENDED)
 
-    def lost(self, reason, detail=""):
+    def lost(self, reason, origin="transport", detail=""):
         """The transport ended or broke (section 9.2)."""
         if not self.over:
-            self.events.append(("ended", reason, detail))
-        self.over = self.dead = True
+            self.events.append(("ended", reason, origin, False, detail))
+        self.over, self.paused, self.dead = True, False, True
 
     # -- what comes
 
     def receive(self, data, now):
         if self.over:
             return
+        if self.pause_until is not None and self.pause_until < now:
+            self._pause_over(now)
         self.buffer += data
         self.come += len(data)
         self.arrivals.append((self.come, now))
@@ -478,12 +502,9 @@ class Connection:
             ordinal = self._judge_frame(flags, cls, length) if kind == DATA else None
             self.head, self.credited = (kind, flags, cls, length, ordinal), 0
         kind, flags, cls, length, ordinal = self.head
-        come = min(len(self.buffer) - 12, length)
-        if come > self.credited and self.hello and kind != BUSY:
-            self.credited = come
-            self._evidence(now)  # PW-HB-002; not of BUSY, which PW-HB-021 may rule out once its number is known
         trailer = 4 if flags & CHECKSUM else 0
         if len(self.buffer) < 12 + length + trailer:
+            self._credit(kind, now)
             return False
         data, self.head = self._use(12 + length + trailer), None
         payload = data[12:12 + length]
@@ -493,10 +514,23 @@ class Connection:
         if self.hello and kind != BUSY:
             self._evidence(now)  # PW-HB-001
             if self.pause_until is None:
-                self.pause_began = None  # PW-HB-021
+                self.pauses_began = None  # PW-HB-021
         if kind < 0x80:  # PW-HDR-008
             self.HANDLERS[kind](self, payload, now) if kind != DATA else self._on_data(flags, cls, payload, ordinal)
         return True
+
+    def _credit(self, kind, now):
+        """PW-HB-002: bytes of a payload or a trailer that has not come whole."""
+        come, before = len(self.buffer) - 12, self.credited
+        self.credited = come
+        if come > before and self.hello and now <= self._assembled_at() and not (kind == BUSY and self._pauses_used_up(now)):
+            self._evidence(now)
+
+    def _assembled_at(self):
+        """PW-FRM-015: the last moment for the packet under way."""
+        length = self.head[3] if self.head else 0
+        allowed = self.s.assembly_base + (length + 16) * 1000 / self.s.assembly_rate
+        return max(self.arrivals[0][1], self.restarted_at) + allowed
 
     def _bad_header(self, head, now):
         if not self.hello:  # PW-FRM-003
@@ -512,7 +546,7 @@ class Connection:
         self._spend(count, 0 if self.skipping else 1, now)
         if not self.skipping:
             self.skip_lost = self._damage()
-        self.skipped_ever = True
+        self.skipped_ever, self.restarted_at = True, now
         self.skipping += count
         self._use(count)
 
@@ -537,12 +571,13 @@ class Connection:
         message, self.open, self.passing = self.open, None, True
         if message and not message.refused:  # PW-REJ-004
             self._refuse(message.ordinal, DAMAGED)
-        return message is not None
+        return message is not None and not message.refused
 
     def _refuse(self, ordinal, reason):
         if len(self.rejects) == REJECTS:
             raise Fault(Reason.MESSAGE_TOO_LARGE)  # PW-REJ-006
         self.rejects.append((ordinal, reason))
+        self.events.append(("refused", ordinal, reason))
 
     def _judge_state(self, kind):  # appendix A
         if not self.hello:
@@ -612,6 +647,7 @@ class Connection:
         items += item(FEATURES, (RESYNC if s.resync else 0).to_bytes(4, "big"))
         self._give(packet(HELLO_ACK, items, 0), now)
         self.hello, self.peer_key = hello, hello.sync_key
+        self.events.append(("established", hello))
         self._begin_silence(now)
 
     def _on_reject(self, payload, now):
@@ -636,8 +672,7 @@ class Connection:
         self.peer_close = close
         self.events.append(("close", close))
         if is_fault(close["reason"]):  # PW-CLS-009
-            self.over, self.linger_at = True, now + self.s.linger
-            self.events.append(("ended", close["reason"], "the peer's fault"))
+            self._end(close["reason"], "peer", False, now)
 
     def _on_close_ack(self, payload, now):
         self._judge_count(int.from_bytes(payload, "big"))
@@ -646,15 +681,17 @@ class Connection:
 
     # -- the heartbeat
 
+    def _evidence(self, now):
+        if self.suspect:
+            self.suspect = False
+            self.events.append(("recovered",))  # PW-HB-018
+        self._begin_silence(now)
+
     def _begin_silence(self, since):
         """PW-HB-004, PW-HB-005, PW-HB-006."""
-        if self.unanswered:
-            self.events.append(("recovered",))  # PW-HB-018
         self.unanswered, self.forgiven, self.ping_due, self.wait_at = 0, False, False, None
         self.extension = self.s.extension_max
         self.idle_at = since + max(self.s.idle * (1 - 0.2 * random.random()), self.hello.ping_floor)
-
-    _evidence = _begin_silence
 
     def _wait(self):
         if self.srtt is None:
@@ -667,7 +704,7 @@ class Connection:
 
     @property
     def ping_waits(self):
-        return self.ping_due or self.measuring and self.ping_taken_at is None
+        return self.ping_due or self.ping_on_its_way
 
     def _probe(self, now):
         if not self.ping_waits:  # a PING that the transport has not taken is not joined by another
@@ -678,13 +715,15 @@ class Connection:
     def _wait_over(self, now):
         if now - self.wait_at > self.interval and not self.forgiven:  # PW-HB-016
             self.forgiven = True
+            self.extension -= max(0, self.wait_at - self.wait_base)
             return self._probe(now)
         if self.ping_waits and self.took_byte and (again := self._at_most(now + self._wait())) > now:  # PW-HB-011
             self.wait_at, self.took_byte = again, False
             return
         self.extension -= max(0, self.wait_at - self.wait_base)
         self.unanswered += 1
-        if self.unanswered == 1:
+        if not self.suspect:
+            self.suspect = True
             self.events.append(("suspect",))
         if self.unanswered >= self.s.probes:
             raise Fault(Reason.PEER_TIMEOUT)  # PW-HB-012
@@ -707,7 +746,8 @@ class Connection:
         number = int.from_bytes(payload, "big")
         if not 1 <= number <= self.ping_number:
             raise Fault(Reason.BAD_PONG)  # PW-HB-009
-        if number == self.ping_number and self.measuring and self.ping_taken_at is not None:
+        self.events.append(("pong", number))
+        if number == self.ping_number and self.measuring and not self.ping_on_its_way:
             self.measuring, rtt = False, now - self.ping_taken_at
             if self.srtt is None:  # RFC 6298
                 self.srtt, self.rttvar = rtt, rtt / 2
@@ -715,21 +755,22 @@ class Connection:
                 self.rttvar += (abs(self.srtt - rtt) - self.rttvar) / 4
                 self.srtt += (rtt - self.srtt) / 8
 
+    def _pauses_used_up(self, now):
+        return self.pauses_began is not None and now > self.pauses_began + self.s.busy_max
+
     def _on_busy(self, payload, now):
         pause = int.from_bytes(payload, "big")
-        if self.pause_until is not None and self.pause_until <= now:
-            self._pause_over(now)
-        if pause and self.pause_began is not None and now >= self.pause_began + self.s.busy_max:
+        self.events.append(("busy", pause))
+        self.measuring = False  # an answer that a pause held up measures nothing
+        if pause and self._pauses_used_up(now):
             return  # PW-HB-021: no evidence, no pause
         self._evidence(now)
         if not pause:
-            self.pause_until = self.pause_began = None
+            self.pause_until = self.pauses_began = None
             return
-        if self.pause_began is None:
-            self.pause_began = now
-        self.pause_until = min(now + pause, self.pause_began + self.s.busy_max)
-        if self.ping_taken_at is not None:
-            self.measuring = False  # an answer that was held up by a pause measures nothing
+        if self.pauses_began is None:
+            self.pauses_began = now
+        self.pause_until = min(now + pause, self.pauses_began + self.s.busy_max)
 
     def _pause_over(self, now):
         ended, self.pause_until = self.pause_until, None
@@ -750,24 +791,21 @@ class Connection:
 
         def die(_now):
             self.dead = True
-        stalled = [min(self.progress_at + s.write_stall, self.given[0][1])] if self.out else []  # PW-CLS-015
-        if self.over:  # a fault lingers from its moment, an orderly end from its half-close
-            return [(when, die) for when in ([self.linger_at] if self.linger_at is not None else stalled)]
+        if self.over:
+            return [] if self.dead else [(self.linger_at, die)]
         if not self.hello:
             return [(self.accepted_at + s.handshake_timeout, fault(Reason.HANDSHAKE_TIMEOUT))]  # PW-HS-012
-        timers = [(when, fault(Reason.WRITE_STALL)) for when in stalled]
+        timers = [(self._stalls_at(), fault(Reason.WRITE_STALL))] if self.out else []
         if self.close_given_at is not None and not self.acked:
             timers.append((self.close_given_at + s.close_timeout, fault(Reason.CLOSE_TIMEOUT)))  # PW-CLS-007
         if self.paused:  # PW-HB-023
             timers.append((self.busy_again_at, self._say_busy))
             return timers
-        if self.buffer and not self.eof:  # PW-FRM-015
-            length = self.head[3] if self.head else 0
-            allowed = s.assembly_base + (length + 16) * 1000 / s.assembly_rate
-            timers.append((max(self.arrivals[0][1], self.resumed_at) + allowed, fault(Reason.FRAME_STALL)))
+        if self.buffer:
+            timers.append((self._assembled_at(), fault(Reason.FRAME_STALL)))
         if self.pause_until is not None:
             timers.append((self.pause_until, self._pause_over))  # PW-HB-020
-        elif not self.ack_given and not self.eof:
+        elif not self.ack_given:  # PW-CLS-006
             timers.append((self.idle_at, self._probe) if self.wait_at is None else (self.wait_at, self._wait_over))
         return timers
 

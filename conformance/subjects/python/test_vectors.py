@@ -9,6 +9,8 @@ from pulsewire import Connection, Fault, Reason, Settings
 
 VECTORS = pathlib.Path(__file__).resolve().parents[3] / "spec" / "vectors"
 SPLITS = ("whole", "bytes", "sevens")
+HELLO = pulsewire.item(pulsewire.VERSIONS, b"\1\1") + pulsewire.item(pulsewire.SYNC_KEY, b"\0\0\0\1")
+REFUSALS = {pulsewire.TOO_LARGE: "TOO_LARGE", pulsewire.DAMAGED: "DAMAGED"}
 
 
 def load(name):
@@ -44,54 +46,86 @@ class Vectors(unittest.TestCase):
 
     def test_hello(self):
         for vector in load("hello"):
+            if "accepted" in vector["expect"] and (token := vector["expect"]["accepted"]["token"]) is not None:
+                vector["expect"]["accepted"]["token"] = data(token)
+
             def read():
                 hello = pulsewire.Hello(data(vector["payload"]), ack=vector["packet"] == "HELLO_ACK")
                 if not hello.versions[0] <= 1 <= hello.versions[1] or vector["packet"] == "HELLO_ACK" and hello.versions != (1, 1):
                     raise Fault(Reason.UNSUPPORTED_VERSION)
                 return {"versions": list(hello.versions), "sync_key": hello.sync_key, "frame_limit": hello.frame_limit,
                         "message_limit": hello.message_limit, "ping_floor": hello.ping_floor, "resync": hello.resync,
-                        "token": None if hello.token is None else hello.token.hex()}
+                        "token": hello.token}
             self.judge(vector, read)
 
     def test_framing(self):
-        hello = pulsewire.item(pulsewire.VERSIONS, b"\1\1") + pulsewire.item(pulsewire.SYNC_KEY, b"\0\0\0\1")
-        for vector in load("framing"):
+        self.judge_streams("framing")
+
+    def test_control(self):
+        self.judge_streams("control")
+
+    def judge_streams(self, name):
+        for vector in load(name):
             stream = data(vector["stream"])
+            expected = [{name: plain(values)} for event in vector["events"] for name, values in event.items()]
             for split in SPLITS:
                 if split == "bytes" and len(stream) > 20_000:
                     continue
                 with self.subTest(vector["name"], split=split):
-                    settings = Settings(resync=vector["resync"], frame_limit=vector["frame_limit"],
-                                        message_limit=vector["message_limit"])
-                    connection = Connection(settings, 0, vector["key"])
-                    connection.receive(pulsewire.packet(pulsewire.HELLO, hello, 0), 0)
-                    connection.step(0)
+                    connection = established(vector)
                     size = {"whole": len(stream), "bytes": 1, "sevens": 7}[split]
                     for at in range(0, len(stream), size or 1):
                         connection.receive(stream[at:at + size], 0)
                         while connection.step(0):
                             pass
-                    events, end = self.read_events(connection)
-                    self.assertEqual((events, end), ([{k: self.plain(v) for k, v in e.items()} for e in vector["events"]],
-                                                     vector["end"]))
+                    events, end = read_events(connection)
+                    self.assertEqual(end, vector["end"])
+                    for refused in (True, False):  # their place among other events means nothing
+                        self.assertEqual([event for event in events if ("refused" in event) == refused],
+                                         [event for event in expected if ("refused" in event) == refused])
 
-    @staticmethod
-    def plain(value):
-        return value | {"payload": data(value["payload"])} if isinstance(value, dict) and "payload" in value else value
 
-    @staticmethod
-    def read_events(connection):
-        events, end = [], "peer_closed" if connection.peer_close else "open"
-        for event, *values in connection.events:
-            if event == "message":
+def plain(values):
+    return values | {"payload": data(values["payload"])} if isinstance(values, dict) and "payload" in values else values
+
+
+def established(vector):
+    """A connection that has sent what the vector says, its transport taking all."""
+    settings = Settings(resync=vector["resync"], frame_limit=vector["frame_limit"], message_limit=vector["message_limit"])
+    connection = Connection(settings, 0, vector["key"])
+    connection.receive(pulsewire.packet(pulsewire.HELLO, HELLO, 0), 0)
+    connection.step(0)
+    for _ in range(vector["messages_sent"]):
+        connection.send(0, False, b"")
+    for _ in range(vector["pings_sent"]):
+        connection.ping_due = True
+        connection.taken(len(connection.outgoing(0)), 0)
+    while out := connection.outgoing(0):
+        connection.taken(len(out), 0)
+    connection.events.clear()
+    return connection
+
+
+def read_events(connection):
+    events, end = [], "peer_closed" if connection.peer_close else "open"
+    for event, *values in connection.events:
+        match event:
+            case "message":
                 events.append({"message": dict(zip(("class", "encrypted", "payload"), values))})
-            elif event == "gap":
+            case "gap":
                 events.append({"gap": dict(zip(("skipped", "message_lost"), values))})
-            elif event in ("ping", "close"):
+            case "refused":
+                events.append({"refused": {"ordinal": values[0], "reason": REFUSALS[values[1]]}})
+            case "rejected":
+                events.append({"rejected": dict(zip(("ordinal", "reason"), values))})
+            case "drain":
+                events.append({"drain": {"received": values[0]}})
+            case "ping" | "pong" | "busy" | "close":
                 events.append({event: values[0]})
-            elif event == "ended" and not connection.peer_close:
-                end = values[0].name
-        return events, end
+            case "ended":
+                reason, origin = values[:2]
+                end = "peer_failed" if origin == "peer" else reason.name
+    return events, end
 
 
 if __name__ == "__main__":
