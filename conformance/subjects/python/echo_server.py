@@ -223,6 +223,7 @@ def main():
     parser.add_argument("--drain", type=int, default=0, metavar="MS", help="at the end, send DRAIN and this much later CLOSE")
     parser.add_argument("--queue", type=int, default=33_554_432, metavar="BYTES",
                         help="stop reading a connection, and say BUSY, while more than this waits to be sent to it")
+    parser.add_argument("--no-resync", dest="resync", action="store_false", help="close at damage, and do not announce RESYNC")
     parser.add_argument("--verbose", action="store_true", help="tell on standard error what happens")
     for name, (default, lowest, highest) in NUMBERS.items():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=default, metavar="N",

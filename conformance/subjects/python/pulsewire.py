@@ -289,9 +289,6 @@ class Connection:
         elif not (self.closing or self.peer_close or self.over):
             self.closing = reason, retry_after, items
 
-    def abort(self):
-        self.lost(Reason.ABORTED, "local")
-
     def pause(self, now):
         """The caller stops reading. PW-HB-024: not before the handshake, nor behind CLOSE."""
         if not self.paused and self.hello and self.close_given_at is None and not self.over:
