@@ -56,6 +56,18 @@ fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).expect("a pause of a case is short")
 }
 
+/// Not applicable where the subject would not let a peer pause for so long (PW-HB-021).
+fn spares(context: &Context<'_>, pause: Duration) -> Outcome {
+    let busy_max = context.profile.busy_max;
+    if pause < busy_max {
+        return Ok(());
+    }
+    let (pause, most) = (pause.as_millis(), busy_max.as_millis());
+    Err(Failure::NotApplicable(format!(
+        "the peer would have to pause for {pause} ms; the subject's busy_max is {most} ms"
+    )))
+}
+
 /// The next PING comes when a pause that is over `pause` after `since` lets it come, and is answered.
 fn ping_after_pause(context: &Context<'_>, peer: &mut Peer, since: Instant, pause: Duration) -> Outcome {
     let idle = context.profile.idle;
@@ -75,6 +87,7 @@ fn ping_after_pause(context: &Context<'_>, peer: &mut Peer, since: Instant, paus
 fn no_ping(context: &mut Context<'_>) -> Outcome {
     let pause = context.profile.longest_silence() * 3 / 2;
     context.takes(pause * 2)?;
+    spares(context, pause)?;
     let mut peer = context.establish_mute()?;
     let since = Instant::now();
     peer.send(&Packet::busy(milliseconds(pause)))?;
@@ -98,6 +111,7 @@ fn ended_by_zero(context: &mut Context<'_>) -> Outcome {
 fn later_one_counts(context: &mut Context<'_>) -> Outcome {
     let idle = context.profile.idle;
     context.takes(idle * 6)?;
+    spares(context, idle * 3)?;
     let mut peer = context.establish_mute()?;
     for (first, second) in [(Duration::from_secs(60), idle), (idle, idle * 3)] {
         peer.send(&Packet::busy(milliseconds(first)))?;
@@ -112,6 +126,7 @@ fn later_one_counts(context: &mut Context<'_>) -> Outcome {
 fn other_packets(context: &mut Context<'_>) -> Outcome {
     let pause = context.profile.longest_silence() * 2;
     context.takes(pause * 2)?;
+    spares(context, pause)?;
     let mut peer = context.establish_mute()?;
     let since = Instant::now();
     peer.send(&Packet::busy(milliseconds(pause)))?;
@@ -170,6 +185,7 @@ fn silence_begins_anew(context: &mut Context<'_>) -> Outcome {
     }
     let (shortest, longest) = (context.profile.shortest_silence(), context.profile.longest_silence());
     context.takes(longest * 3)?;
+    spares(context, idle * 2)?;
     let mut peer = context.establish_mute()?;
     for _ in 1..probes {
         peer.expect_ping()?;
