@@ -60,10 +60,13 @@ pub(super) struct Outgoing {
     announcements: Announcements,
     queue: VecDeque<Entry>,
     /// The batch that is being filled, behind `queue`. It moves out whole: an idle connection holds no such memory.
-    tail: Batch,
+    tail: Vec<u8>,
     /// Bytes in `queue`: encoded ones, or payloads with one header each.
     queued: usize,
     farewell: Farewell,
+    /// Messages accepted, and those of them that are not in `tail`.
+    accepted: u64,
+    enqueued: u64,
     messages: Messages,
     /// Bytes handed to the driver, and those that the transport took, since the beginning.
     handed: u64,
@@ -117,9 +120,11 @@ impl Outgoing {
             pong: None,
             announcements: Announcements::default(),
             queue: VecDeque::new(),
-            tail: Batch::default(),
+            tail: Vec::new(),
             queued: 0,
             farewell: Farewell::default(),
+            accepted: 0,
+            enqueued: 0,
             messages: Messages::default(),
             handed: 0,
             taken: 0,
@@ -139,6 +144,12 @@ impl Outgoing {
             || self.greeting.is_some()
             || self.farewell.close.is_some()
             || self.farewell.close_ack
+    }
+
+    /// Bytes that `tail` takes without more memory.
+    #[inline]
+    fn room(&self) -> usize {
+        self.tail.capacity() - self.tail.len()
     }
 
     fn has_messages(&self) -> bool {
@@ -172,6 +183,11 @@ impl Outgoing {
     /// When the transport last took bytes.
     pub(super) fn last_taken(&self) -> Option<Instant> {
         self.last_taken
+    }
+
+    /// Messages accepted since the beginning.
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted
     }
 
     /// Messages handed out since the beginning.
@@ -258,25 +274,37 @@ impl Outgoing {
     }
 
     /// Appends a small message to the batch that is being filled, if that has room. Says whether it did.
-    #[inline]
+    #[inline(never)]
     pub(super) fn append(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> bool {
-        let Ok(length) = u16::try_from(payload.len()) else { return false };
-        let size = HEADER_SIZE + payload.len() + if self.checksums { TRAILER_SIZE } else { 0 };
-        if payload.len() > self.copied_max || self.tail.room() < size {
-            return false;
-        }
-        self.tail.messages += 1;
-        self.tail.packets.extend_from_slice(&self.headers.encode(class, encrypted, length));
-        self.tail.packets.extend_from_slice(payload);
         if self.checksums {
-            self.append_trailer(payload);
+            return self.append_checked(class, encrypted, payload);
         }
-        true
+        let fits = payload.len() <= self.copied_max && HEADER_SIZE + payload.len() <= self.room();
+        if fits {
+            self.append_packet(class, encrypted, payload);
+        }
+        fits
     }
 
+    /// The same with a trailer. Out of line, so that packets without one save no registers for it.
     #[inline(never)]
-    fn append_trailer(&mut self, payload: &[u8]) {
-        self.tail.packets.extend_from_slice(&payload_checksum(payload).to_be_bytes());
+    fn append_checked(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> bool {
+        let size = HEADER_SIZE + payload.len() + TRAILER_SIZE;
+        let fits = payload.len() <= self.copied_max && size <= self.room();
+        if fits {
+            self.append_packet(class, encrypted, payload);
+            self.tail.extend_from_slice(&payload_checksum(payload).to_be_bytes());
+        }
+        fits
+    }
+
+    #[inline]
+    fn append_packet(&mut self, class: Class, encrypted: bool, payload: &[u8]) {
+        self.accepted += 1;
+        // A small payload's length fits.
+        let header = self.headers.encode(class, encrypted, payload.len() as u16);
+        self.tail.extend_from_slice(&header);
+        self.tail.extend_from_slice(payload);
     }
 
     /// Queues a message that was judged before.
@@ -291,6 +319,8 @@ impl Outgoing {
 
     fn large(&mut self, class: Class, encrypted: bool, payload: Bytes) {
         self.push_tail();
+        self.accepted += 1;
+        self.enqueued += 1;
         self.queued += HEADER_SIZE + payload.len();
         self.queue.push_back(Entry::Large { class, encrypted, payload, sent: 0 });
     }
@@ -301,33 +331,40 @@ impl Outgoing {
     /// One buffer that doubles copies every byte twice on its way to 64 KiB, and again where it is joined to others: half
     /// the time of sending packets of 1 KiB.
     fn make_room(&mut self, size: usize) {
-        if size <= self.tail.room() {
+        if size <= self.room() {
             return;
         }
         let joined = self.tail.len() + size;
         if self.tail.is_empty() {
-            self.tail.packets = Vec::with_capacity(size);
+            self.tail = Vec::with_capacity(size);
         } else if joined <= LARGE {
-            self.tail.packets.reserve_exact(LARGE - self.tail.len());
+            self.tail.reserve_exact(LARGE - self.tail.len());
         } else {
             self.push_tail();
-            self.tail.packets = Vec::with_capacity(BATCH);
+            self.tail = Vec::with_capacity(BATCH);
         }
     }
 
     fn push_tail(&mut self) {
-        if !self.tail.is_empty() {
-            self.queued += self.tail.len();
-            self.queue.push_back(Entry::Batch(core::mem::take(&mut self.tail)));
+        if let Some(batch) = self.take_tail() {
+            self.queue.push_back(batch);
         }
     }
 
     /// Takes what waits longest.
     fn pop_entry(&mut self) -> Option<Entry> {
-        self.queue.pop_front().or_else(|| {
-            self.queued += self.tail.len();
-            (!self.tail.is_empty()).then(|| Entry::Batch(core::mem::take(&mut self.tail)))
-        })
+        self.queue.pop_front().or_else(|| self.take_tail())
+    }
+
+    /// Takes what is in `tail`; from now on it counts as queued.
+    fn take_tail(&mut self) -> Option<Entry> {
+        if self.tail.is_empty() {
+            return None;
+        }
+        self.queued += self.tail.len();
+        let messages = self.accepted - core::mem::replace(&mut self.enqueued, self.accepted);
+        let packets = core::mem::take(&mut self.tail);
+        Some(Entry::Batch(Batch { packets, messages }))
     }
 
     fn data_header(&self, class: Class, encrypted: bool, flags: Flags, length: usize) -> Header {
@@ -413,28 +450,31 @@ impl Outgoing {
                 self.messages.completed += messages;
                 out.batch(packets);
             }
-            Entry::Large { class, encrypted, payload, sent } => {
-                let size = (payload.len() - sent).min(self.frame_limit as usize);
-                let end = sent + size;
-                let more = end < payload.len();
-                let first = if sent == 0 { Flags::FIRST } else { Flags::NONE };
-                let header = self.data_header(class, encrypted, if more { first | Flags::MORE } else { first }, size);
-                out.inline(|inline| inline.extend_from_slice(&header.encode(self.key)));
-                let frame = payload.slice(sent..end);
-                let checksum = self.checksums.then(|| payload_checksum(&frame));
-                out.shared(frame);
-                if let Some(checksum) = checksum {
-                    out.inline(|inline| inline.extend_from_slice(&checksum.to_be_bytes()));
-                }
-                self.queued -= size;
-                self.messages.begun += u64::from(sent == 0);
-                self.messages.completed += u64::from(!more);
-                if more {
-                    self.queue.push_front(Entry::Large { class, encrypted, payload, sent: end });
-                } else {
-                    self.queued -= HEADER_SIZE;
-                }
-            }
+            Entry::Large { class, encrypted, payload, sent } => self.poll_large(class, encrypted, payload, sent, out),
+        }
+    }
+
+    /// Hands out the next frame of a large message, and puts back what is left.
+    fn poll_large(&mut self, class: Class, encrypted: bool, payload: Bytes, sent: usize, out: &mut Transmit) {
+        let end = payload.len().min(sent + self.frame_limit as usize);
+        let more = end < payload.len();
+        let first = if sent == 0 { Flags::FIRST } else { Flags::NONE };
+        let header = self.data_header(class, encrypted, if more { first | Flags::MORE } else { first }, end - sent);
+        let checksum = self.checksums.then(|| payload_checksum(&payload[sent..end]).to_be_bytes());
+        self.queued -= end - sent;
+        self.messages.begun += u64::from(sent == 0);
+        out.inline(|inline| inline.extend_from_slice(&header.encode(self.key)));
+        if more {
+            out.shared(payload.slice(sent..end));
+            self.queue.push_front(Entry::Large { class, encrypted, payload, sent: end });
+        } else {
+            self.queued -= HEADER_SIZE;
+            self.messages.completed += 1;
+            // Most are one frame; a part of it would be counted as another reference.
+            out.shared(if sent == 0 { payload } else { payload.slice(sent..) });
+        }
+        if let Some(checksum) = checksum {
+            out.inline(|inline| inline.extend_from_slice(&checksum));
         }
     }
 
