@@ -19,7 +19,7 @@ use crate::wire::{
 };
 
 /// Small packets are joined up to this size before another batch is begun: what `max` is overshot by at most.
-const BATCH: usize = 16 << 10;
+const BATCH: usize = 32 << 10;
 
 /// Something that waits to be sent.
 enum Entry {

@@ -44,12 +44,8 @@ impl Connection {
         if !matches!(self.state, State::Open) || self.fragments.is_open() {
             return None;
         }
-        let (header, packet) = self.framer.whole_packet(input)?;
-        if header.kind != Kind::DATA
-            || header.flags.without(Flags::CHECKSUM | Flags::ENCRYPTED) != Flags::FIRST
-            || header.class.is_reserved()
-            || header.length > self.config.limits.frame
-        {
+        let (header, packet) = self.framer.whole_message(input)?;
+        if header.class.is_reserved() || header.length > self.config.limits.frame {
             return None;
         }
         let size = HEADER_SIZE + header.body_size();
