@@ -42,7 +42,8 @@ fn serve(address: &str, config: &ValidConfig) -> Result<(), Box<dyn Error>> {
             let ended = Driver::new(socket, connection, clock).run(|connection, event| match event {
                 Event::Message(message) => {
                     // Full: a client that doesn't read its answers. Everybody else has nothing to wait for here.
-                    if connection.send(message).is_err() {
+                    let sent = connection.send(message);
+                    if sent.is_err() {
                         connection.close(CloseReason::OVERLOADED);
                     }
                 }
