@@ -8,30 +8,12 @@ use crate::message::{Message, Payload};
 use crate::wire::{Flags, HEADER_SIZE, Header};
 
 /// Small messages in one frame each, encoded.
-#[derive(Default)]
 pub(super) struct Batch {
     pub(super) packets: Vec<u8>,
     pub(super) messages: u64,
 }
 
 impl Batch {
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.packets.is_empty()
-    }
-
-    /// Bytes of its packets.
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.packets.len()
-    }
-
-    /// Bytes that it takes without more memory.
-    #[inline]
-    pub(super) fn room(&self) -> usize {
-        self.packets.capacity() - self.packets.len()
-    }
-
     /// Reads back the messages, which this side encoded.
     pub(super) fn unpack(self, key: u32, messages: &mut Vec<Message<'static>>) {
         let packets = Bytes::from(self.packets);

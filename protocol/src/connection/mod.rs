@@ -64,9 +64,8 @@ pub struct Connection {
     outgoing: Outgoing,
     /// Made when the handshake told the peer's ping floor.
     heartbeat: Option<Heartbeat>,
-    /// Messages received whole, and accepted for sending.
+    /// Messages received whole.
     received: u64,
-    sent: u64,
     ordinals: Ordinals,
     /// DRAIN came.
     peer_drained: bool,
@@ -108,7 +107,6 @@ impl Connection {
             outgoing: Outgoing::new(),
             heartbeat: None,
             received: 0,
-            sent: 0,
             ordinals: Ordinals::default(),
             peer_drained: false,
             pause: None,
@@ -148,16 +146,13 @@ impl Connection {
             return false;
         }
         // The peer's message limit is never below its frame limit (PW-HS-010), which is kept there.
-        let appended = self.outgoing.append(class, encrypted, payload);
-        self.sent += u64::from(appended);
-        appended
+        self.outgoing.append(class, encrypted, payload)
     }
 
     #[inline(never)]
     fn send_any<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
         match self.refusal(&message) {
             None => {
-                self.sent += 1;
                 self.outgoing.message(message);
                 Ok(())
             }
@@ -281,7 +276,7 @@ impl Connection {
     /// Messages accepted for sending.
     #[must_use]
     pub fn messages_sent(&self) -> u64 {
-        self.sent
+        self.outgoing.accepted()
     }
 
     /// The smoothed round-trip time, once a PING was answered.
@@ -298,7 +293,7 @@ impl Connection {
             self.counters;
         Statistics {
             messages_received: self.received,
-            messages_sent: self.sent,
+            messages_sent: self.outgoing.accepted(),
             messages_handed_out: self.outgoing.messages().completed,
             messages_refused: self.counters.messages_refused,
             messages_rejected: self.counters.messages_rejected,
@@ -325,7 +320,7 @@ impl core::fmt::Debug for Connection {
             .field("role", &self.role)
             .field("state", &self.state)
             .field("received", &self.received)
-            .field("sent", &self.sent)
+            .field("sent", &self.outgoing.accepted())
             .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,7 @@
 //! Out: the queue behind the batches.
 
+mod messages;
+
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -12,14 +14,8 @@ use super::batch::{Batch, encode};
 use super::rejects::Rejects;
 use super::transmit::Transmit;
 use crate::framer::LARGE;
-use crate::message::{Message, Payload};
 use crate::time::Instant;
-use crate::wire::{
-    Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind, MessageHeaders, TRAILER_SIZE, payload_checksum,
-};
-
-/// Small packets are joined up to this size before another batch is begun: what `max` is overshot by at most.
-const BATCH: usize = 16 << 10;
+use crate::wire::{Class, ClosePayload, Flags, Header, Hello, Kind, MessageHeaders};
 
 /// Something that waits to be sent.
 enum Entry {
@@ -60,10 +56,13 @@ pub(super) struct Outgoing {
     announcements: Announcements,
     queue: VecDeque<Entry>,
     /// The batch that is being filled, behind `queue`. It moves out whole: an idle connection holds no such memory.
-    tail: Batch,
+    tail: Vec<u8>,
     /// Bytes in `queue`: encoded ones, or payloads with one header each.
     queued: usize,
     farewell: Farewell,
+    /// Messages accepted, and those of them that are not in `tail`.
+    accepted: u64,
+    enqueued: u64,
     messages: Messages,
     /// Bytes handed to the driver, and those that the transport took, since the beginning.
     handed: u64,
@@ -117,9 +116,11 @@ impl Outgoing {
             pong: None,
             announcements: Announcements::default(),
             queue: VecDeque::new(),
-            tail: Batch::default(),
+            tail: Vec::new(),
             queued: 0,
             farewell: Farewell::default(),
+            accepted: 0,
+            enqueued: 0,
             messages: Messages::default(),
             handed: 0,
             taken: 0,
@@ -172,6 +173,11 @@ impl Outgoing {
     /// When the transport last took bytes.
     pub(super) fn last_taken(&self) -> Option<Instant> {
         self.last_taken
+    }
+
+    /// Messages accepted since the beginning.
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted
     }
 
     /// Messages handed out since the beginning.
@@ -263,101 +269,6 @@ impl Outgoing {
         self.copied_max = (LARGE - 1).min(hello.frame_limit as usize);
     }
 
-    /// Appends a small message to the batch that is being filled, if that has room. Says whether it did.
-    #[inline]
-    pub(super) fn append(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> bool {
-        let Ok(length) = u16::try_from(payload.len()) else { return false };
-        let size = HEADER_SIZE + payload.len() + if self.checksums { TRAILER_SIZE } else { 0 };
-        if payload.len() > self.copied_max || self.tail.room() < size {
-            return false;
-        }
-        self.tail.messages += 1;
-        self.tail.packets.extend_from_slice(&self.headers.encode(class, encrypted, length));
-        self.tail.packets.extend_from_slice(payload);
-        if self.checksums {
-            self.append_trailer(payload);
-        }
-        true
-    }
-
-    #[inline(never)]
-    fn append_trailer(&mut self, payload: &[u8]) {
-        self.tail.packets.extend_from_slice(&payload_checksum(payload).to_be_bytes());
-    }
-
-    /// Queues a message that was judged before.
-    pub(super) fn message(&mut self, message: Message<'_>) {
-        let Message { class, encrypted, payload } = message;
-        if payload.len() > self.copied_max {
-            return self.large(class, encrypted, payload.into_bytes());
-        }
-        self.make_room(HEADER_SIZE + payload.len() + TRAILER_SIZE);
-        self.append(class, encrypted, &payload);
-    }
-
-    fn large(&mut self, class: Class, encrypted: bool, payload: Bytes) {
-        self.push_tail();
-        self.queued += HEADER_SIZE + payload.len();
-        self.queue.push_back(Entry::Large { class, encrypted, payload, sent: 0 });
-    }
-
-    /// Makes room for a packet in `tail`: for itself alone if nothing is there, as most are sent alone; then for a few more;
-    /// then for a whole batch.
-    ///
-    /// One buffer that doubles copies every byte twice on its way to 64 KiB, and again where it is joined to others: half
-    /// the time of sending packets of 1 KiB.
-    fn make_room(&mut self, size: usize) {
-        if size <= self.tail.room() {
-            return;
-        }
-        let joined = self.tail.len() + size;
-        if self.tail.is_empty() {
-            self.tail.packets = Vec::with_capacity(size);
-        } else if joined <= LARGE {
-            self.tail.packets.reserve_exact(LARGE - self.tail.len());
-        } else {
-            self.push_tail();
-            self.tail.packets = Vec::with_capacity(BATCH);
-        }
-    }
-
-    fn push_tail(&mut self) {
-        if !self.tail.is_empty() {
-            self.queued += self.tail.len();
-            self.queue.push_back(Entry::Batch(core::mem::take(&mut self.tail)));
-        }
-    }
-
-    /// Takes what waits longest: messages keep their order (PW-DAT-011).
-    fn pop_entry(&mut self) -> Option<Entry> {
-        self.queue.pop_front().or_else(|| {
-            self.queued += self.tail.len();
-            (!self.tail.is_empty()).then(|| Entry::Batch(core::mem::take(&mut self.tail)))
-        })
-    }
-
-    fn data_header(&self, class: Class, encrypted: bool, flags: Flags, length: usize) -> Header {
-        let sealed = if encrypted { Flags::ENCRYPTED } else { Flags::NONE };
-        let checked = if self.checksums { Flags::CHECKSUM } else { Flags::NONE };
-        // The length is at most the peer's frame limit, which fits in 24 bits.
-        Header { kind: Kind::DATA, flags: flags | sealed | checked, class, length: length as u32 }
-    }
-
-    /// Takes back what was not handed out whole.
-    pub(super) fn take_unsent(&mut self) -> Vec<Message<'static>> {
-        let mut unsent = Vec::new();
-        while let Some(entry) = self.pop_entry() {
-            match entry {
-                Entry::Large { class, encrypted, payload, .. } => {
-                    unsent.push(Message { class, encrypted, payload: Payload::Owned(payload) });
-                }
-                Entry::Batch(batch) => batch.unpack(self.key, &mut unsent),
-            }
-        }
-        self.queued = 0;
-        unsent
-    }
-
     /// Fills the batch with whole packets until it holds `max` bytes or nothing more may go out. CLOSE and CLOSE_ACK go out
     /// behind every message (PW-CLS-003).
     pub(super) fn poll(&mut self, now: Instant, max: usize, received: u64, out: &mut Transmit) -> Handed {
@@ -412,40 +323,7 @@ impl Outgoing {
         out.inline(|inline| encode(inline, header, payload, key));
     }
 
-    fn poll_entry(&mut self, entry: Entry, out: &mut Transmit) {
-        match entry {
-            Entry::Batch(Batch { packets, messages }) => {
-                self.queued -= packets.len();
-                self.messages.begun += messages;
-                self.messages.completed += messages;
-                out.batch(packets);
-            }
-            Entry::Large { class, encrypted, payload, sent } => {
-                let size = (payload.len() - sent).min(self.frame_limit as usize);
-                let end = sent + size;
-                let more = end < payload.len();
-                let first = if sent == 0 { Flags::FIRST } else { Flags::NONE };
-                let header = self.data_header(class, encrypted, if more { first | Flags::MORE } else { first }, size);
-                out.inline(|inline| inline.extend_from_slice(&header.encode(self.key)));
-                let frame = payload.slice(sent..end);
-                let checksum = self.checksums.then(|| payload_checksum(&frame));
-                out.shared(frame);
-                if let Some(checksum) = checksum {
-                    out.inline(|inline| inline.extend_from_slice(&checksum.to_be_bytes()));
-                }
-                self.queued -= size;
-                self.messages.begun += u64::from(sent == 0);
-                self.messages.completed += u64::from(!more);
-                if more {
-                    self.queue.push_front(Entry::Large { class, encrypted, payload, sent: end });
-                } else {
-                    self.queued -= HEADER_SIZE;
-                }
-            }
-        }
-    }
-
-    /// Hands out CLOSE and CLOSE_ACK, which tell what was received whole (PW-CLS-004). Says whether CLOSE was among them.
+    /// CLOSE and CLOSE_ACK carry how many messages were received whole by now (PW-CLS-004).
     fn poll_farewell(&mut self, received: u64, out: &mut Transmit) -> bool {
         let close = self.farewell.close.take();
         let closes = close.is_some();

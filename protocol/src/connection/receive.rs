@@ -20,33 +20,32 @@ impl Connection {
     /// # Errors
     /// The peer broke the protocol. The connection is over, `input` is consumed, CLOSE with the reason waits to be
     /// transmitted, and [`poll_event`](Self::poll_event) gives `Closed`.
-    #[inline]
+    // Inlined whatever the compiler thinks of it, and the slow way's result taken apart and put together again: an event that
+    // is returned, or moved on, through memory is written field by field and copied as a whole, and the processor waits
+    // for each such copy as long as all the rest takes.
+    #[inline(always)]
     pub fn receive<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
         if let Some((header, payload)) = self.whole_message(now, input).and_then(<[u8]>::split_first_chunk) {
             let Header { class, flags, .. } = Header::read(header);
             let (encrypted, payload) = (flags.contains(Flags::ENCRYPTED), Payload::Borrowed(payload));
             return Ok(Some(Event::Message(Message { class, encrypted, payload })));
         }
-        self.receive_any(now, input)
+        let event = self.receive_any(now, input)?;
+        Ok(event)
     }
 
     /// The way of nearly every packet: a message in one frame that lies whole in the input. Gives header and payload.
     /// Whatever is unusual is left, unconsumed, to [`receive_any`](Self::receive_any), which judges everything.
     ///
     /// Without it a packet of 64 bytes takes five times as long: the steps below pass larger values around. It gives a slice,
-    /// not a message, for the same reason: a slice comes back in registers, a message through memory, which it is written
-    /// to in pieces and copied from as a whole; the processor waits for that longer than all the rest takes.
-    #[inline]
+    /// not a message, since a slice comes back in registers.
+    #[inline(never)]
     fn whole_message<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Option<&'b [u8]> {
         if !matches!(self.state, State::Open) || self.fragments.is_open() {
             return None;
         }
-        let (header, packet) = self.framer.whole_packet(input)?;
-        if header.kind != Kind::DATA
-            || header.flags.without(Flags::CHECKSUM | Flags::ENCRYPTED) != Flags::FIRST
-            || header.class.is_reserved()
-            || header.length > self.config.limits.frame
-        {
+        let (header, packet) = self.framer.whole_message(input)?;
+        if header.class.is_reserved() || header.length > self.config.limits.frame {
             return None;
         }
         let size = HEADER_SIZE + header.body_size();

@@ -18,7 +18,7 @@ use crate::config::Timeouts;
 use crate::error::ProtocolError;
 use crate::message::Payload;
 use crate::time::Instant;
-use crate::wire::{Flags, HEADER_SIZE, Header, TRAILER_SIZE, payload_checksum};
+use crate::wire::{Flags, HEADER_SIZE, Header, MessageHeaders, TRAILER_SIZE, payload_checksum};
 
 /// From this size on, a partial packet gets a buffer of its own, and a payload to be sent is referenced, not copied.
 ///
@@ -101,6 +101,8 @@ impl Partial {
 pub(crate) struct Framer {
     /// What the peer mixes into headers; 0 before the first packet, and never again (PW-KEY-003).
     key: u32,
+    /// The headers of messages as they should come from now on: with a checksum, if this side resynchronises.
+    messages: MessageHeaders,
     resync: Option<Box<Resync>>,
     /// Bytes that the driver's buffer must hold before another look is worth while.
     wanted: usize,
@@ -115,12 +117,22 @@ pub(crate) struct Framer {
 
 impl Framer {
     pub(crate) fn new() -> Self {
-        Self { key: 0, resync: None, wanted: HEADER_SIZE, seen: 0, length: None, since: None, partial: None }
+        Self {
+            key: 0,
+            messages: MessageHeaders::new(0, false),
+            resync: None,
+            wanted: HEADER_SIZE,
+            seen: 0,
+            length: None,
+            since: None,
+            partial: None,
+        }
     }
 
     /// The first packet was received: from now on headers carry `key`, and damage is skipped if `resync`.
     pub(crate) fn establish(&mut self, key: u32, resync: bool) {
         self.key = key;
+        self.messages = MessageHeaders::new(key, resync);
         self.resync = resync.then(Box::default);
     }
 
@@ -128,15 +140,14 @@ impl Framer {
         self.resync.is_some()
     }
 
-    /// The packet at the front of the input, if it lies there whole, is right in every byte, and nothing is unfinished
-    /// before it. Gives its header also as the bytes that it is, with the payload behind them. Consumes nothing.
+    /// The message at the front of the input, if it lies there whole in one frame, is right in every byte, and nothing is
+    /// unfinished before it. Gives its header also as the bytes that it is, with the payload behind them. Consumes
+    /// nothing.
     #[inline]
-    pub(crate) fn whole_packet<'b>(&self, input: &&'b [u8]) -> Option<(Header, &'b [u8])> {
-        let header = Header::verify(input.first_chunk()?, self.key)?;
+    pub(crate) fn whole_message<'b>(&self, input: &&'b [u8]) -> Option<(Header, &'b [u8])> {
+        let header = self.messages.verify(input.first_chunk()?)?;
         let (packet, _) = input.split_at_checked(HEADER_SIZE + header.body_size())?;
-        let checked = header.flags.contains(Flags::CHECKSUM);
-        let clear = self.resync.as_ref().is_none_or(|resync| checked && !resync.in_run());
-        if !clear || self.partial.is_some() {
+        if self.resync.as_ref().is_some_and(|resync| resync.in_run()) || self.partial.is_some() {
             return None;
         }
         let payload = verified(&header, &packet[HEADER_SIZE..])?;

@@ -40,15 +40,14 @@ pub(crate) fn header_checksum<const M0: u8, const M1: u8>(kind: u8, flags: u8, t
         ^ TABLES[0][(tail & 0xFF) as usize]
 }
 
-/// What [`header_checksum`] differs by where flags and tail differ by these bits: the checksum is linear. The lengths differ
-/// by less than 65,536.
+/// What [`header_checksum`] differs by where flags and tail differ by these bits: the checksum is linear.
 #[inline]
-pub(crate) fn header_difference(flags: u8, class: u8, length: u16) -> u32 {
-    let [high, low] = length.to_be_bytes();
+pub(crate) fn header_difference(flags: u8, tail: u32) -> u32 {
     TABLES[4][usize::from(flags)]
-        ^ TABLES[3][usize::from(class)]
-        ^ TABLES[1][usize::from(high)]
-        ^ TABLES[0][usize::from(low)]
+        ^ TABLES[3][(tail >> 24) as usize]
+        ^ TABLES[2][(tail >> 16 & 0xFF) as usize]
+        ^ TABLES[1][(tail >> 8 & 0xFF) as usize]
+        ^ TABLES[0][(tail & 0xFF) as usize]
 }
 
 /// Eight bytes further, "slicing by eight": one look-up per byte, and none waits for another.
