@@ -93,7 +93,7 @@ impl Outgoing {
         }
     }
 
-    /// Takes what waits longest.
+    /// Takes what waits longest: messages keep their order (PW-DAT-011).
     pub(super) fn pop_entry(&mut self) -> Option<Entry> {
         self.queue.pop_front().or_else(|| self.take_tail())
     }
