@@ -160,7 +160,7 @@ pub use connection::{Connection, Role, Transmit};
 pub use error::{ConfigError, ProtocolError, SendError, SendRefused};
 pub use event::{Established, Event, Gap};
 pub use message::{Message, Payload};
-pub use table::{ConnectionId, ConnectionRef, ConnectionTable, Slots};
+pub use table::{ConnectionId, ConnectionRef, ConnectionTable, Slots, TimingWheel};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;

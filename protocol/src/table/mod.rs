@@ -1,12 +1,12 @@
 //! Many peers: ids with cookies, and one structure for all deadlines (section 14 of the specification).
 
-mod deadlines;
 mod slots;
+mod wheel;
 
 use core::ops::{Deref, DerefMut};
 
-use deadlines::Deadlines;
 pub use slots::{ConnectionId, Slots};
+pub use wheel::TimingWheel;
 
 use crate::connection::Connection;
 use crate::error::{SendError, SendRefused};
@@ -34,22 +34,21 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct ConnectionTable<T> {
     slots: Slots<Entry<T>>,
-    deadlines: Deadlines,
+    /// No connection's true deadline is earlier than the one noted here.
+    wheel: TimingWheel,
 }
 
 #[derive(Debug)]
 struct Entry<T> {
     connection: Connection,
     data: T,
-    /// This connection's deadline in `deadlines`, or `Instant::MAX`. The true one may be later, never earlier.
-    armed: Instant,
 }
 
 impl<T> ConnectionTable<T> {
     /// An empty table. `domain` tells its ids from those of the process's other tables.
     #[must_use]
     pub fn new(domain: u32) -> Self {
-        Self { slots: Slots::new(domain), deadlines: Deadlines::default() }
+        Self { slots: Slots::new(domain), wheel: TimingWheel::new() }
     }
 
     /// Gives the connection an id of its own, for ever (PW-CK-001).
@@ -59,7 +58,7 @@ impl<T> ConnectionTable<T> {
 
     /// Like [`insert`](Self::insert), for data that knows the id.
     pub fn insert_with(&mut self, connection: Connection, data: impl FnOnce(ConnectionId) -> T) -> ConnectionId {
-        let id = self.slots.insert_with(|id| Entry { connection, data: data(id), armed: Instant::MAX });
+        let id = self.slots.insert_with(|id| Entry { connection, data: data(id) });
         drop(self.get_mut(id));
         id
     }
@@ -67,7 +66,7 @@ impl<T> ConnectionTable<T> {
     /// The connection that `id` names, if it lives.
     pub fn get_mut(&mut self, id: ConnectionId) -> Option<ConnectionRef<'_, T>> {
         let entry = self.slots.get_mut(id)?;
-        Some(ConnectionRef { id, entry, deadlines: &mut self.deadlines })
+        Some(ConnectionRef { id, entry, wheel: &mut self.wheel })
     }
 
     /// [`Connection::send`] to the connection that `id` names.
@@ -94,9 +93,8 @@ impl<T> ConnectionTable<T> {
     }
 
     fn disarm(&mut self, id: ConnectionId) {
-        if let Some(entry) = self.slots.get_mut(id) {
-            self.deadlines.rearm(entry.armed, Instant::MAX, id);
-            entry.armed = Instant::MAX;
+        if self.slots.get(id).is_some() {
+            self.wheel.cancel(id.slot);
         }
     }
 
@@ -130,21 +128,16 @@ impl<T> ConnectionTable<T> {
     /// When [`handle_timeout`](Self::handle_timeout) has something to look at.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.earliest()
+        self.wheel.earliest()
     }
 
     /// Lets time come to `now` for one connection whose deadline has passed, and names it: poll it then. Call until `None`.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<ConnectionId> {
-        while let Some(id) = self.deadlines.pop_until(now) {
-            let Some(entry) = self.slots.get_mut(id) else { continue };
-            entry.armed = Instant::MAX;
-            let mut connection = ConnectionRef { id, entry, deadlines: &mut self.deadlines };
-            if connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
-                connection.handle_timeout(now);
-                return Some(id);
-            }
-        }
-        None
+        let Self { slots, wheel } = self;
+        let slot = wheel.expire(now, |slot| slots.at(slot)?.1.connection.poll_timeout())?;
+        let (id, entry) = slots.at_mut(slot)?;
+        ConnectionRef { id, entry, wheel }.handle_timeout(now);
+        Some(id)
     }
 }
 
@@ -159,7 +152,7 @@ impl<T> Entry<T> {
 pub struct ConnectionRef<'t, T> {
     id: ConnectionId,
     entry: &'t mut Entry<T>,
-    deadlines: &'t mut Deadlines,
+    wheel: &'t mut TimingWheel,
 }
 
 impl<T> ConnectionRef<'_, T> {
@@ -196,12 +189,9 @@ impl<T> DerefMut for ConnectionRef<'_, T> {
 
 impl<T> Drop for ConnectionRef<'_, T> {
     fn drop(&mut self) {
-        // A deadline that moved to later is found when the old one runs out; only an earlier one must be noted.
-        if let Some(deadline) = self.entry.connection.poll_timeout()
-            && deadline < self.entry.armed
-        {
-            self.deadlines.rearm(self.entry.armed, deadline, self.id);
-            self.entry.armed = deadline;
+        // One that moved to later is found when the noted one runs out: then this is one comparison.
+        if let Some(deadline) = self.entry.connection.poll_timeout() {
+            self.wheel.note(self.id.slot, deadline);
         }
     }
 }

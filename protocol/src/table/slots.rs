@@ -48,7 +48,7 @@ impl<T> Slots<T> {
     /// Stores a value under a new id.
     ///
     /// # Panics
-    /// With 2^32 slots in use, or after 2^64 insertions.
+    /// With 2^32 - 1 slots in use, or after 2^64 insertions.
     pub fn insert(&mut self, value: T) -> ConnectionId {
         self.insert_with(|_| value)
     }
@@ -62,8 +62,9 @@ impl<T> Slots<T> {
         self.last_cookie = self.last_cookie.checked_add(1).expect("2^64 cookies are used up");
         let cookie = self.last_cookie;
         let slot = self.free.pop().unwrap_or_else(|| {
+            let slot = u32::try_from(self.slots.len()).ok().filter(|slot| *slot < u32::MAX);
             self.slots.push(Slot::Free);
-            u32::try_from(self.slots.len() - 1).expect("2^32 slots are in use")
+            slot.expect("2^32 - 1 slots are in use")
         });
         let id = ConnectionId { slot, domain: self.domain, cookie };
         self.slots[slot as usize] = Slot::Live { cookie, value: value(id) };
@@ -87,6 +88,22 @@ impl<T> Slots<T> {
         match self.slots.get_mut(id.slot as usize)? {
             Slot::Live { cookie, value } if *cookie == id.cookie && self.domain == id.domain => Some(value),
             Slot::Free | Slot::Live { .. } | Slot::Retired { .. } => None,
+        }
+    }
+
+    /// The live id in a slot, and its value.
+    pub(super) fn at(&self, slot: u32) -> Option<(ConnectionId, &T)> {
+        match self.slots.get(slot as usize)? {
+            Slot::Live { cookie, value } => Some((ConnectionId { slot, domain: self.domain, cookie: *cookie }, value)),
+            Slot::Free | Slot::Retired { .. } => None,
+        }
+    }
+
+    /// The live id in a slot, and its value.
+    pub(super) fn at_mut(&mut self, slot: u32) -> Option<(ConnectionId, &mut T)> {
+        match self.slots.get_mut(slot as usize)? {
+            Slot::Live { cookie, value } => Some((ConnectionId { slot, domain: self.domain, cookie: *cookie }, value)),
+            Slot::Free | Slot::Retired { .. } => None,
         }
     }
 
