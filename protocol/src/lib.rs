@@ -150,17 +150,24 @@ mod framer;
 mod heartbeat;
 mod message;
 mod rtt;
+#[cfg(target_has_atomic = "64")]
+mod sync;
 mod table;
 mod time;
 mod wire;
 
 pub use close::{CloseReason, Closed, Disconnect, Origin, Retry};
 pub use config::{Config, Damage, HeartbeatConfig, Limits, Seed, Timeouts, ValidConfig};
-pub use connection::{Connection, Role, Transmit};
+pub use connection::{Connection, PreparedMessage, Role, Transmit};
 pub use error::{ConfigError, ProtocolError, SendError, SendRefused};
 pub use event::{Established, Event, Gap};
 pub use message::{Message, Payload};
-pub use table::{ConnectionId, ConnectionRef, ConnectionTable, Slots, TimingWheel};
+#[cfg(target_has_atomic = "64")]
+pub use table::Liveness;
+pub use table::{
+    ConnectionId, ConnectionRef, ConnectionTable, InsertError, InsertRefused, Slots, TableLimits, TimingWheel,
+    ValidTableLimits,
+};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;

@@ -1,6 +1,7 @@
 //! The ways a connection ends (section 9 of the specification).
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -57,6 +58,11 @@ impl Connection {
     /// The peer broke the protocol.
     pub(super) fn fail(&mut self, error: &ProtocolError) {
         self.fault(error.close_reason(), error.to_string(), error.limit());
+    }
+
+    /// The connections of a table hold more than they may, and this one asked for more (PW-CLS-016).
+    pub(crate) fn overload(&mut self, limit: usize) {
+        self.fault(CloseReason::OVERLOADED, format!("all connections together hold more than {limit} bytes"), None);
     }
 
     /// Closes at once: CLOSE goes out where this side may speak, and nothing is waited for (PW-CLS-009).

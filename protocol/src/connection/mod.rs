@@ -2,6 +2,7 @@
 
 mod close;
 mod outgoing;
+mod prepared;
 mod receive;
 mod state;
 mod timers;
@@ -10,6 +11,7 @@ mod transmit;
 use core::time::Duration;
 
 use outgoing::Outgoing;
+pub use prepared::PreparedMessage;
 pub use state::Role;
 use state::State;
 pub use transmit::Transmit;
@@ -22,7 +24,7 @@ use crate::framer::{Fragments, Framer};
 use crate::heartbeat::Heartbeat;
 use crate::message::Message;
 use crate::time::Instant;
-use crate::wire::{Hello, Kind};
+use crate::wire::{Class, Hello, Kind};
 
 /// One end of one connection, without any I/O.
 ///
@@ -49,6 +51,8 @@ pub struct Connection {
     /// Messages received whole, and accepted for sending.
     received: u64,
     sent: u64,
+    /// Bytes that may wait to be sent, by what all connections of a table hold together.
+    queue_ceiling: usize,
     closed: Option<alloc::boxed::Box<Closed>>,
     reason: Option<CloseReason>,
 }
@@ -81,6 +85,7 @@ impl Connection {
             heartbeat: None,
             received: 0,
             sent: 0,
+            queue_ceiling: usize::MAX,
             closed: None,
             reason: None,
         }
@@ -95,7 +100,7 @@ impl Connection {
     /// The reason and the message itself; nothing has changed.
     #[inline]
     pub fn send<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
-        match self.refusal(&message) {
+        match self.refusal(message.class, message.payload.len()) {
             None => {
                 self.sent += 1;
                 self.outgoing.message(message);
@@ -105,7 +110,23 @@ impl Connection {
         }
     }
 
-    fn refusal(&self, message: &Message<'_>) -> Option<SendRefused> {
+    /// As [`send`](Self::send), for a message that goes to many.
+    ///
+    /// # Errors
+    /// The reason; nothing has changed.
+    pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), SendRefused> {
+        let Message { class, payload, .. } = prepared.message();
+        match self.refusal(*class, payload.len()) {
+            None => {
+                self.sent += 1;
+                self.outgoing.prepared(prepared);
+                Ok(())
+            }
+            Some(reason) => Err(reason),
+        }
+    }
+
+    fn refusal(&self, class: Class, size: usize) -> Option<SendRefused> {
         match &self.state {
             State::Open => {}
             State::Handshake { .. } => return Some(SendRefused::NotEstablished),
@@ -113,15 +134,16 @@ impl Connection {
                 return Some(SendRefused::Closed(self.reason.unwrap_or(CloseReason::NORMAL)));
             }
         }
-        if message.class.is_reserved() {
+        if class.is_reserved() {
             return Some(SendRefused::ReservedClass);
         }
         let limit = self.outgoing.message_limit;
-        if message.payload.len() > limit as usize {
+        if size > limit as usize {
             return Some(SendRefused::TooLarge { limit });
         }
         let queued = self.outgoing.queued();
-        if queued > 0 && queued.saturating_add(message.payload.len()) > self.config.limits.send_queue {
+        let full = queued.saturating_add(size);
+        if (queued > 0 && full > self.config.limits.send_queue) || full > self.queue_ceiling {
             return Some(SendRefused::Full);
         }
         None
@@ -192,6 +214,28 @@ impl Connection {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.outgoing.queued()
+    }
+
+    /// Bytes of memory that this connection holds: for the packet and the message that are only partly received, room that was
+    /// made ahead of them included, and for what was accepted and not yet handed out.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.receiving() + self.outgoing.queued()
+    }
+
+    /// The received part of [`buffered`](Self::buffered).
+    pub(crate) fn receiving(&self) -> usize {
+        self.framer.buffered() + self.fragments.buffered()
+    }
+
+    /// Whether the peer's first packet has not come.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self.state, State::Handshake { .. })
+    }
+
+    /// Accepts at most this many bytes more than what waits now.
+    pub(crate) fn limit_queue(&mut self, room: usize) {
+        self.queue_ceiling = self.outgoing.queued().saturating_add(room);
     }
 
     /// Messages received whole.

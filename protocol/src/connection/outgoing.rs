@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::prepared::PreparedMessage;
 use super::transmit::Transmit;
 use crate::framer::LARGE;
 use crate::message::{Message, Payload};
@@ -21,6 +22,8 @@ enum Entry {
     Batch(Vec<u8>),
     /// A large message, `sent` bytes of which went out in frames.
     Large { class: Class, encrypted: bool, payload: Bytes, sent: usize },
+    /// A large message whose only frame was prepared.
+    Frame { message: Message<'static>, header: [u8; HEADER_SIZE], trailer: Option<[u8; TRAILER_SIZE]> },
 }
 
 /// The last packets of this side: what waits, and what was handed out.
@@ -177,11 +180,39 @@ impl Outgoing {
         let header = self.data_header(class, encrypted, Flags::FIRST, payload.len());
         let (key, size) = (self.key, HEADER_SIZE + header.body_size());
         self.queued += size;
+        self.join(size, |batch| encode(batch, header, &payload, key));
+    }
+
+    /// Queues a prepared message that was judged before.
+    pub(super) fn prepared(&mut self, prepared: &PreparedMessage) {
+        let payload = prepared.payload();
+        if payload.len() > self.frame_limit as usize {
+            return self.message(prepared.message().clone());
+        }
+        let (header, trailer) = prepared.frame(self.key, self.checksums);
+        if payload.len() >= LARGE {
+            self.queued += HEADER_SIZE + payload.len();
+            self.queue.push_back(Entry::Frame { message: prepared.message().clone(), header, trailer });
+            return;
+        }
+        let trailer = trailer.as_ref().map_or(&[][..], |trailer| trailer);
+        let size = HEADER_SIZE + payload.len() + trailer.len();
+        self.queued += size;
+        self.join(size, |batch| {
+            batch.extend_from_slice(&header);
+            batch.extend_from_slice(payload);
+            batch.extend_from_slice(trailer);
+        });
+    }
+
+    /// Writes a packet of this size to the end of the queue.
+    #[inline]
+    fn join(&mut self, size: usize, write: impl FnOnce(&mut Vec<u8>)) {
         match self.queue.back_mut() {
-            Some(Entry::Batch(batch)) if batch.len() + size <= BATCH => encode(batch, header, &payload, key),
-            Some(Entry::Batch(_) | Entry::Large { .. }) | None => {
+            Some(Entry::Batch(batch)) if batch.len() + size <= BATCH => write(batch),
+            Some(Entry::Batch(_) | Entry::Large { .. } | Entry::Frame { .. }) | None => {
                 let mut batch = Vec::with_capacity(size);
-                encode(&mut batch, header, &payload, key);
+                write(&mut batch);
                 self.queue.push_back(Entry::Batch(batch));
             }
         }
@@ -204,6 +235,7 @@ impl Outgoing {
                 Entry::Large { class, encrypted, payload, .. } => {
                     unsent.push(Message { class, encrypted, payload: Payload::Owned(payload) });
                 }
+                Entry::Frame { message, .. } => unsent.push(message),
                 Entry::Batch(batch) => unpack(&batch.into(), self.key, &mut unsent),
             }
         }
@@ -265,6 +297,14 @@ impl Outgoing {
             Entry::Batch(batch) => {
                 self.queued -= batch.len();
                 out.batch(batch);
+            }
+            Entry::Frame { message, header, trailer } => {
+                self.queued -= HEADER_SIZE + message.payload.len();
+                out.inline(|inline| inline.extend_from_slice(&header));
+                out.shared(message.payload.into_bytes());
+                if let Some(trailer) = trailer {
+                    out.inline(|inline| inline.extend_from_slice(&trailer));
+                }
             }
             Entry::Large { class, encrypted, payload, sent } => {
                 let size = (payload.len() - sent).min(self.frame_limit as usize);

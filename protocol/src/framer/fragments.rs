@@ -49,6 +49,11 @@ impl Fragments {
         self.open.is_some()
     }
 
+    /// Bytes of memory that the open message holds, beside what a large frame under way has of it.
+    pub(crate) fn buffered(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.buffer.capacity())
+    }
+
     /// Judges a DATA header (PW-DAT-002 to PW-DAT-008). Changes nothing, so it may be asked again.
     pub(crate) fn fate(&self, header: &Header, message_limit: u32) -> Result<Fate, ProtocolError> {
         let first = header.flags.contains(Flags::FIRST);
