@@ -129,21 +129,20 @@ impl Framer {
     }
 
     /// The packet at the front of the input, if it lies there whole, is right in every byte, and nothing is unfinished
-    /// before it. Consumes nothing.
+    /// before it. Gives its header also as the bytes that it is, with the payload behind them. Consumes nothing.
     #[inline]
     pub(crate) fn whole_packet<'b>(&self, input: &&'b [u8]) -> Option<(Header, &'b [u8])> {
-        let (bytes, rest) = input.split_first_chunk()?;
-        let header = Header::verify(bytes, self.key)?;
-        let (payload, rest) = rest.split_at_checked(header.length as usize)?;
+        let header = Header::verify(input.first_chunk()?, self.key)?;
+        let (packet, rest) = input.split_at_checked(HEADER_SIZE + header.length as usize)?;
         if self.partial.is_some() {
             return None;
         }
         if header.flags.contains(Flags::CHECKSUM) {
             let trailer = rest.first_chunk::<TRAILER_SIZE>()?;
             let in_run = self.resync.as_ref().is_some_and(|resync| resync.in_run());
-            return (!in_run && trailer_is_right(payload, trailer)).then_some((header, payload));
+            return (!in_run && trailer_is_right(&packet[HEADER_SIZE..], trailer)).then_some((header, packet));
         }
-        self.resync.is_none().then_some((header, payload))
+        self.resync.is_none().then_some((header, packet))
     }
 
     /// Looks at the front of the input. Consumes only what is skipped.

@@ -12,6 +12,9 @@ pub const HEADER_SIZE: usize = 12;
 /// Bytes of a trailer.
 pub(crate) const TRAILER_SIZE: usize = 4;
 
+/// The largest length that a header can hold.
+const LENGTH_MAX: u32 = 0xFF_FFFF;
+
 /// The first two bytes of every packet. Never valid UTF-8, and no suffix of it is a prefix of it.
 pub const MAGIC: [u8; 2] = [0xF7, 0x9A];
 
@@ -158,14 +161,20 @@ impl Header {
     #[inline]
     #[must_use]
     pub fn verify(bytes: &[u8; HEADER_SIZE], sync_key: u32) -> Option<Self> {
-        let [word @ .., c0, c1, c2, c3] = *bytes;
-        let [m0, m1, kind, flags, class, l0, l1, l2] = word;
+        let [m0, m1, kind, flags, class, l0, l1, l2, c0, c1, c2, c3] = *bytes;
         let check = u32::from_be_bytes([c0, c1, c2, c3]);
-        if [m0, m1] != MAGIC || header_checksum(word) ^ sync_key != check {
+        let tail = u32::from_be_bytes([class, l0, l1, l2]);
+        if [m0, m1] != MAGIC || header_checksum(kind, flags, tail) ^ sync_key != check {
             return None;
         }
+        Some(Self { kind: Kind(kind), flags: Flags(flags), class: Class(class), length: tail & LENGTH_MAX })
+    }
+
+    /// Reads a header that was verified before.
+    #[inline]
+    pub(crate) fn read(&[_, _, kind, flags, class, l0, l1, l2, ..]: &[u8; HEADER_SIZE]) -> Self {
         let length = u32::from_be_bytes([0, l0, l1, l2]);
-        Some(Self { kind: Kind(kind), flags: Flags(flags), class: Class(class), length })
+        Self { kind: Kind(kind), flags: Flags(flags), class: Class(class), length }
     }
 
     /// Writes a header for the receiver whose sync key this is.
@@ -174,11 +183,11 @@ impl Header {
     #[inline]
     #[must_use]
     pub fn encode(&self, sync_key: u32) -> [u8; HEADER_SIZE] {
-        let [_, l0, l1, l2] = self.length.to_be_bytes();
-        let word = [MAGIC[0], MAGIC[1], self.kind.0, self.flags.0, self.class.0, l0, l1, l2];
-        let [c0, c1, c2, c3] = (header_checksum(word) ^ sync_key).to_be_bytes();
-        let [m0, m1, kind, flags, class, l0, l1, l2] = word;
-        [m0, m1, kind, flags, class, l0, l1, l2, c0, c1, c2, c3]
+        let (kind, flags, class) = (self.kind.0, self.flags.0, self.class.0);
+        let tail = u32::from(class) << 24 | (self.length & LENGTH_MAX);
+        let [_, l0, l1, l2] = tail.to_be_bytes();
+        let [c0, c1, c2, c3] = (header_checksum(kind, flags, tail) ^ sync_key).to_be_bytes();
+        [MAGIC[0], MAGIC[1], kind, flags, class, l0, l1, l2, c0, c1, c2, c3]
     }
 
     /// Bytes of payload and trailer.

@@ -1,0 +1,126 @@
+//! Ways from messages to bytes. A pass makes one batch of 64 KiB, and gives the number of messages in it.
+
+use std::hint::black_box;
+
+use bytes::{Buf, Bytes, BytesMut};
+use pulsewire_protocol::{Class, Connection, Damage, Instant, Message, Transmit};
+use tokio_util::codec::{Encoder, LengthDelimitedCodec};
+
+use super::connections::connect;
+use super::{BATCH, payload, per_batch};
+
+/// Where a batch goes: nowhere, or into a socket.
+pub(crate) trait Sink {
+    /// Writes what is in the batch, all of it.
+    fn write(&mut self, batch: &mut Transmit);
+
+    /// The same for bytes that lie together.
+    fn write_bytes(&mut self, bytes: &[u8]);
+}
+
+/// Takes everything, and looks at nothing.
+pub(crate) struct Nowhere;
+
+impl Sink for Nowhere {
+    fn write(&mut self, batch: &mut Transmit) {
+        batch.slices().for_each(|slice| _ = black_box(slice));
+        batch.advance(batch.len());
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) {
+        black_box(bytes);
+    }
+}
+
+/// The whole protocol: `send`, `poll_transmit`, `transmitted`.
+pub(crate) struct ConnectionEncoder<S> {
+    connection: Connection,
+    batch: Transmit,
+    payload: Bytes,
+    pub(crate) sink: S,
+}
+
+impl<S: Sink> ConnectionEncoder<S> {
+    pub(crate) fn new(size: usize, damage: Damage, sink: S) -> Self {
+        Self { connection: connect(damage).client, batch: Transmit::new(), payload: payload(size).into(), sink }
+    }
+
+    /// Lends each payload, as an application does that has its messages in a buffer of its own.
+    pub(crate) fn pass_borrowed(&mut self) -> u64 {
+        let count = per_batch(self.payload.len());
+        for _ in 0..count {
+            let message = Message::new(Class::BUSINESS, black_box(&self.payload[..]));
+            self.connection.send(message).expect("accepted");
+        }
+        self.flush();
+        count as u64
+    }
+
+    /// Hands each payload over, as an application does that passes on what it got.
+    pub(crate) fn pass_owned(&mut self) -> u64 {
+        let count = per_batch(self.payload.len());
+        for _ in 0..count {
+            let message = Message::new(Class::BUSINESS, black_box(&self.payload).clone());
+            self.connection.send(message).expect("accepted");
+        }
+        self.flush();
+        count as u64
+    }
+
+    fn flush(&mut self) {
+        while self.connection.poll_transmit(Instant::ZERO, BATCH, &mut self.batch) {
+            let size = self.batch.len();
+            self.sink.write(&mut self.batch);
+            self.connection.transmitted(Instant::ZERO, size);
+        }
+    }
+}
+
+/// Tokio's framing by a length of four bytes, fed and flushed in batches.
+pub(crate) struct LengthDelimitedEncoder {
+    codec: LengthDelimitedCodec,
+    buffer: BytesMut,
+    payload: Bytes,
+}
+
+impl LengthDelimitedEncoder {
+    pub(crate) fn new(size: usize) -> Self {
+        Self {
+            codec: LengthDelimitedCodec::new(),
+            buffer: BytesMut::with_capacity(2 * BATCH),
+            payload: payload(size).into(),
+        }
+    }
+
+    pub(crate) fn pass(&mut self) -> u64 {
+        let count = per_batch(self.payload.len());
+        for _ in 0..count {
+            let payload = black_box(&self.payload).clone();
+            self.codec.encode(payload, &mut self.buffer).expect("below the limit of 8 MiB");
+        }
+        black_box(&self.buffer[..]);
+        // What `Framed` does after each write.
+        self.buffer.advance(self.buffer.len());
+        count as u64
+    }
+}
+
+/// The limit: a batch that was encoded before.
+pub(crate) struct PreEncoded<S> {
+    bytes: Vec<u8>,
+    packets: u64,
+    pub(crate) sink: S,
+}
+
+impl<S: Sink> PreEncoded<S> {
+    pub(crate) fn new(size: usize, sink: S) -> Self {
+        let count = per_batch(size);
+        let bytes = super::streams::pulsewire(size, count, Damage::Close);
+        Self { bytes, packets: count as u64, sink }
+    }
+
+    pub(crate) fn pass(&mut self) -> u64 {
+        self.sink.write_bytes(&self.bytes);
+        self.packets
+    }
+}

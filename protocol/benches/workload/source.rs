@@ -1,0 +1,41 @@
+//! A stream in memory, as a socket would give it.
+
+/// A stream that is read again and again, at most so many bytes at a time.
+#[derive(Clone)]
+pub(crate) struct Source {
+    bytes: Vec<u8>,
+    position: usize,
+    /// How much the reads give at most, in turn.
+    reads: Vec<usize>,
+    turn: usize,
+}
+
+impl Source {
+    /// Gives at most `most` bytes a read.
+    pub(crate) fn new(bytes: Vec<u8>, most: usize) -> Self {
+        Self { bytes, position: 0, reads: vec![most], turn: 0 }
+    }
+
+    /// Gives 1 to 100 bytes a read, at random, but always the same.
+    pub(crate) fn trickling(bytes: Vec<u8>) -> Self {
+        let mut random = fastrand::Rng::with_seed(100);
+        let reads = (0..4_096).map(|_| random.usize(1..=100)).collect();
+        Self { bytes, position: 0, reads, turn: 0 }
+    }
+
+    /// Reads into the front of `buffer`; 0 at the end of the stream, after which it begins anew.
+    pub(crate) fn read_into(&mut self, buffer: &mut [u8]) -> usize {
+        let bytes = self.next(buffer.len());
+        buffer[..bytes.len()].copy_from_slice(bytes);
+        bytes.len()
+    }
+
+    /// What one read into a buffer of `room` bytes would give; nothing at the end of the stream, after which it begins anew.
+    pub(crate) fn next(&mut self, room: usize) -> &[u8] {
+        let size = room.min(self.reads[self.turn]).min(self.bytes.len() - self.position);
+        self.turn = (self.turn + 1) % self.reads.len();
+        let start = self.position;
+        self.position = if size == 0 { 0 } else { start + size };
+        &self.bytes[start..start + size]
+    }
+}
