@@ -3,6 +3,7 @@
 //! It touches nothing else. Evidence is recorded by storing one instant, so that a packet costs next to nothing; deadlines
 //! are worked out when somebody asks.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
@@ -26,7 +27,8 @@ pub(crate) enum Action {
 enum State {
     /// The peer was heard of lately; `idle` (with jitter) after `last_evidence` comes the first PING.
     Quiet,
-    Probing(Probe),
+    /// Rare, so that it takes no room in a connection that is merely idle.
+    Probing(Box<Probe>),
 }
 
 /// One silence that is being probed.
@@ -240,7 +242,7 @@ impl Heartbeat {
                     extended: Duration::ZERO,
                 };
                 probe.wait_again(now, self.interval, excess, self.extension_max);
-                self.state = State::Probing(probe);
+                self.state = State::Probing(Box::new(probe));
                 self.sent_at = None;
                 Action::Ping
             }

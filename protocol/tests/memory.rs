@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use pair::{CLIENT, End, Pair, SERVER, SERVER_KEY, business, config, data, ms};
+use pair::{CLIENT, End, Pair, SERVER, SERVER_KEY, business, config, data, ms, seed, valid};
 use pulsewire_protocol::{Connection, Disconnect, Flags, Instant, TimingWheel};
 
 struct Counting;
@@ -61,27 +61,29 @@ fn a_connection_that_is_over_lets_go_of_the_message_under_way() {
     assert!(within_a_frame < 10_000, "{within_a_frame} bytes");
 }
 
-/// Bytes of a connection that is established, has sent and received, and is idle: itself, and what it holds besides.
+/// A connection that is established, has sent and received and then fell silent: what it is, and what it holds besides its
+/// share of the configuration.
 #[test]
 fn an_idle_connection_is_small() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut pair = Pair::established(config(), config());
+    let config = valid(config());
+    let connections =
+        [Connection::client(Instant::ZERO, &config, seed(1)), Connection::server(Instant::ZERO, &config, seed(2))];
+    let mut pair = Pair::of(connections, [1, 2]);
+    pair.run_for(ms(10));
     for size in [10, 3_000, 200_000] {
         pair.send(CLIENT, business(size));
         pair.send(SERVER, business(size));
     }
-    pair.run_for(ms(100));
-    let before = LIVE.load(Ordering::Relaxed);
+    pair.run_for(ms(10_000));
     for end in pair.ends {
         assert_eq!((end.messages().len(), end.connection.buffered()), (3, 0));
-        drop(std::mem::replace(&mut pair.links, Default::default()));
         let End { connection, .. } = end;
-        let with = LIVE.load(Ordering::Relaxed);
+        let before = LIVE.load(Ordering::Relaxed);
         drop(connection);
-        println!("holds {}", with - LIVE.load(Ordering::Relaxed));
+        assert_eq!(before - LIVE.load(Ordering::Relaxed), 0);
     }
-    let _ = before;
-    println!("size {}", size_of::<Connection>());
+    assert!(size_of::<Connection>() <= 528, "{} bytes", size_of::<Connection>());
 }
 
 /// A million deadlines that have moved and passed.

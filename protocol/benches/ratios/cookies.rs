@@ -55,11 +55,15 @@ fn owner(name: &str, count: u64) -> Group {
     let (mut one, mut other) = (0, 0);
     Group::new(format!("cookies/{name}, the owner"))
         .contender(VEC, move || {
-            next(&same, &mut one).iter().for_each(|id| drop(black_box(values[id.slot as usize][0])));
+            next(&same, &mut one).iter().for_each(|id| {
+                black_box(values[id.slot as usize][0]);
+            });
             LOOK_UPS as u64
         })
         .contender(SLOTS, move || {
-            next(&ids, &mut other).iter().for_each(|id| drop(black_box(slots.get(*id).map(|value| value[0]))));
+            next(&ids, &mut other).iter().for_each(|id| {
+                black_box(slots.get(*id).map(|value| value[0]));
+            });
             LOOK_UPS as u64
         })
         .goal(Goal::within(SLOTS, VEC, 1.3))

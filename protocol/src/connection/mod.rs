@@ -40,7 +40,6 @@ use crate::wire::{Class, Hello, Kind};
 /// After any call of the first two groups, poll all of the third. Calls in another order, or too many of them, do no harm.
 pub struct Connection {
     config: ValidConfig,
-    seed: Seed,
     role: Role,
     state: State,
     framer: Framer,
@@ -62,7 +61,7 @@ impl Connection {
     #[must_use]
     pub fn client(now: Instant, config: &ValidConfig, seed: Seed) -> Self {
         let mut connection = Self::new(now, config, seed, Role::Client);
-        let hello = connection.hello(1, 1, config.token.clone());
+        let hello = connection.hello(seed, 1, 1, config.token.clone());
         connection.outgoing.greet(Kind::HELLO, hello);
         connection
     }
@@ -76,9 +75,8 @@ impl Connection {
     fn new(now: Instant, config: &ValidConfig, seed: Seed, role: Role) -> Self {
         Self {
             config: config.clone(),
-            seed,
             role,
-            state: State::Handshake { deadline: now + config.timeouts.handshake },
+            state: State::Handshake { deadline: now + config.timeouts.handshake, seed },
             framer: Framer::new(),
             fragments: Fragments::default(),
             outgoing: Outgoing::new(),
@@ -256,11 +254,11 @@ impl Connection {
         self.heartbeat.as_ref()?.rtt()
     }
 
-    fn hello(&self, version_lowest: u8, version_highest: u8, token: Option<bytes::Bytes>) -> Hello {
+    fn hello(&self, seed: Seed, version_lowest: u8, version_highest: u8, token: Option<bytes::Bytes>) -> Hello {
         Hello {
             version_lowest,
             version_highest,
-            sync_key: self.seed.sync_key,
+            sync_key: seed.sync_key,
             frame_limit: self.config.limits.frame,
             message_limit: self.config.limits.message,
             ping_floor: self.config.heartbeat.ping_floor,

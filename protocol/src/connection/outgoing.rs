@@ -137,6 +137,7 @@ impl Outgoing {
         }
         self.ping = true;
         self.ping_ends = None;
+        self.rest();
     }
 
     /// The number of the latest PING handed out; they count from 1.
@@ -149,6 +150,14 @@ impl Outgoing {
             return;
         }
         self.pong = Some(number);
+        self.rest();
+    }
+
+    /// A side was silent for long: an empty queue keeps no memory for messages that may come.
+    fn rest(&mut self) {
+        if self.queue.is_empty() {
+            self.queue.shrink_to_fit();
+        }
     }
 
     /// Queues CLOSE, unless one went out before or none may any more.

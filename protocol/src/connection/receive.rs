@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::Connection;
 use super::state::{Input, Role, State};
-use crate::config::Damage;
+use crate::config::{Damage, Seed};
 use crate::error::ProtocolError;
 use crate::event::{Established, Event, Gap};
 use crate::framer::{Arrival, Body, Fate, Step};
@@ -198,7 +198,10 @@ impl Connection {
     fn control<'b>(&mut self, now: Instant, kind: Kind, body: Body<'b>) -> Result<Option<Event<'b>>, ProtocolError> {
         let payload = body.bytes();
         match self.state.input(self.role, kind) {
-            Input::Greeting => self.greeting(now, kind, payload).map(Some),
+            Input::Greeting => match self.state {
+                State::Handshake { seed, .. } => self.greeting(now, seed, kind, payload).map(Some),
+                State::Open | State::Closing { .. } | State::PeerClosing(_) | State::Over => Ok(None),
+            },
             Input::Refusal => {
                 // CLOSE in place of HELLO_ACK (PW-HS-019).
                 if let Some(close) = CloseFrame::decode(payload) {
@@ -228,7 +231,13 @@ impl Connection {
     }
 
     /// The peer's first packet: HELLO or HELLO_ACK (section 7).
-    fn greeting<'b>(&mut self, now: Instant, kind: Kind, payload: &[u8]) -> Result<Event<'b>, ProtocolError> {
+    fn greeting<'b>(
+        &mut self,
+        now: Instant,
+        seed: Seed,
+        kind: Kind,
+        payload: &[u8],
+    ) -> Result<Event<'b>, ProtocolError> {
         let hello = Hello::decode(kind, payload)?;
         let agreed = match self.role {
             Role::Server => hello.version_lowest == VERSION,
@@ -241,7 +250,7 @@ impl Connection {
             let Hello { version_lowest: lowest, version_highest: highest, .. } = hello;
             return Err(ProtocolError::UnsupportedVersion { lowest, highest });
         }
-        let heartbeat = Heartbeat::new(now, &self.config.heartbeat, hello.ping_floor, self.seed.jitter);
+        let heartbeat = Heartbeat::new(now, &self.config.heartbeat, hello.ping_floor, seed.jitter);
         if let Some(limit) = self.config.heartbeat.detect_within
             && heartbeat.bound() > limit
         {
@@ -251,14 +260,14 @@ impl Connection {
             });
         }
         if self.role == Role::Server {
-            let answer = self.hello(VERSION, VERSION, None);
+            let answer = self.hello(seed, VERSION, VERSION, None);
             self.outgoing.greet(Kind::HELLO_ACK, answer);
             self.outgoing.key = hello.sync_key.get();
         }
         self.outgoing.frame_limit = hello.frame_limit;
         self.outgoing.message_limit = hello.message_limit;
         self.outgoing.checksums = hello.resync;
-        self.framer.establish(self.seed.sync_key.get(), self.config.damage == Damage::Resynchronise);
+        self.framer.establish(seed.sync_key.get(), self.config.damage == Damage::Resynchronise);
         let established = Established {
             version: VERSION,
             frame_limit: hello.frame_limit,

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 
 use crate::close::CloseReason;
+use crate::config::Seed;
 use crate::time::Instant;
 use crate::wire::{CloseFrame, Kind};
 
@@ -19,7 +20,7 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     /// The peer's first packet has not come.
-    Handshake { deadline: Instant },
+    Handshake { deadline: Instant, seed: Seed },
     /// Messages go both ways.
     Open,
     /// This side asked to close. The deadline begins when CLOSE was handed out.

@@ -16,7 +16,7 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadline = match &self.state {
             State::Over => return None,
-            State::Handshake { deadline } => Some(*deadline),
+            State::Handshake { deadline, .. } => Some(*deadline),
             State::Closing { deadline, .. } => *deadline,
             State::Open | State::PeerClosing(_) => None,
         };
@@ -37,7 +37,7 @@ impl Connection {
     pub fn handle_timeout(&mut self, now: Instant) {
         match &self.state {
             State::Over => return,
-            State::Handshake { deadline } if now >= *deadline => {
+            State::Handshake { deadline, .. } if now >= *deadline => {
                 let waited = format!("{} ms", millis(self.config.timeouts.handshake));
                 return self.fault(CloseReason::HANDSHAKE_TIMEOUT, waited, None);
             }
