@@ -57,35 +57,52 @@ fn wait() -> Duration {
     Duration::from_micros(fastrand::u64(4_000_000..6_000_000))
 }
 
-/// All connections, in a random order.
-fn order() -> Box<dyn Iterator<Item = u32>> {
-    let mut order: Vec<u32> = (0..CONNECTIONS).collect();
-    fastrand::shuffle(&mut order);
-    Box::new((0..order.len()).cycle().map(move |index| order[index]))
+/// Until the first one: as if time had gone on for long, so that some pass with every step.
+fn first_wait() -> Duration {
+    Duration::from_micros(fastrand::u64(0..5_000_000))
+}
+
+/// All connections, in a random order, some at a time.
+struct Order {
+    slots: Vec<u32>,
+    position: usize,
+}
+
+impl Order {
+    fn new() -> Self {
+        let mut slots: Vec<u32> = (0..CONNECTIONS).collect();
+        fastrand::shuffle(&mut slots);
+        Self { slots, position: 0 }
+    }
+
+    fn next(&mut self) -> &[u32] {
+        self.position = (self.position + MOVES) % self.slots.len();
+        &self.slots[self.position..self.position + MOVES]
+    }
 }
 
 struct Wheel {
     wheel: TimingWheel,
     deadlines: Vec<Instant>,
-    order: Box<dyn Iterator<Item = u32>>,
+    order: Order,
     now: Instant,
     passed: Vec<u32>,
 }
 
 impl Wheel {
     fn new() -> Self {
-        let deadlines: Vec<Instant> = (0..CONNECTIONS).map(|_| Instant::ZERO + wait()).collect();
+        let deadlines: Vec<Instant> = (0..CONNECTIONS).map(|_| Instant::ZERO + first_wait()).collect();
         let mut wheel = TimingWheel::new();
         (0..).zip(&deadlines).for_each(|(slot, deadline)| wheel.note(slot, *deadline));
-        Self { wheel, deadlines, order: order(), now: Instant::ZERO, passed: Vec::new() }
+        Self { wheel, deadlines, order: Order::new(), now: Instant::ZERO, passed: Vec::new() }
     }
 
     fn rearm(&mut self) -> u64 {
         self.now = self.now + Duration::from_nanos(MOVES as u64);
         let later = self.now + Duration::from_secs(6);
-        for slot in self.order.by_ref().take(MOVES) {
-            self.deadlines[slot as usize] = later;
-            self.wheel.note(slot, later);
+        for slot in self.order.next() {
+            self.deadlines[*slot as usize] = later;
+            self.wheel.note(*slot, later);
         }
         MOVES as u64
     }
@@ -116,7 +133,7 @@ fn paused() -> Runtime {
 struct Queue {
     queue: DelayQueue<u32>,
     keys: Vec<Key>,
-    order: Box<dyn Iterator<Item = u32>>,
+    order: Order,
     runtime: Runtime,
 }
 
@@ -125,16 +142,16 @@ impl Queue {
         let runtime = paused();
         let mut queue = DelayQueue::with_capacity(CONNECTIONS as usize);
         let entered = runtime.enter();
-        let keys = (0..CONNECTIONS).map(|slot| queue.insert(slot, wait())).collect();
+        let keys = (0..CONNECTIONS).map(|slot| queue.insert(slot, first_wait())).collect();
         drop(entered);
-        Self { queue, keys, order: order(), runtime }
+        Self { queue, keys, order: Order::new(), runtime }
     }
 
     fn rearm(&mut self) -> u64 {
         let _entered = self.runtime.enter();
         let later = tokio::time::Instant::now() + Duration::from_secs(6);
-        for slot in self.order.by_ref().take(MOVES) {
-            self.queue.reset_at(&self.keys[slot as usize], later);
+        for slot in self.order.next() {
+            self.queue.reset_at(&self.keys[*slot as usize], later);
         }
         MOVES as u64
     }
@@ -164,7 +181,7 @@ impl Queue {
 
 struct Sleeps {
     sleeps: Vec<Pin<Box<Sleep>>>,
-    order: Box<dyn Iterator<Item = u32>>,
+    order: Order,
     runtime: Runtime,
 }
 
@@ -181,14 +198,14 @@ impl Sleeps {
             };
             (0..CONNECTIONS).map(sleep).collect()
         }));
-        Self { sleeps, order: order(), runtime }
+        Self { sleeps, order: Order::new(), runtime }
     }
 
     fn rearm(&mut self) -> u64 {
         let _entered = self.runtime.enter();
         let later = tokio::time::Instant::now() + Duration::from_secs(6);
-        for slot in self.order.by_ref().take(MOVES) {
-            self.sleeps[slot as usize].as_mut().reset(later);
+        for slot in self.order.next() {
+            self.sleeps[*slot as usize].as_mut().reset(later);
         }
         MOVES as u64
     }

@@ -105,6 +105,8 @@ impl TimingWheel {
     pub fn note(&mut self, slot: u32, deadline: Instant) {
         let bucket = self.bucket(deadline);
         match self.armed.get(slot as usize) {
+            // The way of nearly every packet: to a later bucket.
+            Some(&armed) if armed < bucket && bucket >= NEAR => {}
             Some(&armed) if armed <= bucket => {
                 if let Some(bucket) = self.buckets.get_mut(usize::from(armed))
                     && deadline < bucket.earliest
