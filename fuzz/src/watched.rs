@@ -115,9 +115,7 @@ impl Watched {
                 assert!(message.payload.len() <= self.arrived, "a payload that never came");
                 Event::Message(message.into_owned())
             }
-            Event::Established(established) => Event::Established(established),
-            Event::Gap(gap) => Event::Gap(gap),
-            Event::Closing(reason) => Event::Closing(reason),
+            other => other.into_owned(),
         };
         self.events.push(event);
     }
@@ -225,7 +223,7 @@ impl Watched {
             assert!(!self.sent.contains(&Kind::CLOSE_ACK), "{:?} behind CLOSE_ACK", fields.kind);
             if self.sent.contains(&Kind::CLOSE) {
                 assert!(
-                    matches!(fields.kind, Kind::PING | Kind::PONG | Kind::CLOSE_ACK),
+                    matches!(fields.kind, Kind::PING | Kind::PONG | Kind::REJECT | Kind::CLOSE_ACK),
                     "{:?} behind CLOSE",
                     fields.kind
                 );

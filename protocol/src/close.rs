@@ -1,11 +1,13 @@
 //! Why connections end: reasons, origins, advice on connecting again.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
 use crate::message::Message;
+use crate::verdict::Verdict;
 
 /// Why a connection ended: a number of the registry in section 11.3 of the specification.
 ///
@@ -65,14 +67,16 @@ reasons! {
     BAD_FRAGMENT = 23, "frames that do not fit together to a message";
     /// A frame above the announced limit.
     FRAME_TOO_LARGE = 24, "a frame above the announced limit";
-    /// A message above the announced limit.
-    MESSAGE_TOO_LARGE = 25, "a message above the announced limit";
+    /// More messages were refused than can be told.
+    MESSAGE_TOO_LARGE = 25, "more messages had to be refused than can be told";
     /// More bytes or gaps were skipped than resynchronising allows.
     RESYNC_BUDGET = 26, "too much of the stream had to be skipped";
     /// A DATA packet without checksum to a side that resynchronises.
     CHECKSUM_REQUIRED = 27, "a DATA packet lacked the checksum that was asked for";
     /// A packet that is not allowed at this point of the connection.
     UNEXPECTED_PACKET = 28, "a packet that is not allowed at this point";
+    /// A count or an ordinal above what was sent.
+    BAD_COUNT = 29, "a packet counts messages that were never sent";
     /// A malformed HELLO or HELLO_ACK.
     BAD_HELLO = 32, "a malformed HELLO or HELLO_ACK";
     /// No version in common.
@@ -180,6 +184,55 @@ impl Retry {
     }
 }
 
+/// What a CLOSE says to the application: why, when to come again, and a sentence.
+///
+/// ```
+/// use std::time::Duration;
+/// use pulsewire_protocol::{CloseFrame, CloseReason, Retry};
+///
+/// // The registry's advice for the reason, and no sentence.
+/// let frame = CloseFrame::from(CloseReason::GOING_AWAY);
+/// assert_eq!(frame.retry, Retry::After(Duration::from_secs(1)));
+///
+/// let frame = frame.with_retry(Retry::After(Duration::from_secs(60))).with_text("back in a minute");
+/// assert_eq!(frame.text, "back in a minute");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseFrame {
+    /// Why.
+    pub reason: CloseReason,
+    /// When to connect again; whole milliseconds on the wire.
+    pub retry: Retry,
+    /// A sentence for a person; may be empty. CLOSE has room for 494 bytes of UTF-8: a longer one is cut.
+    pub text: String,
+}
+
+impl CloseFrame {
+    /// The same with other advice on connecting again.
+    #[must_use]
+    pub fn with_retry(self, retry: Retry) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// The same with a sentence for a person.
+    #[must_use]
+    pub fn with_text(self, text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..self }
+    }
+
+    /// The same with `reason` in place of one that must not be on the wire.
+    pub(crate) fn on_wire_or(self, reason: CloseReason) -> Self {
+        if self.reason.is_on_wire() { self } else { Self { reason, ..self } }
+    }
+}
+
+impl From<CloseReason> for CloseFrame {
+    /// The registry's advice for this reason, and no sentence.
+    fn from(reason: CloseReason) -> Self {
+        Self { reason, retry: reason.retry(), text: String::new() }
+    }
+}
+
 /// How the transport below ended, for [`Connection::disconnected`](crate::Connection::disconnected).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Disconnect {
@@ -208,6 +261,7 @@ impl Disconnect {
 
 /// The end of a connection: the last event that it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Closed {
     /// Why.
     pub reason: CloseReason,
@@ -217,6 +271,8 @@ pub struct Closed {
     pub retry: Retry,
     /// A sentence for a person with the particulars; empty where there are none.
     pub detail: String,
+    /// With `PEER_TIMEOUT` by this side: what was seen, in numbers. `detail` is the sentence.
+    pub verdict: Option<Box<Verdict>>,
     /// Whether both sides took leave: CLOSE and CLOSE_ACK went both ways.
     pub orderly: bool,
     /// Messages received whole on this connection.

@@ -34,6 +34,8 @@ pub struct Config {
     pub damage: Damage,
     /// What a client's application tells the server's in HELLO; at most 2,048 bytes. Replayable without TLS.
     pub token: Option<Bytes>,
+    /// Whether a server's application judges HELLO. A client ignores it.
+    pub admission: Admission,
 }
 
 /// The heartbeat (section 8): silence for `idle`, then `probes` PINGs `interval` apart, then `PEER_TIMEOUT`.
@@ -51,6 +53,8 @@ pub struct HeartbeatConfig {
     pub detect_within: Option<Duration>,
     /// The shortest time between PINGs that this side tolerates from its peer. 1 ms to 60 s, default 1 s.
     pub ping_floor: Duration,
+    /// How long the peer may pause without being judged, whatever it asks for. At most 10 min, default 60 s.
+    pub busy_max: Duration,
 }
 
 impl Default for HeartbeatConfig {
@@ -62,6 +66,7 @@ impl Default for HeartbeatConfig {
             extension_max: None,
             detect_within: None,
             ping_floor: Duration::from_secs(1),
+            busy_max: Duration::from_secs(60),
         }
     }
 }
@@ -98,7 +103,8 @@ pub struct Timeouts {
     pub handshake: Duration,
     /// From CLOSE until CLOSE_ACK. 10 ms to 10 min, default 5 s.
     pub close: Duration,
-    /// How long the transport may take nothing while bytes wait. 10 ms to 24 h, default 30 s.
+    /// How long the transport may take nothing while bytes wait, and what each byte has to be taken beside the time that
+    /// `assembly_rate` gives all that wait with it (PW-CLS-015). 10 ms to 24 h, default 30 s.
     pub write_stall: Duration,
     /// What each packet has to become complete, whatever its length. 10 ms to 1 h, default 10 s.
     pub assembly_base: Duration,
@@ -128,6 +134,17 @@ pub enum Damage {
     Close,
 }
 
+/// Who answers a client's HELLO (PW-HS-020).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Admission {
+    /// The connection itself: every good HELLO is accepted. The default.
+    #[default]
+    Automatic,
+    /// The application: it gets [`Event::Admission`](crate::Event::Admission), and accepts or refuses before
+    /// `timeouts.handshake` has passed.
+    Ask,
+}
+
 impl Config {
     /// Checks every number against its range.
     ///
@@ -140,6 +157,7 @@ impl Config {
         within("heartbeat.interval", heartbeat.interval, ms(10), s(h), "10 ms to 1 h")?;
         within("heartbeat.probes", heartbeat.probes, 1, 100, "1 to 100")?;
         within("heartbeat.ping_floor", heartbeat.ping_floor, ms(1), s(60), "1 ms to 60 s")?;
+        within("heartbeat.busy_max", heartbeat.busy_max, s(0), s(10 * min), "at most 10 min")?;
         if let Some(extension_max) = heartbeat.extension_max {
             within("heartbeat.extension_max", extension_max, s(0), s(24 * h), "at most 24 h")?;
         }
@@ -227,7 +245,7 @@ mod tests {
 
     #[test]
     fn each_number_is_checked_at_both_ends() {
-        let changes: [fn(&mut Config); 12] = [
+        let changes: [fn(&mut Config); 13] = [
             |c| c.heartbeat.idle = Duration::from_millis(9),
             |c| c.heartbeat.idle = Duration::from_secs(86_401),
             |c| c.heartbeat.interval = Duration::ZERO,
@@ -235,6 +253,7 @@ mod tests {
             |c| c.heartbeat.probes = 101,
             |c| c.heartbeat.ping_floor = Duration::ZERO,
             |c| c.heartbeat.ping_floor = Duration::from_millis(60_001),
+            |c| c.heartbeat.busy_max = Duration::from_millis(600_001),
             |c| c.limits.frame = 511,
             |c| c.limits.message = c.limits.frame - 1,
             |c| c.timeouts.assembly_rate = 0,

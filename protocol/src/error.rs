@@ -9,6 +9,7 @@ use crate::wire::{Class, Kind};
 
 /// What the peer did wrong. Always fatal: the connection has queued CLOSE with [`close_reason`](Self::close_reason).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProtocolError {
     /// The first 12 bytes were not a header (PW-FRM-003).
     #[error("the first bytes are not Pulsewire's{}; check the address and port of the peer", looks_like(.protocol))]
@@ -75,13 +76,11 @@ pub enum ProtocolError {
         /// The frame's payload, in bytes.
         size: u32,
     },
-    /// A message above the announced limit (PW-DAT-008).
-    #[error("a message of at least {size} bytes, above the announced limit of {limit}")]
-    MessageTooLarge {
-        /// The limit, in bytes.
-        limit: u32,
-        /// What the message had grown to, in bytes.
-        size: u64,
+    /// A message had to be refused while the peer takes none of the refusals before (PW-REJ-006).
+    #[error("{waiting} refused messages have not been told yet: the peer keeps to no limit, or reads nothing")]
+    TooManyRefused {
+        /// REJECTs that wait to be sent.
+        waiting: usize,
     },
     /// Too much had to be skipped (PW-FRM-011).
     #[error("{bytes} bytes in {gaps} gaps had to be skipped within a minute: the link damages too much")]
@@ -94,13 +93,26 @@ pub enum ProtocolError {
     /// DATA without CHECKSUM though RESYNC was announced (PW-FRM-008).
     #[error("a DATA packet lacks the checksum that this side asked for")]
     ChecksumRequired,
-    /// A packet that isn't allowed now (PW-FRM-004, PW-HS-013, PW-CLS-010).
+    /// A packet that isn't allowed now (appendix A).
     #[error("{kind:?} is not allowed {when}")]
     UnexpectedPacket {
         /// The kind.
         kind: Kind,
         /// The point of the connection.
         when: &'static str,
+    },
+    /// More bytes of a client before HELLO_ACK (PW-HS-021).
+    #[error("the client sent more before its HELLO was answered")]
+    SentBeforeAnswer,
+    /// A count or an ordinal above what this side has sent (PW-REJ-008, PW-CLS-019).
+    #[error("{kind:?} tells of {count} messages, but this side has sent {sent}")]
+    BadCount {
+        /// REJECT, DRAIN, CLOSE or CLOSE_ACK.
+        kind: Kind,
+        /// The count or ordinal received.
+        count: u64,
+        /// Messages begun to be sent (REJECT), or sent to the last frame.
+        sent: u64,
     },
     /// A malformed HELLO or HELLO_ACK (section 7).
     #[error("a malformed {kind:?}: {what}")]
@@ -138,11 +150,11 @@ pub enum ProtocolError {
     #[error("more PINGs than the announced floor admits: raise the peer's idle and interval")]
     PingFlood,
     /// A PING whose number did not increase (PW-HB-007).
-    #[error("PING {number} after PING {last}: numbers must increase")]
+    #[error("PING {number} after PING {last}: numbers must increase, from 1")]
     BadPing {
         /// The number received.
         number: u64,
-        /// The one before.
+        /// The one before; 0 if this was the first.
         last: u64,
     },
     /// A PONG that nothing asked for (PW-HB-009).
@@ -173,10 +185,11 @@ impl ProtocolError {
             Self::BadLength { .. } => CloseReason::BAD_LENGTH,
             Self::BadFragment { .. } => CloseReason::BAD_FRAGMENT,
             Self::FrameTooLarge { .. } => CloseReason::FRAME_TOO_LARGE,
-            Self::MessageTooLarge { .. } => CloseReason::MESSAGE_TOO_LARGE,
+            Self::TooManyRefused { .. } => CloseReason::MESSAGE_TOO_LARGE,
             Self::ResyncBudget { .. } => CloseReason::RESYNC_BUDGET,
             Self::ChecksumRequired => CloseReason::CHECKSUM_REQUIRED,
-            Self::UnexpectedPacket { .. } => CloseReason::UNEXPECTED_PACKET,
+            Self::UnexpectedPacket { .. } | Self::SentBeforeAnswer => CloseReason::UNEXPECTED_PACKET,
+            Self::BadCount { .. } => CloseReason::BAD_COUNT,
             Self::BadHello { .. } => CloseReason::BAD_HELLO,
             Self::UnsupportedVersion { .. } => CloseReason::UNSUPPORTED_VERSION,
             Self::UnknownItem { .. } => CloseReason::UNKNOWN_ITEM,
@@ -192,7 +205,6 @@ impl ProtocolError {
     pub const fn limit(&self) -> Option<(u64, u64)> {
         match self {
             Self::FrameTooLarge { limit, size } => Some((*limit as u64, *size as u64)),
-            Self::MessageTooLarge { limit, size } => Some((*limit as u64, *size)),
             _ => None,
         }
     }
@@ -200,6 +212,7 @@ impl ProtocolError {
 
 /// Why a message was not accepted for sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendRefused {
     /// The id names no connection that lives now.
     Stale,
@@ -250,6 +263,7 @@ impl core::error::Error for SendError<'_> {}
 
 /// A configuration that can't be used (section 10 of the specification).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// A number outside its range.
     #[error("{name} is {value}; it must be {range}")]

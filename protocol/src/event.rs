@@ -5,11 +5,34 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::close::{CloseReason, Closed};
+use crate::close::{CloseFrame, Closed};
 use crate::message::Message;
+use crate::refusal::{Rejected, TooLarge};
+
+/// A client asks to be admitted (PW-HS-020): what its HELLO said. Only with
+/// [`Admission::Ask`](crate::Admission::Ask).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request {
+    /// What the client's application put into HELLO. Replayable without TLS.
+    pub token: Option<Bytes>,
+    /// The lowest version of the protocol that the client speaks.
+    pub version_lowest: u8,
+    /// The highest version of the protocol that the client speaks.
+    pub version_highest: u8,
+    /// The largest frame that the client receives, in bytes.
+    pub frame_limit: u32,
+    /// The largest message that the client receives, in bytes.
+    pub message_limit: u32,
+    /// The shortest time between PINGs that the client tolerates.
+    pub ping_floor: Duration,
+    /// The client resynchronises: what is sent to it carries checksums.
+    pub resync: bool,
+}
 
 /// The handshake is complete: what the two sides agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Established {
     /// The version of the protocol in use.
     pub version: u8,
@@ -27,27 +50,66 @@ pub struct Established {
 
 /// A hole in the received stream (section 5 of the specification). Only where resynchronising is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Gap {
     /// Bytes skipped.
     pub skipped: u64,
-    /// A message was under way, and is lost.
+    /// A message was under way, and is lost. The peer is told with REJECT.
     pub message_lost: bool,
+}
+
+/// The peer may be gone: it left a probe unanswered (PW-HB-018).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Suspect {
+    /// The time since the last evidence of its life.
+    pub silent_for: Duration,
+    /// PINGs without an answer.
+    pub unanswered: u32,
+}
+
+/// A peer that was suspect lives (PW-HB-018).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// How long it had been silent.
+    pub silent_for: Duration,
+    /// PINGs that it had left unanswered.
+    pub unanswered: u32,
 }
 
 /// What a connection tells the application.
 ///
 /// The borrow is that of the driver's buffer, never of the connection: sending while an event is held works. What is rare
-/// is boxed, so that a message is cheap to pass on.
+/// is boxed or small, so that a message is cheap to pass on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event<'b> {
+    /// A client asks to be admitted: [`accept`](crate::Connection::accept) or [`refuse`](crate::Connection::refuse) it. Only
+    /// on a server, and only with [`Admission::Ask`](crate::Admission::Ask).
+    Admission(Box<Request>),
     /// The handshake is complete; messages may be sent.
     Established(Box<Established>),
     /// A message arrived.
     Message(Message<'b>),
     /// Bytes of the stream were skipped.
     Gap(Gap),
-    /// The peer asks to close. What was accepted for sending still goes out; nothing more is accepted.
-    Closing(CloseReason),
+    /// This side refused a message of the peer, which was too large.
+    TooLarge(TooLarge),
+    /// The peer refused one of our messages.
+    Rejected(Rejected),
+    /// The peer left a probe unanswered.
+    Suspect(Suspect),
+    /// The peer that was suspect lives.
+    Recovered(Recovered),
+    /// The peer is going to close (section 9.1): begin nothing new over this connection, and close it with
+    /// [`NORMAL`](crate::CloseReason::NORMAL) when what was begun is finished (PW-CLS-018).
+    Draining {
+        /// Messages that the peer had received whole.
+        received: u64,
+    },
+    /// The peer asks to close, and says why. What was accepted for sending still goes out; nothing more is accepted.
+    Closing(Box<CloseFrame>),
     /// The connection is over. Always the last event.
     Closed(Box<Closed>),
 }
@@ -57,11 +119,28 @@ impl Event<'_> {
     #[must_use]
     pub fn into_owned(self) -> Event<'static> {
         match self {
+            Self::Admission(request) => Event::Admission(request),
             Self::Established(established) => Event::Established(established),
             Self::Message(message) => Event::Message(message.into_owned()),
             Self::Gap(gap) => Event::Gap(gap),
-            Self::Closing(reason) => Event::Closing(reason),
+            Self::TooLarge(too_large) => Event::TooLarge(too_large),
+            Self::Rejected(rejected) => Event::Rejected(rejected),
+            Self::Suspect(suspect) => Event::Suspect(suspect),
+            Self::Recovered(recovered) => Event::Recovered(recovered),
+            Self::Draining { received } => Event::Draining { received },
+            Self::Closing(said) => Event::Closing(said),
             Self::Closed(closed) => Event::Closed(closed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hot path returns events: nothing may be larger than a message.
+    #[test]
+    fn an_event_is_as_small_as_a_message() {
+        assert_eq!(size_of::<Event<'_>>(), size_of::<Message<'_>>());
     }
 }

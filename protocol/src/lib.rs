@@ -123,7 +123,8 @@
 //! # assert_eq!((echoed, orderly), (8 << 20, true));
 //! ```
 //!
-//! Large packets need not pass through the buffer: see [`Connection::direct_buffer`]. After `is_over` nothing here bounds
+//! Large packets need not pass through the buffer: see [`Connection::direct_buffer`]. A driver that stops reading because
+//! its application is slow says so with [`Connection::pause`], or the peer gives it up. After `is_over` nothing here bounds
 //! the time in which the last bytes are written; a driver gives that some seconds.
 //!
 //! # What holds always
@@ -149,19 +150,25 @@ mod event;
 mod framer;
 mod heartbeat;
 mod message;
+mod refusal;
 mod rtt;
+mod statistics;
 #[cfg(target_has_atomic = "64")]
 mod sync;
 mod table;
 mod time;
+mod verdict;
 mod wire;
 
-pub use close::{CloseReason, Closed, Disconnect, Origin, Retry};
-pub use config::{Config, Damage, HeartbeatConfig, Limits, Seed, Timeouts, ValidConfig};
+pub use close::{CloseFrame, CloseReason, Closed, Disconnect, Origin, Retry};
+pub use config::{Admission, Config, Damage, HeartbeatConfig, Limits, Seed, Timeouts, ValidConfig};
 pub use connection::{Connection, PreparedMessage, Role, Transmit};
 pub use error::{ConfigError, ProtocolError, SendError, SendRefused};
-pub use event::{Established, Event, Gap};
+pub use event::{Established, Event, Gap, Recovered, Request, Suspect};
 pub use message::{Message, Payload};
+pub use refusal::{RejectReason, Rejected, TooLarge};
+pub use rtt::Rtt;
+pub use statistics::Statistics;
 #[cfg(target_has_atomic = "64")]
 pub use table::Liveness;
 pub use table::{
@@ -171,6 +178,7 @@ pub use table::{
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;
+pub use verdict::Verdict;
 pub use wire::{Class, Flags, HEADER_SIZE, Header, Hello, Kind, MAGIC};
 
 /// Runs the examples of the README with the tests.

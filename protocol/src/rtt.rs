@@ -2,34 +2,47 @@
 
 use core::time::Duration;
 
-/// Smoothed round-trip time and its variation.
+/// The round-trip time, from PING to PONG (section 8.3 of the specification).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rtt {
+    /// Smoothed over the latest measurements.
+    pub smoothed: Duration,
+    /// How much it varies.
+    pub variation: Duration,
+    /// The latest measurement.
+    pub latest: Duration,
+}
+
+/// Round-trip time, once there was a measurement.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RttEstimator {
-    smoothed: Option<Duration>,
-    variation: Duration,
+    rtt: Option<Rtt>,
 }
 
 impl RttEstimator {
     pub(crate) fn sample(&mut self, rtt: Duration) {
-        match self.smoothed {
-            None => {
-                self.smoothed = Some(rtt);
-                self.variation = rtt / 2;
-            }
-            Some(smoothed) => {
-                self.variation = (self.variation * 3 + smoothed.abs_diff(rtt)) / 4;
-                self.smoothed = Some((smoothed * 7 + rtt) / 8);
-            }
-        }
+        self.rtt = Some(match self.rtt {
+            None => Rtt { smoothed: rtt, variation: rtt / 2, latest: rtt },
+            Some(Rtt { smoothed, variation, .. }) => Rtt {
+                smoothed: (smoothed * 7 + rtt) / 8,
+                variation: (variation * 3 + smoothed.abs_diff(rtt)) / 4,
+                latest: rtt,
+            },
+        });
+    }
+
+    pub(crate) fn rtt(&self) -> Option<Rtt> {
+        self.rtt
     }
 
     pub(crate) fn smoothed(&self) -> Option<Duration> {
-        self.smoothed
+        self.rtt.map(|rtt| rtt.smoothed)
     }
 
     /// How long an answer is waited for: `srtt + 4 * rttvar`, within `[interval, 4 * interval]` (section 8.3).
     pub(crate) fn wait(&self, interval: Duration) -> Duration {
-        let estimate = self.smoothed.map_or(Duration::ZERO, |smoothed| smoothed + self.variation * 4);
+        let estimate = self.rtt.map_or(Duration::ZERO, |rtt| rtt.smoothed + rtt.variation * 4);
         estimate.clamp(interval, interval * 4)
     }
 }

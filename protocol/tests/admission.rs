@@ -1,228 +1,136 @@
-//! What a table admits, what it holds, and one message for many.
+//! Admission: what a server's application decides before HELLO is answered (PW-HS-020 to PW-HS-022).
 
 mod pair;
 
-use std::error::Error;
-
 use pair::*;
-use proptest::prelude::*;
 use pulsewire_protocol::{
-    Class, CloseReason, Closed, Connection, ConnectionId, ConnectionTable, Event, Flags, Hello, InsertRefused, Instant,
-    Kind, Message, PreparedMessage, SendRefused, TableLimits, Transmit,
+    Admission, CloseFrame, CloseReason, Config, Connection, Event, Hello, Instant, Kind, Origin, ProtocolError, Retry,
+    SendRefused,
 };
 
-fn server() -> Connection {
-    Connection::server(Instant::ZERO, &valid(config()), seed(SERVER_KEY))
+fn asking() -> Config {
+    Config { admission: Admission::Ask, ..config() }
 }
 
-fn table(limits: TableLimits) -> ConnectionTable<()> {
-    ConnectionTable::with_limits(0, limits.validate().unwrap())
+/// A server that has told its application of a client.
+fn judging() -> End {
+    let mut server = End::new(Connection::server(Instant::ZERO, &valid(asking()), seed(SERVER_KEY)), PEER_KEY);
+    let hello = Hello { token: Some("let me in".into()), version_highest: 7, resync: true, ..hello(PEER_KEY) };
+    server.receive(&hello_packet(Kind::HELLO, &hello)).unwrap();
+    server
 }
 
-fn receive(table: &mut ConnectionTable<()>, id: ConnectionId, bytes: &[u8]) {
-    let (mut connection, mut input) = (table.get_mut(id).unwrap(), bytes);
-    while let Ok(Some(_)) = connection.receive(Instant::ZERO, &mut input) {}
+/// PW-HS-020: the application learns what HELLO said, and nothing is answered until it decides.
+#[test]
+fn the_application_is_asked() {
+    let mut server = judging();
+    let [Event::Admission(request)] = &server.events[..] else { panic!("{:?}", server.events) };
+    assert_eq!(request.token.as_deref(), Some(&b"let me in"[..]));
+    assert_eq!((request.version_lowest, request.version_highest), (1, 7));
+    assert_eq!((request.frame_limit, request.message_limit), (65_536, 16 << 20));
+    assert!(request.resync && request.ping_floor == ms(10));
+    assert!(!server.connection.is_open());
+    assert_eq!(server.connection.send(business(1)).unwrap_err().reason, SendRefused::NotEstablished);
+    server.run_for(ms(5_000));
+    assert!(server.sent.is_empty() && server.closed.is_none());
 }
 
-/// A connection whose handshake is complete and which has nothing to send.
-fn greeted(table: &mut ConnectionTable<()>, hello: &Hello) -> ConnectionId {
-    let id = table.insert(server(), ()).unwrap();
-    receive(table, id, &hello_packet(Kind::HELLO, hello));
-    handed_out(table, id);
-    id
+/// PW-HS-020: accepted, the connection is as any other; the clocks of the heartbeat start then.
+#[test]
+fn an_accepted_client_is_greeted() {
+    let mut server = judging();
+    server.run_for(ms(5_000));
+    server.connection.accept(server.now);
+    server.poll_events();
+    let [_, Event::Established(established)] = &server.events[..] else { panic!("{:?}", server.events) };
+    assert_eq!((established.version, established.token.as_deref()), (1, Some(&b"let me in"[..])));
+    server.transmit();
+    assert_eq!(server.sent_kinds(), [Kind::HELLO_ACK]);
+    let idle = server.connection.poll_timeout().unwrap() - server.now;
+    assert!(idle >= ms(800) && idle <= ms(1_000), "{idle:?}");
+    server.connection.send(business(5)).unwrap();
+    server.receive(&numbered(Kind::PING, 1, SERVER_KEY)).unwrap();
+    server.transmit();
+    assert_eq!(server.sent_kinds(), [Kind::HELLO_ACK, Kind::PONG, Kind::DATA]);
 }
 
-fn handed_out(table: &mut ConnectionTable<()>, id: ConnectionId) -> Vec<u8> {
-    let (mut batch, mut bytes) = (Transmit::new(), Vec::new());
-    let mut connection = table.get_mut(id).unwrap();
-    while connection.poll_transmit(Instant::ZERO, 1 << 20, &mut batch) {
-        batch.slices().for_each(|slice| bytes.extend_from_slice(slice));
+/// PW-HS-020, PW-HS-022: the whole refusal reaches the client's application; both are over.
+#[test]
+fn a_refusal_reaches_the_clients_application() {
+    for reason in [CloseReason::REFUSED, CloseReason::OVERLOADED, CloseReason(40_000)] {
+        let mut pair = Pair::new(config(), asking());
+        pair.run_for(ms(10));
+        assert!(matches!(pair.ends[SERVER].events[..], [Event::Admission(_)]));
+        let frame = CloseFrame::from(reason).with_retry(Retry::After(ms(4_711))).with_text("not on Sundays");
+        pair.ends[SERVER].connection.refuse(frame);
+        pair.run_for(ms(10));
+        let (client, server) = (pair.closed(CLIENT), pair.closed(SERVER));
+        assert_eq!((client.reason, client.origin), (reason, Origin::Peer));
+        assert_eq!((client.retry, &*client.detail), (Retry::After(ms(4_711)), "not on Sundays"));
+        assert_eq!((server.reason, server.origin, &*server.detail), (reason, Origin::Local, "not on Sundays"));
+        assert_eq!(pair.ends[SERVER].sent_kinds(), [Kind::CLOSE]);
     }
-    bytes
 }
 
-fn closed(table: &mut ConnectionTable<()>, id: ConnectionId) -> Option<Closed> {
-    let event = table.get_mut(id).unwrap().poll_event()?;
-    let Event::Closed(closed) = event else { panic!("{event:?}") };
-    Some(*closed)
-}
-
-/// PW-HS-019: a connection that is refused comes back, and can tell its peer when to come again.
+/// A reason that must not be on the wire, and `close` in place of `refuse`.
 #[test]
-fn a_connection_too_many_comes_back_and_says_overloaded() {
-    let mut table = table(TableLimits { connections: 2, ..TableLimits::default() });
-    let first = table.insert(server(), ()).unwrap();
-    table.insert(server(), ()).unwrap();
-    let refused = table.insert(server(), ()).unwrap_err();
-    assert_eq!(refused.reason, InsertRefused::Connections { limit: 2 });
-    assert!(refused.to_string().contains("OVERLOADED") && refused.source().is_none());
-
-    let (mut connection, mut batch) = (refused.connection, Transmit::new());
-    connection.close(refused.reason.close_reason());
-    assert!(connection.poll_transmit(Instant::ZERO, 1_000, &mut batch));
-    let sent = parse(&batch.slices().flatten().copied().collect::<Vec<u8>>(), 0, true);
-    assert_eq!(close_fields(&sent[0].1).0, CloseReason::OVERLOADED);
-
-    table.remove(first).unwrap();
-    table.insert(server(), ()).expect("there is room again");
+fn other_ways_to_refuse() {
+    let mut server = judging();
+    server.connection.refuse(CloseReason::PEER_ENDED);
+    server.poll_events();
+    assert_eq!(server.closed().reason, CloseReason::REFUSED);
+    let mut server = judging();
+    server.connection.close(CloseReason::GOING_AWAY);
+    server.hand_out();
+    assert_eq!(close_fields(server.sent_of(Kind::CLOSE)[0].1).0, CloseReason::GOING_AWAY);
 }
 
+/// PW-HS-021: more bytes of the client, however few.
 #[test]
-fn what_was_to_make_the_data_comes_back_uncalled() {
-    let mut table = table(TableLimits { connections: 1, ..TableLimits::default() });
-    table.insert(server(), ()).unwrap();
-    let socket = String::from("a socket");
-    let refused = table.insert_with(server(), move |_| drop(socket)).unwrap_err();
-    (refused.data)(ConnectionId { slot: 0, domain: 0, cookie: 0 });
-}
-
-/// A handshake counts until it is complete, or the connection is over or gone.
-#[test]
-fn handshakes_in_progress_are_limited() {
-    let mut table = table(TableLimits { handshakes: 2, ..TableLimits::default() });
-    let completes = table.insert(server(), ()).unwrap();
-    let fails = table.insert(server(), ()).unwrap();
-    assert_eq!(table.insert(server(), ()).unwrap_err().reason, InsertRefused::Handshakes { limit: 2 });
-    receive(&mut table, completes, &hello_packet(Kind::HELLO, &hello(PEER_KEY)));
-    assert_eq!(table.handshakes(), 1);
-    let retired = table.insert(server(), ()).unwrap();
-    receive(&mut table, fails, b"GET / HTTP/1.1\r\n");
-    assert_eq!(table.handshakes(), 1);
-    table.retire(retired);
-    assert_eq!((table.handshakes(), table.len()), (0, 2));
-}
-
-#[test]
-fn limits_out_of_range_are_refused() {
-    for limits in [
-        TableLimits { connections: 0, ..TableLimits::default() },
-        TableLimits { handshakes: 0, ..TableLimits::default() },
-        TableLimits { buffered: 65_535, ..TableLimits::default() },
-    ] {
-        assert!(limits.validate().is_err(), "{limits:?}");
+fn a_client_that_does_not_wait_is_refused() {
+    for more in [&b"x"[..], &numbered(Kind::PING, 1, SERVER_KEY), &hello_packet(Kind::HELLO, &hello(PEER_KEY))] {
+        let mut server = judging();
+        let error = server.receive(more).unwrap_err();
+        assert_eq!(
+            (error.clone(), error.close_reason()),
+            (ProtocolError::SentBeforeAnswer, CloseReason::UNEXPECTED_PACKET)
+        );
+        server.transmit();
+        assert_eq!(server.sent_kinds(), [Kind::CLOSE]);
     }
-    assert!(TableLimits::default().validate().is_ok());
 }
 
-/// Whatever all connections have queued, by any way to send, stays within the limit; room comes back as it is handed out.
+/// PW-HS-012, PW-HS-020: the time of the handshake goes on while the application thinks.
 #[test]
-fn sending_is_refused_while_the_table_is_full() {
-    let mut table = table(TableLimits { buffered: 100_000, ..TableLimits::default() });
-    let (one, other) = (greeted(&mut table, &hello(PEER_KEY)), greeted(&mut table, &hello(PEER_KEY)));
-    table.send(one, business(60_000)).unwrap();
-    let refused = table.send(other, business(60_000)).unwrap_err();
-    assert_eq!((refused.reason, refused.message.payload.len()), (SendRefused::Full, 60_000));
-    let mut borrowed = table.get_mut(other).unwrap();
-    borrowed.send(business(30_000)).unwrap();
-    assert_eq!(borrowed.parts().0.send(business(30_000)).unwrap_err().reason, SendRefused::Full);
-    drop(borrowed);
-    let refused = table.broadcast([one, other], business(20_000));
-    assert_eq!(refused, [(one, SendRefused::Full), (other, SendRefused::Full)]);
-    assert!((90_000..=100_000).contains(&table.buffered()), "{}", table.buffered());
-
-    handed_out(&mut table, one);
-    table.send(other, business(60_000)).expect("there is room again");
-    table.remove(other).unwrap();
-    assert_eq!(table.buffered(), 0);
+fn an_application_that_does_not_decide_is_timed_out() {
+    let mut server = judging();
+    server.run_for(ms(20_000));
+    assert_eq!((server.closed_at(), server.closed().reason), (at(10_000), CloseReason::HANDSHAKE_TIMEOUT));
+    assert_eq!(server.sent_kinds(), [Kind::CLOSE]);
+    // Too late.
+    server.connection.accept(server.now);
+    server.connection.refuse(CloseReason::REFUSED);
+    server.transmit();
+    assert_eq!(server.sent_kinds(), [Kind::CLOSE]);
 }
 
-/// PW-CLS-016: whoever makes the table hold more than it may is closed, and named; the others stay.
+/// Without a client that waits, both commands do nothing; and a HELLO that is no good is never judged.
 #[test]
-fn a_connection_that_buffers_too_much_is_closed_as_overloaded() {
-    let mut table = table(TableLimits { buffered: 200_000, ..TableLimits::default() });
-    let (small, big) = (greeted(&mut table, &hello(PEER_KEY)), greeted(&mut table, &hello(PEER_KEY)));
-    receive(&mut table, small, &data(Flags::FIRST | Flags::MORE, 4, &[7; 50_000], SERVER_KEY));
-    receive(&mut table, big, &data(Flags::FIRST | Flags::MORE, 4, &[7; 60_000], SERVER_KEY));
-    let mut frames = 1;
-    while table.handle_timeout(Instant::ZERO).is_none() {
-        receive(&mut table, big, &data(Flags::MORE, 4, &[7; 20_000], SERVER_KEY));
-        frames += 1;
-        assert!(table.buffered() <= 200_000 && frames < 10);
-    }
-    let end = closed(&mut table, big).expect("it is over");
-    assert_eq!((end.reason, end.orderly), (CloseReason::OVERLOADED, false));
-    let sent = parse(&handed_out(&mut table, big), PEER_KEY, false);
-    assert_eq!(close_fields(&sent[0].1).0, CloseReason::OVERLOADED);
-    assert!(closed(&mut table, small).is_none() && table.get_mut(small).unwrap().is_open());
-    assert_eq!(table.buffered(), table.get_mut(small).unwrap().buffered());
-    assert!(table.buffered() >= 50_000);
-    assert_eq!(table.handle_timeout(Instant::ZERO), None, "it is named once");
-}
+fn there_is_nothing_to_admit_elsewhere() {
+    let mut server = End::new(Connection::server(Instant::ZERO, &valid(asking()), seed(SERVER_KEY)), PEER_KEY);
+    server.connection.accept(server.now);
+    server.connection.refuse(CloseReason::REFUSED);
+    server.transmit();
+    assert!(server.sent.is_empty() && server.closed.is_none());
+    let newer = Hello { version_lowest: 2, version_highest: 9, ..hello(PEER_KEY) };
+    server.receive(&hello_packet(Kind::HELLO, &newer)).unwrap_err();
+    assert!(server.events.is_empty());
 
-/// What is lent to the driver counts while it is lent.
-#[test]
-fn a_lent_buffer_counts() {
-    let mut table = table(TableLimits::default());
-    let id = greeted(&mut table, &hello(PEER_KEY));
-    let frame = data(Flags::FIRST, 4, &[7; 60_000], SERVER_KEY);
-    receive(&mut table, id, &frame[..10_000]);
-    let held = table.buffered();
-    assert!(held >= 9_988, "{held}");
-    let (buffer, missing) = table.get_mut(id).unwrap().direct_buffer().unwrap();
-    assert_eq!((table.buffered() >= held, missing), (true, 50_012));
-    let mut connection = table.get_mut(id).unwrap();
-    let mut buffer = buffer;
-    buffer.extend_from_slice(&frame[10_000..]);
-    assert!(matches!(connection.received_direct(Instant::ZERO, buffer, 50_012), Ok(Some(Event::Message(_)))));
-    drop(connection);
-    assert_eq!(table.buffered(), 0);
-}
-
-/// PW-CK-002, PW-CK-003: a broadcast tells which ids did not accept it, and why.
-#[test]
-fn a_broadcast_names_who_refused() {
-    let mut table = table(TableLimits::default());
-    let gone = greeted(&mut table, &hello(PEER_KEY));
-    table.remove(gone).unwrap();
-    let good = greeted(&mut table, &hello(PEER_KEY));
-    let young = table.insert(server(), ()).unwrap();
-    let strict = greeted(&mut table, &Hello { frame_limit: 512, message_limit: 600, ..hello(PEER_KEY) });
-    let refused = table.broadcast([gone, good, young, strict], business(1_000));
-    let expected = [
-        (gone, SendRefused::Stale),
-        (young, SendRefused::NotEstablished),
-        (strict, SendRefused::TooLarge { limit: 600 }),
-    ];
-    assert_eq!(refused, expected);
-    assert_eq!(table.get_mut(good).unwrap().messages_sent(), 1);
-}
-
-/// What was broadcast and not handed out comes back as any other message.
-#[test]
-fn a_broadcast_comes_back_unsent() {
-    let mut table = table(TableLimits::default());
-    let id = greeted(&mut table, &Hello { resync: true, ..hello(PEER_KEY) });
-    let messages = [10, 5_000, 100_000].map(business);
-    for message in &messages {
-        assert!(table.broadcast([id], message.clone()).is_empty());
-    }
-    table.get_mut(id).unwrap().abort();
-    assert_eq!(closed(&mut table, id).unwrap().unsent, messages);
-}
-
-proptest! {
-    /// PW-HDR-003, PW-HDR-012, PW-FRM-007, PW-DAT-009: to every receiver, whatever its key and limits and whether it asks
-    /// for checksums, goes what `send` would have sent.
-    #[test]
-    fn a_prepared_message_is_sent_as_any_other(
-        key in 1u32..,
-        resync: bool,
-        frame_limit in 512u32..9_000,
-        sizes in prop::collection::vec((0usize..20_000, any::<bool>()), 1..6),
-    ) {
-        let mut table = table(TableLimits::default());
-        let hello = Hello { resync, frame_limit, ..hello(key) };
-        let (one, other) = (greeted(&mut table, &hello), greeted(&mut table, &hello));
-        for (size, encrypted) in sizes {
-            let message = Message { class: Class::ROOM, encrypted, payload: payload(size) };
-            table.send(one, message.clone()).unwrap();
-            let prepared = PreparedMessage::new(message);
-            table.send_prepared(other, &prepared).unwrap();
-        }
-        prop_assert_eq!(table.get_mut(one).unwrap().queued(), table.get_mut(other).unwrap().queued());
-        let sent = handed_out(&mut table, one);
-        prop_assert_eq!(&sent, &handed_out(&mut table, other));
-        prop_assert!(!parse(&sent, key, false).is_empty());
-        prop_assert_eq!(table.buffered(), 0);
+    // A client is never asked, and a server without `Ask` neither.
+    let mut pair = Pair::established(asking(), config());
+    for end in &mut pair.ends {
+        end.connection.accept(end.now);
+        end.connection.refuse(CloseReason::REFUSED);
+        assert!(end.connection.is_open());
     }
 }

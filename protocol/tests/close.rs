@@ -4,7 +4,7 @@ mod pair;
 
 use pair::*;
 use pulsewire_protocol::{
-    CloseReason, Connection, Event, Flags, Instant, Kind, Origin, ProtocolError, Retry, SendRefused,
+    CloseFrame, CloseReason, Connection, Event, Flags, Instant, Kind, Origin, ProtocolError, Retry, SendRefused,
 };
 
 /// PW-CLS-001, PW-CLS-003 to PW-CLS-005: both sides have messages on the way, and both counts are exact.
@@ -20,7 +20,7 @@ fn an_orderly_close_loses_nothing_in_either_direction() {
     let refused = pair.ends[CLIENT].connection.send(business(1)).unwrap_err();
     assert_eq!((refused.reason, refused.message), (SendRefused::Closed(CloseReason::GOING_AWAY), business(1)));
     pair.run_for(ms(10));
-    assert_eq!(pair.ends[SERVER].events.last(), Some(&Event::Closing(CloseReason::GOING_AWAY)));
+    assert_eq!(pair.ends[SERVER].events.last(), Some(&Event::Closing(Box::new(CloseReason::GOING_AWAY.into()))));
 
     let (client, server) = (pair.closed(CLIENT), pair.closed(SERVER));
     assert!(client.orderly && server.orderly && client.unsent.is_empty() && server.unsent.is_empty());
@@ -184,6 +184,8 @@ fn a_side_that_sent_close_still_answers() {
 #[test]
 fn close_ack_counts_when_the_transport_took_it() {
     let mut server = End::server(config());
+    (0..7).for_each(|size| server.connection.send(business(size)).unwrap());
+    server.transmit();
     server.receive(&close(CloseReason::NORMAL, 7, 0, b"", SERVER_KEY)).unwrap();
     server.hand_out();
     assert_eq!(server.handed.len(), 20);
@@ -271,7 +273,8 @@ fn unknown_reasons_are_kept() {
         let mut server = End::server(config());
         let unknown = [item(0x8099, b"??"), item(0x0077, b"")].concat();
         server.receive(&close(CloseReason(reason), 0, u32::MAX, &unknown, SERVER_KEY)).unwrap();
-        assert_eq!(server.events, [Event::Closing(CloseReason(reason))]);
+        let said = CloseFrame::from(CloseReason(reason)).with_retry(Retry::Never);
+        assert_eq!(server.events, [Event::Closing(Box::new(said))]);
         server.transmit();
         let closed = server.closed();
         assert_eq!((closed.reason, closed.retry, closed.orderly), (CloseReason(reason), Retry::Never, true));

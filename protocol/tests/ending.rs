@@ -2,6 +2,8 @@
 
 mod pair;
 
+use std::time::Duration;
+
 use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{Class, CloseReason, Disconnect, Flags, Kind, Message, Origin, Retry, Transmit};
@@ -39,10 +41,18 @@ fn the_end_of_the_transport_is_told_apart() {
     }
 }
 
+/// A server that has sent two messages.
+fn sent_two() -> End {
+    let mut server = End::server(config());
+    (0..2).for_each(|_| server.connection.send(business(1)).unwrap());
+    server.transmit();
+    server
+}
+
 /// PW-CLS-011: the stream ended *with* CLOSE, though CLOSE_ACK never got through. Its reason and count are known.
 #[test]
 fn a_stream_that_ends_behind_close_is_not_reported_as_ended_without() {
-    let mut server = End::server(config());
+    let mut server = sent_two();
     server.connection.send(business(10)).unwrap();
     server.receive(&close(CloseReason::GOING_AWAY, 2, 77, b"", SERVER_KEY)).unwrap();
     server.disconnect(Disconnect::EndOfStream);
@@ -51,7 +61,7 @@ fn a_stream_that_ends_behind_close_is_not_reported_as_ended_without() {
     assert_eq!((closed.retry, closed.acknowledged), (Retry::After(ms(77)), Some(2)));
     assert_eq!(closed.unsent, [business(10)]);
 
-    let mut server = End::server(config());
+    let mut server = sent_two();
     server.receive(&close(CloseReason::GOING_AWAY, 2, 77, b"", SERVER_KEY)).unwrap();
     server.disconnect(Disconnect::Reset);
     assert_eq!((server.closed().reason, server.closed().acknowledged), (CloseReason::RESET, Some(2)));
@@ -87,11 +97,43 @@ fn the_application_chooses_the_reason() {
     assert_eq!(server.sent_kinds(), [Kind::CLOSE]);
 }
 
-/// Section 10: bytes wait and the transport takes none.
+/// PW-CLS-011: also behind the own CLOSE, once that was handed out.
+#[test]
+fn a_stream_that_ends_behind_an_unanswered_close_has_its_reason() {
+    let mut server = sent_two();
+    server.connection.close(CloseReason::GOING_AWAY);
+    server.transmit();
+    server.disconnect(Disconnect::EndOfStream);
+    let closed = server.closed();
+    assert_eq!((closed.reason, closed.origin, closed.orderly), (CloseReason::GOING_AWAY, Origin::Local, false));
+    assert_eq!(closed.acknowledged, None);
+}
+
+/// PW-CLS-011: also where both sides asked to close; the own reason where both were told.
+#[test]
+fn a_stream_that_ends_between_crossing_closes_has_the_reason_of_one() {
+    for (told, reason, origin) in
+        [(true, CloseReason::NORMAL, Origin::Local), (false, CloseReason::GOING_AWAY, Origin::Peer)]
+    {
+        let mut server = sent_two();
+        server.connection.close(CloseReason::NORMAL);
+        if told {
+            server.transmit();
+        }
+        server.receive(&close(CloseReason::GOING_AWAY, 1, 77, b"", SERVER_KEY)).unwrap();
+        server.disconnect(Disconnect::EndOfStream);
+        let closed = server.closed();
+        assert_eq!((closed.reason, closed.origin, closed.orderly), (reason, origin, false));
+        assert_eq!(closed.acknowledged, Some(1));
+    }
+}
+
+/// PW-CLS-015: bytes wait and the transport takes none.
 #[test]
 fn a_stalled_transport_ends_with_write_stall() {
     let mut patient = config();
     patient.heartbeat.idle = ms(600_000);
+    patient.timeouts.assembly_rate = 1;
     let mut server = End::server(patient);
     server.stalled = true;
     server.run_for(ms(60_000));
@@ -103,6 +145,51 @@ fn a_stalled_transport_ends_with_write_stall() {
     assert!(server.closed.is_none(), "one byte was taken");
     server.run_for(ms(1));
     assert_eq!((server.closed().reason, server.closed().origin), (CloseReason::WRITE_STALL, Origin::Local));
+}
+
+/// A server that probes nobody, and whose transport takes nothing by itself.
+fn trickling() -> End {
+    let mut patient = config();
+    patient.heartbeat.idle = Duration::from_secs(86_400);
+    let mut server = End::server(patient);
+    server.stalled = true;
+    server
+}
+
+/// PW-CLS-015, its second half: a byte now and then is not enough. 10,240 bytes have ten seconds on top.
+#[test]
+fn a_transport_that_trickles_ends_with_write_stall() {
+    let mut server = trickling();
+    server.connection.send(business(10_240 - 12)).unwrap();
+    server.hand_out();
+    while server.closed.is_none() {
+        server.run_for(ms(100));
+        server.take(1);
+    }
+    assert_eq!((server.closed_at(), server.closed().reason), (at(40_000), CloseReason::WRITE_STALL));
+}
+
+/// PW-CLS-015: what is given later has a time of its own, of which the earlier may be the shorter, or the later.
+#[test]
+fn each_byte_has_the_time_that_it_was_given() {
+    // All but 100 bytes of much were taken when a little more is given: 1,124 bytes wait then.
+    let mut server = trickling();
+    server.connection.send(business(102_400 - 24)).unwrap();
+    server.hand_out();
+    server.run_for(ms(10_000));
+    server.take(102_300);
+    server.connection.send(business(1_024 - 12)).unwrap();
+    server.hand_out();
+    assert_eq!(server.connection.write_timeout(), Some(at(40_000)), "none was taken since");
+    server.run_for(ms(29_000));
+    server.take(1);
+    let deadline = at(10_000) + ms(30_000) + Duration::from_nanos(1_124 * 1_000_000_000 / 1_024);
+    assert_eq!(server.connection.write_timeout(), Some(deadline));
+    // What was given first is taken; the rest keeps its deadline.
+    server.take(500);
+    assert_eq!(server.connection.write_timeout(), Some(deadline));
+    server.take(server.handed.len());
+    assert_eq!(server.connection.write_timeout(), None);
 }
 
 proptest! {

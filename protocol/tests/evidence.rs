@@ -213,19 +213,22 @@ fn a_floor_with_a_fraction_is_metered_as_announced() {
 /// PW-HB-007, at both ends of the range.
 #[test]
 fn ping_numbers_increase() {
-    for (first, second) in [(0, 0), (5, 5), (5, 4), (u64::MAX, u64::MAX), (u64::MAX, 0)] {
+    for (first, second) in [(1, 0), (1, 1), (5, 5), (5, 4), (u64::MAX, u64::MAX), (u64::MAX, 0)] {
         let mut server = End::server(config());
         server.receive(&numbered(Kind::PING, first, SERVER_KEY)).unwrap();
         let error = server.receive(&numbered(Kind::PING, second, SERVER_KEY)).unwrap_err();
         assert_eq!(error, ProtocolError::BadPing { number: second, last: first });
     }
     let mut server = End::server(config());
-    for number in [0, 1, 7, u64::MAX - 1, u64::MAX] {
+    for number in [1, 7, u64::MAX - 1, u64::MAX] {
         server.receive(&numbered(Kind::PING, number, SERVER_KEY)).unwrap();
         server.transmit();
     }
     let answers: Vec<u64> = server.sent_of(Kind::PONG).iter().map(|(_, payload)| number(payload)).collect();
-    assert_eq!(answers, [0, 1, 7, u64::MAX - 1, u64::MAX]);
+    assert_eq!(answers, [1, 7, u64::MAX - 1, u64::MAX]);
+
+    let error = End::server(config()).receive(&numbered(Kind::PING, 0, SERVER_KEY)).unwrap_err();
+    assert_eq!(error, ProtocolError::BadPing { number: 0, last: 0 }, "the first is at least 1");
 }
 
 /// PW-HB-009: never sent are 0, what lies ahead, and what is queued but was not handed out.

@@ -23,6 +23,14 @@ enum Operation {
         end: usize,
         stalled: bool,
     },
+    /// This end stops reading, or reads again.
+    Pause {
+        end: usize,
+        paused: bool,
+    },
+    Drain {
+        end: usize,
+    },
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -33,6 +41,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (0u64..45).prop_map(Operation::Latency),
         1 => prop_oneof![1usize..30, 500usize..3_000, Just(usize::MAX)].prop_map(Operation::Step),
         1 => (0usize..2, any::<bool>()).prop_map(|(end, stalled)| Operation::Stall { end, stalled }),
+        1 => (0usize..2, any::<bool>()).prop_map(|(end, paused)| Operation::Pause { end, paused }),
+        1 => (0usize..2).prop_map(|end| Operation::Drain { end }),
     ]
 }
 
@@ -80,6 +90,9 @@ impl Model {
             Operation::Latency(latency) => self.pair.latency = ms(latency),
             Operation::Step(step) => self.pair.step = step,
             Operation::Stall { end, stalled } => self.pair.ends[end].stalled = stalled,
+            Operation::Pause { end, paused: true } => self.pair.ends[end].connection.pause(self.pair.now),
+            Operation::Pause { end, paused: false } => self.pair.ends[end].connection.resume(self.pair.now),
+            Operation::Drain { end } => self.pair.ends[end].connection.drain(),
         }
     }
 
@@ -93,7 +106,7 @@ fn damage() -> impl Strategy<Value = Damage> {
 }
 
 proptest! {
-    /// PW-DAT-002, PW-DAT-011, PW-CLS-001 to PW-CLS-006: after an orderly close everything accepted arrived exactly once and in
+    /// PW-DAT-002, PW-DAT-011, PW-HB-019, PW-CLS-001 to PW-CLS-006, PW-CLS-016: after an orderly close everything accepted arrived exactly once and in
     /// order, and the counts of both sides agree.
     #[test]
     fn everything_accepted_arrives_before_an_orderly_close(
@@ -106,6 +119,8 @@ proptest! {
                 model.pair.ends[end].connection.close(CloseReason::NORMAL);
             }
             model.pair.ends[end].stalled = false;
+            let now = model.pair.now;
+            model.pair.ends[end].connection.resume(now);
         }
         model.pair.run_for(ms(4_000));
         for end in [CLIENT, SERVER] {

@@ -1,4 +1,4 @@
-//! Many connections: section 14 of the specification, and the deadlines of a table.
+//! Many connections: section 13 of the specification, and the deadlines of a table.
 
 mod pair;
 

@@ -3,7 +3,7 @@
 
 mod pair;
 
-use pair::{End, PEER_KEY, config, hello, ms, number};
+use pair::{End, PEER_KEY, business, config, hello, ms, number};
 use proptest::prelude::*;
 use pulsewire_protocol::{CloseReason, Damage, Event, Header, Hello, Kind, Origin, ProtocolError, Retry};
 use pulsewire_spec::vectors::{self, Expectation, FramingEnd, FramingEvent, FramingVector, HelloPacket};
@@ -69,51 +69,88 @@ fn judge_versions(kind: Kind, hello: Hello) -> Result<Hello, ProtocolError> {
 /// What a connection made of a stream, in the words of the vectors.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
+    /// What the application is told, but for CLOSE.
     events: Vec<String>,
+    /// What the peer's CLOSE said, where that ended the connection.
+    said: Option<String>,
+    /// Ordinal and reason of each REJECT.
+    refused: Vec<(u64, u16)>,
     end: String,
     /// The highest PING that was answered. How many were depends on how the bytes were cut.
     pinged: Option<u64>,
 }
 
-fn run(vector: &FramingVector, cuts: &[usize]) -> Outcome {
+/// A server that has sent what the vector says.
+fn prepare(vector: &FramingVector) -> End {
     let mut config = config();
     config.damage = if vector.resync { Damage::Resynchronise } else { Damage::Close };
     config.limits.frame = vector.frame_limit;
     config.limits.message = vector.message_limit;
     let mut end = End::greeted(config, &hello(PEER_KEY), vector.key);
+    for _ in 0..vector.messages_sent {
+        end.connection.send(business(1)).expect("accepted");
+    }
+    end.transmit();
+    while (end.sent_of(Kind::PING).len() as u64) < vector.pings_sent {
+        let deadline = end.connection.poll_timeout().expect("a PING is due some time");
+        end.run_until(deadline);
+    }
+    end.events.clear();
+    end.sent.clear();
+    end
+}
+
+fn run(vector: &FramingVector, cuts: &[usize]) -> Outcome {
+    let mut end = prepare(vector);
     let stream = vector.stream.bytes();
     let mut fed = 0;
     let mut result = Ok(());
     for &cut in cuts.iter().chain([&stream.len()]) {
         result = result.and(end.receive(&stream[fed..cut]));
         fed = cut;
-        end.transmit();
+        // CLOSE is not answered before all has come.
+        if !end.events.iter().any(|event| matches!(event, Event::Closing(_))) {
+            end.transmit();
+        }
     }
+    end.transmit();
     outcome(&end, result)
 }
 
 fn outcome(end: &End, result: Result<(), ProtocolError>) -> Outcome {
-    let mut events: Vec<String> = end.events.iter().filter_map(note).collect();
     let closed = end.closed.as_ref().map(|(_, closed)| closed);
-    if let Some(closed) = closed.filter(|closed| closed.origin == Origin::Peer) {
-        events
-            .push(format!("close {} {:?} {:?} {}", closed.reason.0, closed.acknowledged, closed.retry, closed.detail));
-    }
-    let end_of_it = match (&result, closed) {
+    let by_peer = closed.filter(|closed| closed.origin == Origin::Peer);
+    let end_of_it = match (&result, by_peer) {
         (Err(error), _) => format!("{:?}", error.close_reason()),
-        (Ok(()), Some(_)) => String::from("peer closed"),
+        (Ok(()), Some(closed)) if closed.orderly => String::from("peer closed"),
+        (Ok(()), Some(_)) => String::from("peer failed"),
         (Ok(()), None) => String::from("open"),
     };
-    let pinged = end.sent_of(Kind::PONG).iter().map(|(_, payload)| number(payload)).max();
-    Outcome { events, end: end_of_it, pinged }
+    let rejects = end.sent_of(Kind::REJECT);
+    Outcome {
+        events: end.events.iter().filter_map(note).collect(),
+        said: by_peer.map(|closed| {
+            format!("{} {:?} {:?} {}", closed.reason.0, closed.acknowledged, closed.retry, closed.detail)
+        }),
+        refused: rejects
+            .iter()
+            .map(|(_, payload)| (number(&payload[..8]), u16::from_be_bytes([payload[8], payload[9]])))
+            .collect(),
+        end: end_of_it,
+        pinged: end.sent_of(Kind::PONG).iter().map(|(_, payload)| number(payload)).max(),
+    }
 }
 
 fn note(event: &Event<'_>) -> Option<String> {
     Some(match event {
         Event::Message(message) => note_message(message.class.0, message.encrypted, &message.payload),
         Event::Gap(gap) => format!("gap {} {}", gap.skipped, gap.message_lost),
-        // Noted with all particulars when it is closed.
-        Event::Closing(_) => return None,
+        Event::Rejected(rejected) => {
+            format!("rejected {} {}", rejected.ordinal.map_or(0, u64::from), rejected.reason.0)
+        }
+        Event::Draining { received } => format!("drain {received}"),
+        // Compared where the connection ends; seen as REJECT; left over from the PINGs before.
+        Event::Closing(_) | Event::TooLarge(_) | Event::Recovered(_) => return None,
         other => panic!("{other:?} in the middle of a connection"),
     })
 }
@@ -124,14 +161,22 @@ fn note_message(class: u8, encrypted: bool, payload: &[u8]) -> String {
 }
 
 fn expected(vector: &FramingVector) -> Outcome {
-    let mut pinged = None;
+    let (mut said, mut refused, mut pinged) = (None, Vec::new(), None);
     let events = vector.events.iter().filter_map(|event| match event {
         FramingEvent::Message { class, encrypted, payload } => Some(note_message(*class, *encrypted, payload.bytes())),
         FramingEvent::Gap { skipped, message_lost } => Some(format!("gap {skipped} {message_lost}")),
+        FramingEvent::Refused { ordinal, reason } => {
+            refused.push((*ordinal, reason.value()));
+            None
+        }
         FramingEvent::Ping(number) => {
             pinged = Some(*number);
             None
         }
+        // Neither shows.
+        FramingEvent::Pong(_) | FramingEvent::Busy(_) => None,
+        FramingEvent::Drain { received } => Some(format!("drain {received}")),
+        FramingEvent::Rejected { ordinal, reason } => Some(format!("rejected {ordinal} {reason}")),
         FramingEvent::Close { reason, received, retry_after, text, limit } => {
             let retry = match *retry_after {
                 u32::MAX => Retry::Never,
@@ -139,36 +184,46 @@ fn expected(vector: &FramingVector) -> Outcome {
             };
             let limit = limit.map(|limit| format!("(limit {}, size {})", limit.limit, limit.size));
             let detail: Vec<String> = text.iter().cloned().chain(limit).collect();
-            Some(format!("close {reason} {:?} {retry:?} {}", Some(received), detail.join(" ")))
+            said = Some(format!("{reason} {:?} {retry:?} {}", Some(received), detail.join(" ")));
+            None
         }
     });
     let events = events.collect();
     let end = match &vector.end {
         FramingEnd::Open => String::from("open"),
         FramingEnd::PeerClosed => String::from("peer closed"),
-        FramingEnd::Closed(reason) => format!("{:?}", CloseReason(reason.value)),
+        FramingEnd::PeerFailed => String::from("peer failed"),
+        FramingEnd::Closed(reason) => {
+            said = None;
+            format!("{:?}", CloseReason(reason.value))
+        }
     };
-    Outcome { events, end, pinged }
+    Outcome { events, said, refused, end, pinged }
 }
 
 #[track_caller]
 fn check(vector: &FramingVector, cuts: &[usize]) {
     let (mut got, mut expected) = (run(vector, cuts), expected(vector));
     if vector.end != FramingEnd::Open {
-        // An answer that still waits when the connection ends is dropped.
+        // What still waits when the connection ends is dropped.
         (got.pinged, expected.pinged) = (None, None);
+        expected.refused.truncate(got.refused.len());
     }
     assert_eq!(got, expected, "{}", vector.name);
 }
 
+fn streams() -> Vec<&'static FramingVector> {
+    vectors::framing().iter().chain(vectors::control()).collect()
+}
+
 #[test]
 fn streams_at_once() {
-    vectors::framing().iter().for_each(|vector| check(vector, &[]));
+    streams().into_iter().for_each(|vector| check(vector, &[]));
 }
 
 #[test]
 fn streams_byte_by_byte() {
-    for vector in vectors::framing().iter().filter(|vector| vector.stream.bytes().len() < 4_096) {
+    for vector in streams().into_iter().filter(|vector| vector.stream.bytes().len() < 4_096) {
         let cuts: Vec<usize> = (0..vector.stream.bytes().len()).collect();
         check(vector, &cuts);
     }
@@ -180,7 +235,8 @@ proptest! {
         index in any::<prop::sample::Index>(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
-        let vector = index.get(vectors::framing());
+        let streams = streams();
+        let vector = *index.get(&streams);
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(vector.stream.bytes().len() + 1)).collect();
         cuts.sort_unstable();
         check(vector, &cuts);

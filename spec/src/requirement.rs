@@ -115,6 +115,18 @@ mod tests {
         assert!(lines > 0);
     }
 
+    /// The list for tools says what the text says.
+    #[test]
+    fn the_list_agrees_with_the_text() {
+        let listed: Vec<serde_json::Value> = serde_json::from_str(include_str!("../requirements.json")).unwrap();
+        let written = |requirement: &Requirement| {
+            let Requirement { id, level, section, text } = *requirement;
+            serde_json::json!({ "id": id, "level": level.keyword(), "section": section, "text": text })
+        };
+        let expected: Vec<serde_json::Value> = requirements().iter().map(written).collect();
+        assert_eq!(listed, expected, "run `python3 spec/list_requirements.py`");
+    }
+
     #[test]
     fn requirements_stay_on_one_line() {
         let lines: Vec<&str> = TEXT.lines().collect();

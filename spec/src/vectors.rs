@@ -3,6 +3,7 @@
 //! `README.md` describes the JSON files that they are read from.
 
 mod bytes;
+mod conversation;
 mod framing;
 mod header;
 mod hello;
@@ -13,7 +14,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use bytes::{MalformedBytes, VectorBytes};
-pub use framing::{ExceededLimit, FramingEnd, FramingEvent, FramingVector};
+pub use conversation::{
+    Conversation, ConversationAction, ConversationConfig, ConversationDisconnect, ConversationEvent,
+    ConversationFarewell, ConversationKeys, ConversationOrigin, ConversationRole, ConversationStep,
+};
+pub use framing::{ExceededLimit, FramingEnd, FramingEvent, FramingVector, RejectReason};
 pub use header::{HeaderFields, HeaderVector};
 pub use hello::{HelloPacket, HelloValues, HelloVector};
 
@@ -22,6 +27,15 @@ use crate::CloseReason;
 const HEADER_JSON: &str = include_str!("../vectors/header.json");
 const HELLO_JSON: &str = include_str!("../vectors/hello.json");
 const FRAMING_JSON: &str = include_str!("../vectors/framing.json");
+const CONTROL_JSON: &str = include_str!("../vectors/control.json");
+/// By area.
+const CONVERSATIONS_JSON: [(&str, &str); 5] = [
+    ("handshake.json", include_str!("../vectors/conversations/handshake.json")),
+    ("heartbeat.json", include_str!("../vectors/conversations/heartbeat.json")),
+    ("pausing.json", include_str!("../vectors/conversations/pausing.json")),
+    ("messages.json", include_str!("../vectors/conversations/messages.json")),
+    ("closing.json", include_str!("../vectors/conversations/closing.json")),
+];
 
 /// What a receiver makes of the bytes of a vector.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -54,6 +68,22 @@ pub fn framing() -> &'static [FramingVector] {
     &VECTORS
 }
 
+/// Packets other than DATA, after the handshake (sections 6.1, 8 and 9), in the order of `vectors/control.json`.
+#[must_use]
+pub fn control() -> &'static [FramingVector] {
+    static VECTORS: LazyLock<Vec<FramingVector>> = LazyLock::new(|| parse(CONTROL_JSON));
+    &VECTORS
+}
+
+/// Whole connections of one side, in the order of the files `handshake.json`, `heartbeat.json`, `pausing.json`,
+/// `messages.json` and `closing.json` in `vectors/conversations`.
+#[must_use]
+pub fn conversations() -> &'static [Conversation] {
+    static CONVERSATIONS: LazyLock<Vec<Conversation>> =
+        LazyLock::new(|| CONVERSATIONS_JSON.iter().flat_map(|(_, json)| parse::<Conversation>(json)).collect());
+    &CONVERSATIONS
+}
+
 fn parse<T: DeserializeOwned>(json: &str) -> Vec<T> {
     serde_json::from_str(json).expect("the embedded vectors are parsed by the tests of this crate")
 }
@@ -72,7 +102,10 @@ mod tests {
         let header = header().iter().map(|vector| ("header", vector.name.as_str(), &vector.requirements[..]));
         let hello = hello().iter().map(|vector| ("hello", vector.name.as_str(), &vector.requirements[..]));
         let framing = framing().iter().map(|vector| ("framing", vector.name.as_str(), &vector.requirements[..]));
-        header.chain(hello).chain(framing).collect()
+        let control = control().iter().map(|vector| ("control", vector.name.as_str(), &vector.requirements[..]));
+        let conversations =
+            conversations().iter().map(|talk| ("conversations", talk.name.as_str(), &talk.requirements[..]));
+        header.chain(hello).chain(framing).chain(control).chain(conversations).collect()
     }
 
     #[test]
@@ -96,9 +129,28 @@ mod tests {
     }
 
     #[test]
+    fn no_file_has_shrunk() {
+        let counts = [header().len(), hello().len(), framing().len(), control().len(), conversations().len()];
+        for (count, least) in counts.into_iter().zip([109, 66, 112, 105, 110]) {
+            assert!(count >= least, "{counts:?}");
+        }
+    }
+
+    #[test]
     fn every_vector_file_is_embedded() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
-        let on_disk: BTreeMap<String, String> = fs::read_dir(&directory)
+        let embedded = [
+            ("control.json", CONTROL_JSON),
+            ("framing.json", FRAMING_JSON),
+            ("header.json", HEADER_JSON),
+            ("hello.json", HELLO_JSON),
+        ];
+        assert_eq!(on_disk(&directory), by_name(&embedded));
+        assert_eq!(on_disk(&directory.join("conversations")), by_name(&CONVERSATIONS_JSON));
+    }
+
+    fn on_disk(directory: &Path) -> BTreeMap<String, String> {
+        fs::read_dir(directory)
             .expect("the folder of vectors")
             .map(|entry| entry.expect("an entry of the folder").path())
             .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
@@ -106,10 +158,11 @@ mod tests {
                 let name = path.file_name().expect("a file").to_string_lossy().into_owned();
                 (name, fs::read_to_string(&path).expect("a readable vector file"))
             })
-            .collect();
-        let embedded =
-            [("framing.json", FRAMING_JSON), ("header.json", HEADER_JSON), ("hello.json", HELLO_JSON)].into_iter();
-        assert_eq!(on_disk, embedded.map(|(name, text)| (name.to_owned(), text.to_owned())).collect());
+            .collect()
+    }
+
+    fn by_name(embedded: &[(&str, &str)]) -> BTreeMap<String, String> {
+        embedded.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect()
     }
 
     #[test]
@@ -127,11 +180,23 @@ mod tests {
     }
 
     #[test]
-    fn framing_vectors_end_with_the_close_that_they_received() {
-        for vector in framing() {
-            let closes = vector.events.iter().filter(|event| matches!(event, FramingEvent::Close { .. })).count();
-            let expected = usize::from(vector.end == FramingEnd::PeerClosed);
-            assert_eq!(closes, expected, "{}", vector.name);
+    fn streams_have_the_close_that_their_end_names() {
+        for vector in framing().iter().chain(control()) {
+            let closes = vector.events.iter().any(|event| matches!(event, FramingEvent::Close { .. }));
+            match vector.end {
+                FramingEnd::PeerClosed | FramingEnd::PeerFailed => assert!(closes, "{}", vector.name),
+                FramingEnd::Open => assert!(!closes, "{}", vector.name),
+                FramingEnd::Closed(_) => {}
+            }
+        }
+    }
+
+    #[test]
+    fn conversations_start_at_0_and_go_on() {
+        for conversation in conversations() {
+            let first = conversation.steps.first().map(|step| (step.at, &step.action));
+            assert_eq!(first, Some((0, &ConversationAction::Start)), "{}", conversation.name);
+            assert!(conversation.steps.is_sorted_by_key(|step| step.at), "{}", conversation.name);
         }
     }
 
@@ -139,10 +204,15 @@ mod tests {
     fn both_outcomes_occur_in_every_file() {
         let header_closes = header().iter().filter(|vector| matches!(vector.expect, Expectation::Close(_))).count();
         let hello_closes = hello().iter().filter(|vector| matches!(vector.expect, Expectation::Close(_))).count();
-        let framing_closes = framing().iter().filter(|vector| matches!(vector.end, FramingEnd::Closed(_))).count();
-        for (closes, all) in
-            [(header_closes, header().len()), (hello_closes, hello().len()), (framing_closes, framing().len())]
-        {
+        let stream_closes = |vectors: &[FramingVector]| {
+            vectors.iter().filter(|vector| matches!(vector.end, FramingEnd::Closed(_))).count()
+        };
+        for (closes, all) in [
+            (header_closes, header().len()),
+            (hello_closes, hello().len()),
+            (stream_closes(framing()), framing().len()),
+            (stream_closes(control()), control().len()),
+        ] {
             assert!(0 < closes && closes < all);
         }
     }

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the test vectors of the Pulsewire specification.
+"""Writes the test vectors and the conversations of the Pulsewire specification.
 
-    generate.py            write header.json, hello.json and framing.json beside this file
+    generate.py            write the JSON files beside this file and below conversations/
     generate.py --check    write nothing; print a diff and exit with 1 where a file differs
 
-Each vector states its expected result by hand. A small receiver written from protocol.md alone
-(`generator/receiver.py`) judges the same bytes, and nothing is written when the two disagree.
+Each vector states its expected result by hand. A small receiver and a small side of a connection, written from protocol.md
+alone (`generator/receiver.py`, `generator/side.py`), judge the same bytes, and nothing is written when the two disagree.
 """
 
 import argparse
@@ -16,14 +16,40 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from generator import framing_vectors, header_vectors, hello_vectors  # noqa: E402 (after the line above, on purpose)
+from generator import (  # noqa: E402 (after the line above, on purpose)
+    closing_conversations, control_vectors, framing_vectors, handshake_conversations, header_vectors,
+    heartbeat_conversations, hello_vectors, message_conversations, pausing_conversations,
+)
 
 DIRECTORY = Path(__file__).parent
-FILES = {
+VECTORS = {
     "header.json": header_vectors.build,
     "hello.json": hello_vectors.build,
     "framing.json": framing_vectors.build,
+    "control.json": control_vectors.build,
 }
+CONVERSATIONS = {
+    "conversations/handshake.json": handshake_conversations.build,
+    "conversations/heartbeat.json": heartbeat_conversations.build,
+    "conversations/pausing.json": pausing_conversations.build,
+    "conversations/messages.json": message_conversations.build,
+    "conversations/closing.json": closing_conversations.build,
+}
+
+
+def conversation_text(conversations):
+    """One line for a field, and one for a step."""
+    blocks = []
+    for conversation in conversations:
+        fields = [f"    {json.dumps(name)}: {json.dumps(value)}" for name, value in conversation.items() if name != "steps"]
+        steps = ",\n".join(f"      {json.dumps(step)}" for step in conversation["steps"])
+        blocks.append("  {\n" + ",\n".join([*fields, f'    "steps": [\n{steps}\n    ]']) + "\n  }")
+    return "[\n" + ",\n".join(blocks) + "\n]\n"
+
+
+def generate():
+    texts = {name: json.dumps(build(), indent=2) + "\n" for name, build in VECTORS.items()}
+    return texts | {name: conversation_text(build()) for name, build in CONVERSATIONS.items()}
 
 
 def differences(path, expected):
@@ -35,15 +61,16 @@ def differences(path, expected):
 
 def main():
     arguments = argparse.ArgumentParser(description="Writes the test vectors of the Pulsewire specification.")
-    arguments.add_argument("--check", action="store_true", help="compare with the files on disk instead of writing")
+    arguments.add_argument("--check", action="store_true", help="compare with the files on disk instead")
     check = arguments.parse_args().check
 
-    generated = {DIRECTORY / name: json.dumps(build(), indent=2) + "\n" for name, build in FILES.items()}
+    generated = {DIRECTORY / name: text for name, text in generate().items()}
     if check:
         difference = [line for path, text in generated.items() for line in differences(path, text)]
         sys.stdout.writelines(difference)
         sys.exit(1 if difference else 0)
     for path, text in generated.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="ascii", newline="\n")
 
 

@@ -43,8 +43,8 @@ pub enum NoticeKind {
 
 /// Forwards everything over a channel to a thread that may take its time.
 ///
-/// Each message is copied once. The channel has no limit: a receiver that is slower than its peers for good has to
-/// close connections.
+/// Each message is copied once. The channel has no limit: a receiver that is slower than its peers has to
+/// [pause](Sender::pause) them. What waits in the channel by then still comes.
 ///
 /// When the endpoint is shut down the channel ends behind the last `Closed`, so the receiver sees everything that came.
 #[derive(Debug)]

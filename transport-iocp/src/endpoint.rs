@@ -9,7 +9,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use pulsewire_protocol::{CloseReason, ConnectionId, Message, Seed, SendError, SendRefused, ValidConfig};
+use pulsewire_protocol::{CloseFrame, ConnectionId, Message, Seed, SendError, SendRefused, Statistics, ValidConfig};
 
 use crate::directory::Directory;
 use crate::driver::{Driver, Parts};
@@ -107,14 +107,24 @@ impl Endpoint {
         }
     }
 
-    /// Asks the peer to close, when all that was sent before has gone out. Says whether the connection lives.
-    pub fn close(&self, id: ConnectionId, reason: CloseReason) -> bool {
-        self.directory.find(id).is_some_and(|mailbox| mailbox.close(reason))
+    /// Asks the peer to close, as [`Sender::close`]. Says whether the connection lives.
+    pub fn close(&self, id: ConnectionId, close: impl Into<CloseFrame>) -> bool {
+        self.directory.find(id).is_some_and(|mailbox| mailbox.close(close))
     }
 
     /// Cuts the connection at once, without a word to the peer. Says whether it lived.
     pub fn abort(&self, id: ConnectionId) -> bool {
         self.directory.find(id).is_some_and(|mailbox| mailbox.abort())
+    }
+
+    /// What the connection that `id` names has done so far, in numbers; `None` if it is gone. In the handler there is
+    /// [`Context::statistics`](crate::Context::statistics).
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotConnected`] if the thread is gone.
+    pub fn statistics(&self, id: ConnectionId) -> io::Result<Option<Statistics>> {
+        self.ask(|answer| Command::Statistics { id, answer })
     }
 
     /// The connections that live.

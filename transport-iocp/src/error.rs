@@ -76,7 +76,7 @@ impl From<SystemError> for io::Error {
     }
 }
 
-/// The four ways a connection ends, as a completion shows them (close reasons 256 to 259 of the specification).
+/// The four ways a connection ends, as a completion shows them (section 9.2 of the specification, PW-TCP-004).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ConnectionEnd {
     /// The peer ended its side in an orderly way: a receive that succeeds with 0 bytes.

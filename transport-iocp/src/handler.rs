@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulsewire_protocol::{CloseReason, Connection, ConnectionId, Event, Message, SendError, SendRefused};
+use pulsewire_protocol::{
+    CloseFrame, Connection, ConnectionId, Event, Instant, Message, SendError, SendRefused, Statistics,
+};
 
 use crate::mailbox::Mailbox;
 use crate::sender::Sender;
@@ -15,11 +17,12 @@ use crate::sender::Sender;
 /// takes long belongs on another thread, which answers through a [`Sender`]. [`ChannelHandler`](crate::ChannelHandler)
 /// is the simplest way there.
 ///
-/// There is no way to pause receiving: a side that doesn't read cannot see the answers to its PINGs. An application
-/// that is flooded closes with [`CloseReason::OVERLOADED`].
+/// An application that is flooded [pauses](Context::pause) until it has caught up: the peer is told, and does not take
+/// this side for dead.
 pub trait Handler: Send + 'static {
-    /// Something happened on a connection. The first event of each is `Established`, unless it ends before; the last
-    /// one is `Closed`, with the id dead already.
+    /// Something happened on a connection. The first event of each is `Established`, unless it ends before; on a server
+    /// that [asks](pulsewire_protocol::Admission::Ask) `Admission` comes first. The last one is `Closed`, with the id
+    /// dead already.
     fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>);
 
     /// A message that a [`Sender`] had queued was refused by the connection, and comes back.
@@ -37,6 +40,7 @@ pub trait Handler: Send + 'static {
 pub struct Context<'c> {
     pub(crate) id: ConnectionId,
     pub(crate) peer_address: SocketAddr,
+    pub(crate) now: Instant,
     pub(crate) connection: &'c mut Connection,
     pub(crate) mailbox: &'c Arc<Mailbox>,
 }
@@ -68,10 +72,56 @@ impl Context<'_> {
         })
     }
 
-    /// Asks the peer to close, when all that was sent before has gone out. Events come until `Closed`.
-    pub fn close(&mut self, reason: CloseReason) {
-        self.mailbox.closing(reason);
-        self.connection.close(reason);
+    /// Admits the client that [`Event::Admission`] told of (PW-HS-020); `Established` follows. Without such a client this
+    /// does nothing.
+    pub fn accept(&mut self) {
+        self.connection.accept(self.now);
+    }
+
+    /// Refuses the client that [`Event::Admission`] told of, with a reason (`REFUSED`, `OVERLOADED`, or one of your own),
+    /// and a sentence and advice on connecting again where a [`CloseFrame`] is given. `Closed` follows. Without such a
+    /// client this does nothing.
+    pub fn refuse(&mut self, close: impl Into<CloseFrame>) {
+        self.connection.refuse(close);
+    }
+
+    /// Takes no more for a while, because the application is slow: no message is delivered, and at most one buffer
+    /// more is received, until [`resume`](Self::resume), which a [`Sender`] can do from another thread. The peer is told
+    /// for as long as it lasts (BUSY, PW-HB-019), and does not give this side up for as long as its `heartbeat.busy_max`
+    /// allows.
+    ///
+    /// A pause ends by itself when this side closes, or the connection breaks. Before `Established`, and while this side
+    /// closes, none begins (PW-HB-024).
+    pub fn pause(&mut self) {
+        self.connection.pause(self.now);
+    }
+
+    /// Takes more again. What was received meanwhile is delivered first.
+    pub fn resume(&mut self) {
+        self.connection.resume(self.now);
+    }
+
+    /// Whether this side pauses.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.connection.is_paused()
+    }
+
+    /// Tells the peer that this side is going to close (section 9.1 of the specification): its application is told to
+    /// begin nothing new here, and to close when what it had begun is finished. Both sides go on to send and to receive.
+    pub fn drain(&mut self) {
+        self.connection.drain();
+    }
+
+    /// Asks the peer to close, when all that was sent before has gone out. Events come until `Closed`. A
+    /// [`CloseReason`](pulsewire_protocol::CloseReason) will do; a [`CloseFrame`] gives a sentence and advice on
+    /// connecting again with it. A pause ends.
+    pub fn close(&mut self, close: impl Into<CloseFrame>) {
+        let close = close.into();
+        self.mailbox.closing(close.reason);
+        self.connection.close(close);
+        // Behind its CLOSE a side must read.
+        self.connection.resume(self.now);
     }
 
     /// Cuts the connection at once, without a word to the peer. `Closed` follows.
@@ -95,6 +145,12 @@ impl Context<'_> {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.connection.queued()
+    }
+
+    /// What the connection has done so far, in numbers.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.connection.statistics()
     }
 
     /// The smoothed round-trip time, once a PING was answered.

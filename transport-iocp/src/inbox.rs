@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use pulsewire_protocol::ConnectionId;
+use pulsewire_protocol::{ConnectionId, Statistics};
 
 /// A request to the owner thread. An answer that nobody waits for any more is dropped.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Listen { address: SocketAddr, answer: SyncSender<io::Result<SocketAddr>> },
     /// Begin to connect, and tell the id.
     Connect { remote: SocketAddr, answer: SyncSender<io::Result<ConnectionId>> },
+    /// Tell what a connection has done so far, if it lives.
+    Statistics { id: ConnectionId, answer: SyncSender<io::Result<Option<Statistics>>> },
     /// Stop in order, and cut what is left after `patience`.
     ShutDown { patience: Duration },
 }

@@ -7,15 +7,27 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pulsewire_protocol::{CloseReason, Connection, ConnectionId, HEADER_SIZE, Message, SendError, SendRefused};
+use pulsewire_protocol::{
+    CloseFrame, CloseReason, Connection, ConnectionId, HEADER_SIZE, Instant, Message, SendError, SendRefused,
+};
 
 use crate::inbox::{Command, Inbox};
 
-/// Something to be done with a connection.
+/// Something to be done with a connection, behind all that was asked before.
 #[derive(Debug)]
 enum Request {
     Send(Message<'static>),
-    Close(CloseReason),
+    Close(CloseFrame),
+}
+
+/// Something to be done with a connection at once, ahead of what waits to be sent.
+#[derive(Debug)]
+enum Order {
+    Accept,
+    Refuse(CloseFrame),
+    Pause,
+    Resume,
+    Drain,
     Abort,
 }
 
@@ -34,6 +46,7 @@ enum Standing {
 #[derive(Debug)]
 struct Queue {
     standing: Standing,
+    orders: Vec<Order>,
     requests: VecDeque<Request>,
     /// Bytes of the messages in `requests`, with a header each.
     waiting: usize,
@@ -62,12 +75,15 @@ pub(crate) struct Submitted {
     pub(crate) refused: Vec<SendError<'static>>,
     /// There is room again, after somebody was refused for lack of it.
     pub(crate) has_room_again: bool,
+    /// A client was admitted: the connection has `Established` to tell before anything else.
+    pub(crate) admitted: bool,
 }
 
 impl Mailbox {
     pub(crate) fn new(id: ConnectionId, inbox: Arc<Inbox>, room: usize) -> Self {
         let queue = Queue {
             standing: Standing::Handshake,
+            orders: Vec::new(),
             requests: VecDeque::new(),
             waiting: 0,
             in_connection: 0,
@@ -104,24 +120,55 @@ impl Mailbox {
     }
 
     /// Closes behind what was queued before. Says whether the id lives.
-    pub(crate) fn close(&self, reason: CloseReason) -> bool {
+    pub(crate) fn close(&self, close: impl Into<CloseFrame>) -> bool {
+        let close = close.into();
         let mut queue = self.lock();
         if queue.standing == Standing::Gone {
             return false;
         }
-        queue.closing(reason);
-        queue.requests.push_back(Request::Close(reason));
+        queue.closing(close.reason);
+        queue.requests.push_back(Request::Close(close));
         self.announce(queue);
         true
     }
 
+    /// Admits the client that waits to be judged.
+    pub(crate) fn accept(&self) {
+        self.order(Order::Accept);
+    }
+
+    /// Refuses the client that waits to be judged.
+    pub(crate) fn refuse(&self, close: CloseFrame) {
+        self.order(Order::Refuse(close));
+    }
+
+    /// Reads no more until [`resume`](Self::resume).
+    pub(crate) fn pause(&self) {
+        self.order(Order::Pause);
+    }
+
+    /// Reads again.
+    pub(crate) fn resume(&self) {
+        self.order(Order::Resume);
+    }
+
+    /// Tells the peer that this side is going to close.
+    pub(crate) fn drain(&self) {
+        self.order(Order::Drain);
+    }
+
     /// Cuts the connection, ahead of everything. Says whether the id lives.
     pub(crate) fn abort(&self) -> bool {
+        self.order(Order::Abort)
+    }
+
+    /// Says whether the id lives.
+    fn order(&self, order: Order) -> bool {
         let mut queue = self.lock();
         if queue.standing == Standing::Gone {
             return false;
         }
-        queue.requests.push_front(Request::Abort);
+        queue.orders.push(order);
         self.announce(queue);
         true
     }
@@ -151,11 +198,23 @@ impl Mailbox {
         self.lock().refused = true;
     }
 
-    /// Hands the requests to the connection, as far as it has room.
-    pub(crate) fn submit(&self, connection: &mut Connection) -> Submitted {
+    /// Has the connection obey, and hands the requests to it as far as it has room.
+    pub(crate) fn submit(&self, connection: &mut Connection, now: Instant) -> Submitted {
         let mut refused = Vec::new();
         let mut queue = self.lock();
         queue.announced = false;
+        let could_send = connection.is_open();
+        for order in queue.orders.drain(..) {
+            match order {
+                Order::Accept => connection.accept(now),
+                Order::Refuse(close) => connection.refuse(close),
+                Order::Pause => connection.pause(now),
+                Order::Resume => connection.resume(now),
+                Order::Drain => connection.drain(),
+                Order::Abort => connection.abort(),
+            }
+        }
+        let admitted = connection.is_open() && !could_send;
         // What is left when the connection is over comes back with `Closed`.
         while !connection.is_over()
             && let Some(request) = queue.requests.pop_front()
@@ -175,8 +234,11 @@ impl Mailbox {
                         }
                     }
                 }
-                Request::Close(reason) => connection.close(reason),
-                Request::Abort => connection.abort(),
+                Request::Close(close) => {
+                    connection.close(close);
+                    // Behind its CLOSE a side must read (PW-HB-024).
+                    connection.resume(now);
+                }
             }
         }
         queue.in_connection = connection.queued();
@@ -184,7 +246,7 @@ impl Mailbox {
         if has_room_again {
             queue.refused = false;
         }
-        Submitted { refused, has_room_again }
+        Submitted { refused, has_room_again, admitted }
     }
 
     /// The id is dead. Gives back the messages that were not submitted.
@@ -192,9 +254,10 @@ impl Mailbox {
         let mut queue = self.lock();
         queue.standing = Standing::Gone;
         queue.waiting = 0;
+        queue.orders.clear();
         let messages = queue.requests.drain(..).filter_map(|request| match request {
             Request::Send(message) => Some(message),
-            Request::Close(_) | Request::Abort => None,
+            Request::Close(_) => None,
         });
         messages.collect()
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use pulsewire_protocol::{CloseReason, ConnectionId, Message, SendError};
+use pulsewire_protocol::{CloseFrame, ConnectionId, Message, SendError};
 
 use crate::mailbox::Mailbox;
 
@@ -35,9 +35,35 @@ impl Sender {
         self.mailbox.send(message)
     }
 
-    /// Asks the peer to close, when all that was sent before has gone out.
-    pub fn close(&self, reason: CloseReason) {
-        self.mailbox.close(reason);
+    /// As [`Context::accept`](crate::Context::accept).
+    pub fn accept(&self) {
+        self.mailbox.accept();
+    }
+
+    /// As [`Context::refuse`](crate::Context::refuse).
+    pub fn refuse(&self, close: impl Into<CloseFrame>) {
+        self.mailbox.refuse(close.into());
+    }
+
+    /// As [`Context::pause`](crate::Context::pause), when the owner thread comes to it.
+    pub fn pause(&self) {
+        self.mailbox.pause();
+    }
+
+    /// As [`Context::resume`](crate::Context::resume).
+    pub fn resume(&self) {
+        self.mailbox.resume();
+    }
+
+    /// As [`Context::drain`](crate::Context::drain).
+    pub fn drain(&self) {
+        self.mailbox.drain();
+    }
+
+    /// Asks the peer to close, when all that was sent before has gone out. A [`CloseReason`](pulsewire_protocol::CloseReason)
+    /// will do; a [`CloseFrame`] gives a sentence and advice on connecting again with it. A pause ends.
+    pub fn close(&self, close: impl Into<CloseFrame>) {
+        self.mailbox.close(close);
     }
 
     /// Cuts the connection at once, without a word to the peer.

@@ -7,13 +7,13 @@ use crate::port::CompletionPort;
 /// What the transport sets on every socket that it opens or accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketOptions {
-    /// Send small segments at once (`TCP_NODELAY`). The transport joins small messages itself. Default: on.
+    /// Send small segments at once (`TCP_NODELAY`). The transport joins small messages itself (PW-TCP-002). Default: on.
     pub no_delay: bool,
     /// The operating system's own probing, beside Pulsewire's heartbeat. Default: off, since the heartbeat does more.
     pub keepalive: Option<Keepalive>,
     /// How many sent bytes the system may hold (`SO_SNDBUF`), in bytes. More of them would delay each PING behind them, and a
-    /// slow link that only takes would look dead. `None` leaves it to the system, which is right where links are fast and
-    /// long. Default: 128 KiB.
+    /// slow link that only takes would look dead (PW-TCP-003). `None` leaves it to the system, which is right where links
+    /// are fast and long. Default: 128 KiB.
     pub send_buffer: Option<u32>,
 }
 

@@ -99,7 +99,8 @@ async fn echo(mut connection: Connection) {
             }
             Event::Closed(closed) => println!("{peer}: {closed}"),
             Event::Gap(gap) => println!("{peer}: {gap:?}"),
-            Event::Established(_) | Event::Closing(_) => {}
+            // Nothing else needs an answer.
+            _ => {}
         }
     }
 }

@@ -1,21 +1,22 @@
 //! A connection as its receiving task sees it.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulsewire_protocol::{CloseReason, ConnectionId, Event};
+use pulsewire_protocol::{CloseFrame, ConnectionId, Event, Statistics};
 
 use crate::driver::Shared;
+use crate::pausing::busy_while;
 use crate::receiver::Receiver;
 use crate::registry::Registry;
 use crate::sender::Sender;
 
 /// One connection. It lives in the task that calls [`recv`](Self::recv): that call reads, writes, probes the peer and
-/// answers its probes. So call it always, and give work that takes long to another task; while nobody is in `recv` for
-/// longer than the peer's heartbeat allows, the peer takes this side for dead.
+/// answers its probes. So call it always; while nobody is in `recv` for longer than the peer's heartbeat allows, the peer
+/// takes this side for dead. Work that takes long belongs into [`busy_while`](Self::busy_while), or into another task.
 ///
 /// Dropping it cuts the connection without a word. To end it in order, [`close`](Self::close) and go on receiving until
 /// [`Event::Closed`].
@@ -31,8 +32,9 @@ impl Connection {
     }
 
     /// The next event. The first one is [`Event::Established`], except after
-    /// [`Endpoint::connect`](crate::Endpoint::connect), which waits for it; the last one is [`Event::Closed`], and after
-    /// it comes `None`.
+    /// [`Endpoint::connect`](crate::Endpoint::connect), which waits for it, and on a server that
+    /// [asks](pulsewire_protocol::Admission::Ask), where [`Event::Admission`] comes before; the last one is
+    /// [`Event::Closed`], and after it comes `None`.
     ///
     /// A message borrows the read buffer. Send it on, or keep it with [`Message::into_owned`](pulsewire_protocol::Message::into_owned).
     ///
@@ -72,9 +74,70 @@ impl Connection {
         self.shared.lock().connection.rtt()
     }
 
-    /// Asks the peer to close, when all that was sent before has gone out. Go on receiving until [`Event::Closed`].
-    pub fn close(&mut self, reason: CloseReason) {
-        self.sender().close(reason);
+    /// What the connection has done so far, in numbers. Also when it is over.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.shared.lock().connection.statistics()
+    }
+
+    /// Admits the client that [`Event::Admission`] told of (PW-HS-020); [`Event::Established`] follows. Without such a client
+    /// this does nothing.
+    pub fn accept(&mut self) {
+        self.shared.lock().accept(&self.shared.clock);
+    }
+
+    /// Refuses the client that [`Event::Admission`] told of, with a reason (`REFUSED`, `OVERLOADED`, or one of your own), and a
+    /// sentence and advice on connecting again where a [`CloseFrame`] is given. Go on receiving until [`Event::Closed`].
+    /// Without such a client this does nothing.
+    pub fn refuse(&mut self, close: impl Into<CloseFrame>) {
+        self.shared.lock().refuse(&self.shared.clock, close.into());
+    }
+
+    /// Takes no more for a while, because the application is slow: [`recv`](Self::recv) gives no message, and reads nothing,
+    /// until [`resume`](Self::resume), which a [`Sender`] can do from another task. Go on calling it: it goes on writing, and
+    /// tells the peer in time that this side still pauses (BUSY, PW-HB-019), so that the peer does not give it up for as long
+    /// as its `heartbeat.busy_max` allows.
+    ///
+    /// A pause ends by itself when this side closes, or the stream breaks. Before [`Event::Established`], and while this side
+    /// closes, none begins (PW-HB-024).
+    pub fn pause(&mut self) {
+        self.shared.lock().pause(&self.shared.clock);
+    }
+
+    /// Takes more again. While something runs in [`busy_while`](Self::busy_while), the pause ends only with that.
+    pub fn resume(&mut self) {
+        self.shared.lock().resume(&self.shared.clock);
+    }
+
+    /// Whether this side pauses.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.shared.lock().connection.is_paused()
+    }
+
+    /// Runs work that may take longer than the peer's heartbeat allows, and drives the connection as paused meanwhile: what
+    /// is sent leaves, and the peer knows that this side is busy and not dead. Nothing is received until it is done. Work that
+    /// is done at once costs nothing.
+    ///
+    /// The work must not block its thread; for what does, await a `spawn_blocking` in it. For work on a message that was not
+    /// copied there is [`Sender::busy_while`].
+    ///
+    /// Cancel safe as far as the work is: where the future is dropped, the pause ends.
+    pub async fn busy_while<W: Future>(&mut self, work: W) -> W::Output {
+        busy_while(&self.shared, work).await
+    }
+
+    /// Tells the peer that this side is going to close (section 9.1 of the specification): its application is told to begin
+    /// nothing new here, and to close when what it had begun is finished. Both sides go on to send and to receive.
+    pub fn drain(&mut self) {
+        self.shared.lock().drain(&self.shared.clock);
+    }
+
+    /// Asks the peer to close, when all that was sent before has gone out. Go on receiving until [`Event::Closed`]. A
+    /// [`CloseReason`](pulsewire_protocol::CloseReason) will do; a [`CloseFrame`] gives a sentence and advice on connecting
+    /// again with it. A pause ends.
+    pub fn close(&mut self, close: impl Into<CloseFrame>) {
+        self.shared.lock().close(&self.shared.clock, close.into());
     }
 }
 

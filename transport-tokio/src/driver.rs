@@ -8,11 +8,14 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use pulsewire_protocol::{Connection, ConnectionId, Disconnect, Instant, Message, SendError, SendRefused, Transmit};
+use pulsewire_protocol::{
+    CloseFrame, Connection, ConnectionId, Disconnect, Instant, Message, SendError, SendRefused, Transmit,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::buffers;
 use crate::clock::Clock;
+use crate::pausing::Pausing;
 
 /// How much is written at once. PING and PONG overtake what is not in the batch.
 const BATCH: usize = 128 << 10;
@@ -46,8 +49,10 @@ impl Shared {
             blocked: false,
             broken: None,
             more_input: false,
+            admitted: false,
+            pausing: Pausing::default(),
             receiver: None,
-            waiting_for_space: Vec::new(),
+            waiting: Vec::new(),
         };
         Self { id, clock, driver: Mutex::new(driver) }
     }
@@ -72,9 +77,13 @@ pub(crate) struct Driver {
     broken: Option<Disconnect>,
     /// The receiver holds bytes that it has not handled: it will write when it has.
     pub(crate) more_input: bool,
+    /// A client was admitted, and its `Established` was not reported yet.
+    pub(crate) admitted: bool,
+    pub(crate) pausing: Pausing,
     /// The task that waits in `recv`, and only while it does.
     receiver: Option<Waker>,
-    waiting_for_space: Vec<Waker>,
+    /// Other tasks that write: senders that wait for space, and who is busy.
+    waiting: Vec<Waker>,
 }
 
 impl Driver {
@@ -91,6 +100,37 @@ impl Driver {
         Ok(())
     }
 
+    /// Asks the peer to close. Behind its CLOSE this side must read, so a pause ends (PW-HB-024).
+    pub(crate) fn close(&mut self, clock: &Clock, close: CloseFrame) {
+        self.connection.close(close);
+        self.connection.resume(clock.now());
+        self.flush_aside(clock);
+        self.wake_all();
+    }
+
+    /// Tells the peer that this side is going to close.
+    pub(crate) fn drain(&mut self, clock: &Clock) {
+        self.connection.drain();
+        self.flush_aside(clock);
+    }
+
+    /// Admits the client whose HELLO the application judges.
+    pub(crate) fn accept(&mut self, clock: &Clock) {
+        if !self.connection.is_open() {
+            self.connection.accept(clock.now());
+            self.admitted = self.connection.is_open();
+        }
+        self.flush_aside(clock);
+        self.wake_receiver();
+    }
+
+    /// Refuses the client whose HELLO the application judges.
+    pub(crate) fn refuse(&mut self, clock: &Clock, close: CloseFrame) {
+        self.connection.refuse(close);
+        self.flush_aside(clock);
+        self.wake_all();
+    }
+
     /// Writes what the stream takes, for a task that will not wait for it. The receiver goes on where it stops.
     pub(crate) fn flush_aside(&mut self, clock: &Clock) {
         if !self.blocked {
@@ -105,6 +145,11 @@ impl Driver {
     /// Whether anything waits to be written.
     pub(crate) fn has_more(&self) -> bool {
         self.batch.is_some() || self.unflushed || self.connection.has_transmit()
+    }
+
+    /// Writing has failed. What can be read is still to be delivered.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// The stream would take more, or nobody asked it.
@@ -156,6 +201,8 @@ impl Driver {
             }
         }
         if self.broken.is_some() {
+            // There is nobody left to pause for. What the peer said last is to be read.
+            self.connection.resume(clock.now());
             self.wake_all();
         }
         if self.connection.queued() < queued || self.connection.is_over() {
@@ -206,22 +253,32 @@ impl Driver {
     /// that may be the same task.
     pub(crate) fn poll_space(&mut self, clock: &Clock, context: &mut Context<'_>) -> Poll<()> {
         let before = self.connection.queued();
-        // Where the receiver waits for the stream, it is the one to go on.
-        if self.receiver.is_none() || !self.blocked {
-            let _ = self.flush(clock, context);
-        }
+        self.flush_for(clock, context);
         let refuses = self.broken.is_some() || !self.connection.is_open();
         if refuses || self.connection.queued() < before || before == 0 {
             return Poll::Ready(());
         }
-        if !self.waiting_for_space.iter().any(|waker| waker.will_wake(context.waker())) {
-            self.waiting_for_space.push(context.waker().clone());
-        }
+        self.wait(context);
         Poll::Pending
     }
 
+    /// Writes for a task that waits outside `recv`.
+    pub(crate) fn flush_for(&mut self, clock: &Clock, context: &mut Context<'_>) {
+        // Where the receiver waits for the stream, it is the one to go on.
+        if self.receiver.is_none() || !self.blocked {
+            let _ = self.flush(clock, context);
+        }
+    }
+
+    /// Notes a task that has to look again when whoever writes has made progress, or leaves.
+    pub(crate) fn wait(&mut self, context: &Context<'_>) {
+        if !self.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+            self.waiting.push(context.waker().clone());
+        }
+    }
+
     pub(crate) fn wake_senders(&mut self) {
-        self.waiting_for_space.drain(..).for_each(Waker::wake);
+        self.waiting.drain(..).for_each(Waker::wake);
     }
 
     /// Nothing is accepted any more: the receiver has to report it, and senders wait in vain.
@@ -242,7 +299,8 @@ impl Driver {
     /// Cuts the connection, which nobody receives from any more. Senders that are kept must not keep its socket and messages.
     pub(crate) fn discard(&mut self) {
         self.connection.abort();
-        let _unsent = self.connection.poll_event();
+        // What was not sent comes with the last event.
+        while self.connection.poll_event().is_some() {}
         (self.stream, self.batch) = (None, None);
         self.wake_senders();
     }
@@ -269,7 +327,8 @@ fn write(stream: &mut dyn Stream, batch: &Transmit, context: &mut Context<'_>) -
     }
 }
 
-/// Which of the four ways of ending an error of the stream is.
+/// Which of the four ways of ending an error of the stream is (section 9.2 of the specification, PW-TCP-004). The fourth,
+/// `Aborted`, is never an error: who cuts a connection here says so.
 pub(crate) fn cause(error: &io::Error) -> Disconnect {
     match error.kind() {
         // `ConnectionAborted` is the system's own giving up: this transport never closes a socket that it reads from.
@@ -280,5 +339,24 @@ pub(crate) fn cause(error: &io::Error) -> Disconnect {
         | ErrorKind::NetworkDown => Disconnect::NetworkLost,
         ErrorKind::UnexpectedEof => Disconnect::EndOfStream,
         _ => Disconnect::Reset,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// PW-TCP-004: no two ends are taken for each other.
+    #[test]
+    fn every_error_of_a_stream_is_one_of_the_ends() {
+        use ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut,
+            UnexpectedEof, WriteZero,
+        };
+        let end = |kind: ErrorKind| cause(&kind.into());
+        assert_eq!([ConnectionReset, BrokenPipe, WriteZero].map(end), [Disconnect::Reset; 3]);
+        let lost = [TimedOut, HostUnreachable, NetworkUnreachable, NetworkDown, ConnectionAborted];
+        assert_eq!(lost.map(end), [Disconnect::NetworkLost; 5]);
+        assert_eq!(end(UnexpectedEof), Disconnect::EndOfStream);
     }
 }

@@ -27,7 +27,8 @@ pub enum ConnectError {
     Handshake {
         /// Where to.
         address: SocketAddr,
-        /// How it ended, with advice on trying again.
+        /// How it ended. If the server refused this client: its reason, its sentence in `detail`, and its advice on connecting
+        /// again in `retry` (PW-HS-022).
         closed: Box<Closed>,
     },
 }

@@ -35,6 +35,40 @@
 //! Small messages are joined: what is sent while bytes that came together are being handled leaves in one write. The
 //! heartbeat, the handshake's and all other clocks run inside [`Connection::recv`]; that of a stalled write runs inside
 //! [`Sender::send`] too, since a task that sends what it receives is not in `recv` while it waits there.
+//!
+//! # Slow applications
+//!
+//! A task that handles a message is not in `recv`. For longer than the peer's heartbeat allows it must not stay away, so:
+//!
+//! - Work of microseconds: just do it.
+//! - Work that may take long, one message after the other: [`Connection::busy_while`], or [`Sender::busy_while`] where the
+//!   message was not copied. The peer is told, and waits; nothing more is read, so back-pressure reaches it.
+//! - A queue between this task and those that work: give messages to it, [`pause`](Connection::pause) when it is full, and go
+//!   on in `recv`; who takes messages out calls [`Sender::resume`] when there is room.
+//! - Neither helps where the thread itself is blocked: that belongs into `spawn_blocking`.
+//!
+//! # Admission
+//!
+//! With [`Admission::Ask`](protocol::Admission::Ask) in the configuration, a server judges each client before it answers:
+//!
+//! ```
+//! use pulsewire_transport_tokio::Connection;
+//! use pulsewire_transport_tokio::protocol::{CloseFrame, CloseReason, Event};
+//!
+//! async fn serve(mut connection: Connection) {
+//!     while let Some(event) = connection.recv().await {
+//!         match event {
+//!             Event::Admission(request) if request.token.as_deref() == Some(b"friend") => connection.accept(),
+//!             Event::Admission(_) => {
+//!                 connection.refuse(CloseFrame::from(CloseReason::REFUSED).with_text("friends only"));
+//!             }
+//!             other => println!("{other:?}"),
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! The client's [`Endpoint::connect`] then fails with [`ConnectError::Handshake`], which holds reason, sentence and advice.
 
 #![forbid(unsafe_code)]
 
@@ -46,10 +80,12 @@ mod endpoint;
 mod error;
 mod farewell;
 mod input;
+mod pausing;
 mod receiver;
 mod registry;
 mod sender;
 mod socket_options;
+mod timer;
 
 pub use connection::Connection;
 pub use driver::Stream;

@@ -1,6 +1,5 @@
 //! The receiving side of a connection: reads, handles, writes and lets time pass, in this order.
 
-use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +9,6 @@ use std::time::Duration;
 use bytes::BufMut;
 use pulsewire_protocol::{Class, Closed, ConnectionId, Disconnect, Event, Instant, Message, Payload};
 use tokio::task::coop::has_budget_remaining;
-use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 
 use crate::buffers;
@@ -19,6 +17,7 @@ use crate::driver::{Driver, Shared, cause};
 use crate::farewell;
 use crate::input::Input;
 use crate::registry::Registry;
+use crate::timer::Timer;
 
 /// How long what is sent may be held back to be joined, while bytes that came together are handled one after the other.
 const HOLD: Duration = Duration::from_millis(1);
@@ -31,16 +30,11 @@ pub(crate) struct Receiver {
     input: Input,
     /// The time of the latest read: packets that came together came at the same time.
     now: Instant,
-    timer: Option<Timer>,
+    timer: Timer,
     over: bool,
     /// When it was last looked whether what is sent is held back for too long, and how many events don't look again.
     looked: Instant,
     unlooked: u32,
-}
-
-struct Timer {
-    sleep: Pin<Box<Sleep>>,
-    armed: Instant,
 }
 
 /// An event, with the place of its payload in the input where it is borrowed: what a loop may hold on to.
@@ -55,7 +49,7 @@ impl Receiver {
             registry,
             input: Input::default(),
             now: Instant::ZERO,
-            timer: None,
+            timer: Timer::default(),
             over: false,
             looked: Instant::ZERO,
             unlooked: 0,
@@ -91,19 +85,23 @@ impl Receiver {
             let _ = driver.flush(&shared.clock, context);
         }
         loop {
-            if let Some(found) = self.next_found(shared, &mut driver) {
-                driver.receiver_leaves(&shared.clock, context);
+            if let Some(found) = self.next(shared, &mut driver) {
+                if !self.over {
+                    driver.receiver_leaves(&shared.clock, context);
+                }
                 return Poll::Ready(Some(found));
-            }
-            if let Some(closed) = self.poll_closed(shared, &mut driver) {
-                return Poll::Ready(Some(Found::Owned(Event::Closed(closed))));
             }
             // Everything that came is handled: write once.
             let _ = driver.flush(&shared.clock, context);
             if driver.connection.is_over() {
                 continue;
             }
-            match self.poll_read(shared, &mut driver, context) {
+            // While this side pauses, what may be read waits (PW-HB-019).
+            let read = match driver.connection.is_paused() {
+                true => Poll::Pending,
+                false => self.poll_read(shared, &mut driver, context),
+            };
+            match read {
                 Poll::Ready(Some(event)) => {
                     driver.receiver_leaves(&shared.clock, context);
                     return Poll::Ready(Some(Found::Owned(event)));
@@ -114,13 +112,24 @@ impl Receiver {
                 Poll::Pending if driver.can_write() => continue,
                 Poll::Pending => {}
             }
-            // What could be read was delivered, so time may pass.
+            // What could be read was delivered, so time may pass (PW-TCP-001).
             if self.poll_timer(&shared.clock, &mut driver, context).is_ready() {
                 continue;
             }
             driver.set_receiver(context);
             return Poll::Pending;
         }
+    }
+
+    /// The next thing to report of what came, and of what time and commands did.
+    fn next(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Found> {
+        // What a client wrongly sent behind its HELLO must not come ahead of `Established`.
+        let told_first = std::mem::take(&mut driver.admitted).then(|| self.next_told(shared, driver)).flatten();
+        if told_first.is_some() {
+            return told_first;
+        }
+        let found = if driver.connection.is_paused() { None } else { self.next_found(shared, driver) };
+        found.or_else(|| self.next_told(shared, driver))
     }
 
     /// Whether it took long to handle the latest events, so that answers to them should not wait for the rest.
@@ -148,7 +157,7 @@ impl Receiver {
                 let start = bytes.as_ptr() as usize - buffer.as_ptr() as usize;
                 Some(Found::Message { class, encrypted, place: start..start + bytes.len() })
             }
-            Ok(Some(event)) => Some(Found::Owned(owned(event))),
+            Ok(Some(event)) => Some(Found::Owned(event.into_owned())),
             Ok(None) => {
                 driver.more_input = false;
                 None
@@ -161,20 +170,27 @@ impl Receiver {
         }
     }
 
-    fn poll_closed(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Box<Closed>> {
-        let Some(Event::Closed(closed)) = driver.connection.poll_event() else { return None };
+    /// The next event that came from time or a command.
+    fn next_told(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Found> {
+        let event = driver.connection.poll_event()?;
+        if let Event::Closed(closed) = &event {
+            self.end(shared, driver, closed);
+        }
+        Some(Found::Owned(event))
+    }
+
+    fn end(&mut self, shared: &Shared, driver: &mut Driver, closed: &Closed) {
         // Counted before the id dies, so that no shutdown is complete in between.
         let guard = self.registry.farewell();
         // The id dies before the socket is closed (PW-CK-005).
         self.registry.remove(shared.id);
         self.over = true;
-        self.timer = None;
+        self.timer = Timer::default();
         self.input = Input::default();
         tracing::debug!(connection = ?shared.id, %closed, "closed");
         if let Some((stream, batches)) = driver.take_remains(shared.clock.now()) {
-            farewell::spawn(stream, batches, &closed, guard);
+            farewell::spawn(stream, batches, closed, guard);
         }
-        Some(closed)
     }
 
     /// Reads once: into a large packet's own buffer, or behind the bytes that wait.
@@ -220,41 +236,6 @@ impl Receiver {
     /// `Ready`: time was let pass.
     fn poll_timer(&mut self, clock: &Clock, driver: &mut Driver, context: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = driver.connection.poll_timeout() else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Timer {
-            sleep: Box::pin(tokio::time::sleep_until(clock.tokio(deadline))),
-            armed: deadline,
-        });
-        // Nearly every packet moves the deadline to later. The timer is left alone then, and asks again when it runs out.
-        if deadline < timer.armed {
-            timer.arm(clock, deadline);
-        }
-        while timer.sleep.as_mut().poll(context).is_ready() {
-            let now = clock.now();
-            if deadline <= now {
-                timer.armed = Instant::MAX;
-                driver.connection.handle_timeout(now);
-                return Poll::Ready(());
-            }
-            timer.arm(clock, deadline);
-        }
-        Poll::Pending
-    }
-}
-
-impl Timer {
-    fn arm(&mut self, clock: &Clock, deadline: Instant) {
-        self.armed = deadline;
-        self.sleep.as_mut().reset(clock.tokio(deadline));
-    }
-}
-
-/// Only messages borrow, and those were taken out before.
-fn owned(event: Event<'_>) -> Event<'static> {
-    match event {
-        Event::Message(message) => Event::Message(message.into_owned()),
-        Event::Established(established) => Event::Established(established),
-        Event::Gap(gap) => Event::Gap(gap),
-        Event::Closing(reason) => Event::Closing(reason),
-        Event::Closed(closed) => Event::Closed(closed),
+        self.timer.poll(clock, deadline, context).map(|now| driver.connection.handle_timeout(now))
     }
 }

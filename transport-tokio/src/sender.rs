@@ -1,13 +1,14 @@
 //! Sending, from any task.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 
-use pulsewire_protocol::{CloseReason, ConnectionId, Message, SendError, SendRefused};
+use pulsewire_protocol::{CloseFrame, ConnectionId, Message, SendError, SendRefused, Statistics};
 
 use crate::driver::Shared;
+use crate::pausing::busy_while;
 
 /// A handle to one connection, to be cloned and kept by anybody.
 ///
@@ -78,12 +79,47 @@ impl Sender {
         self.shared.lock().flush_aside(&self.shared.clock);
     }
 
-    /// Asks the peer to close, when all that was sent before has gone out.
-    pub fn close(&self, reason: CloseReason) {
-        let mut driver = self.shared.lock();
-        driver.connection.close(reason);
-        driver.flush_aside(&self.shared.clock);
-        driver.wake_all();
+    /// As [`Connection::accept`](crate::Connection::accept).
+    pub fn accept(&self) {
+        self.shared.lock().accept(&self.shared.clock);
+    }
+
+    /// As [`Connection::refuse`](crate::Connection::refuse).
+    pub fn refuse(&self, close: impl Into<CloseFrame>) {
+        self.shared.lock().refuse(&self.shared.clock, close.into());
+    }
+
+    /// As [`Connection::pause`](crate::Connection::pause).
+    pub fn pause(&self) {
+        self.shared.lock().pause(&self.shared.clock);
+    }
+
+    /// As [`Connection::resume`](crate::Connection::resume). The task that waits in `recv` goes on.
+    pub fn resume(&self) {
+        self.shared.lock().resume(&self.shared.clock);
+    }
+
+    /// Whether this side pauses.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.shared.lock().connection.is_paused()
+    }
+
+    /// As [`Connection::busy_while`](crate::Connection::busy_while), for work on a message that still borrows the read buffer
+    /// of the connection, or in any other task. A `recv` under way rests meanwhile.
+    pub async fn busy_while<W: Future>(&self, work: W) -> W::Output {
+        busy_while(&self.shared, work).await
+    }
+
+    /// As [`Connection::drain`](crate::Connection::drain).
+    pub fn drain(&self) {
+        self.shared.lock().drain(&self.shared.clock);
+    }
+
+    /// Asks the peer to close, when all that was sent before has gone out. A [`CloseReason`](pulsewire_protocol::CloseReason)
+    /// will do; a [`CloseFrame`] gives a sentence and advice on connecting again with it. A pause ends.
+    pub fn close(&self, close: impl Into<CloseFrame>) {
+        self.shared.lock().close(&self.shared.clock, close.into());
     }
 
     /// Cuts the connection at once, without a word to the peer.
@@ -103,6 +139,12 @@ impl Sender {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.shared.lock().connection.is_open()
+    }
+
+    /// What the connection has done so far, in numbers. Also when it is over.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.shared.lock().connection.statistics()
     }
 }
 

@@ -61,8 +61,12 @@ async fn a_sender_goes_on_when_the_receiver_leaves_with_an_event() {
     bounded(async {
         let (mut near, far) = narrow_pair().await;
         let sending = send_all(&near);
+        let filled = near.sender();
         let word = async {
-            tokio::time::sleep(ms(10)).await;
+            // Until there is no room for another message.
+            while filled.statistics().queued <= 500 {
+                tokio::task::yield_now().await;
+            }
             far.sender().try_send(message(99, 10)).unwrap();
         };
         let (received, ()) = tokio::join!(next_message(&mut near), word);

@@ -54,7 +54,7 @@ async fn answers_of_a_slow_handler_leave_one_by_one() {
             let sender = far.sender();
             while let Some(event) = far.recv().await {
                 if let Event::Message(message) = event {
-                    tokio::time::sleep(ms(20)).await;
+                    tokio::time::advance(ms(20)).await;
                     sender.send(message).await.unwrap();
                 }
             }

@@ -1,4 +1,4 @@
-//! Ids that outlive their connection (section 14 of the specification).
+//! Ids that outlive their connection (section 13 of the specification).
 
 mod support;
 

@@ -1,7 +1,8 @@
 //! The operating system's keepalive, seen to work on Linux: two network namespaces of our own, a connection between them,
 //! and a peer whose address is taken away, so that its packets vanish without an answer.
 //!
-//! This program is also what runs inside the namespaces: `keepalive hold ADDRESS` and `keepalive watch ADDRESS SECONDS`.
+//! This program is also what runs inside the namespaces: `keepalive hold ADDRESS`, `keepalive watch ADDRESS SECONDS`,
+//! `keepalive serve ADDRESS` and `keepalive stay ADDRESS`.
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
@@ -19,10 +20,12 @@ mod linux {
     use std::io::{BufRead, BufReader, Read};
     use std::net::{TcpListener, TcpStream};
     use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::{Duration, Instant};
 
     use libtest_mimic::{Arguments, Trial};
-    use pulsewire_transport_tokio::{Keepalive, SocketOptions, set_keepalive};
+    use pulsewire_transport_tokio::protocol::{Config, Event};
+    use pulsewire_transport_tokio::{Endpoint, Keepalive, SocketOptions, set_keepalive};
     use socket2::SockRef;
 
     type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -33,6 +36,8 @@ mod linux {
         let outcome = match arguments[..] {
             ["hold", address] => hold(address),
             ["watch", address, idle] => watch(address, idle),
+            ["serve", address] => run(serve(address)),
+            ["stay", address] => run(stay(address)),
             _ => return run_tests(),
         };
         match outcome {
@@ -56,6 +61,10 @@ mod linux {
             Trial::test("the_options_read_back", || Ok(the_options_read_back().map_err(|error| error.to_string())?)),
             Trial::test("a_peer_that_vanished_is_noticed_only_with_keepalive", || {
                 Ok(a_peer_that_vanished_is_noticed().map_err(|error| error.to_string())?)
+            })
+            .with_ignored_flag(!permitted),
+            Trial::test("a_network_that_the_system_gave_up_on_is_lost", || {
+                Ok(a_network_that_was_given_up_is_lost().map_err(|error| error.to_string())?)
             })
             .with_ignored_flag(!permitted),
         ];
@@ -123,6 +132,52 @@ mod linux {
         Ok(())
     }
 
+    /// PW-TCP-004: where the system notices first, the connection says so. The others of the four ends are in `ends.rs`.
+    fn a_network_that_was_given_up_is_lost() -> Outcome {
+        let namespaces = Namespaces::new()?;
+        let mut server = namespaces.start(&namespaces.far, &["serve", "10.0.0.2:7700"])?;
+        server.expect("listening")?;
+        let mut client = namespaces.start(&namespaces.near, &["stay", "10.0.0.2:7700"])?;
+        client.expect("connected")?;
+        namespaces.take_far_address_away()?;
+        client.expect("ended: NETWORK_LOST by Transport")
+    }
+
+    fn run(program: impl Future<Output = Outcome>) -> Outcome {
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(program)
+    }
+
+    /// An endpoint whose heartbeat takes longer than the system's keepalive.
+    fn endpoint() -> Outcome<Endpoint> {
+        let mut config = Config::default();
+        config.heartbeat.idle = Duration::from_secs(600);
+        let second = Duration::from_secs(1);
+        let keepalive = Some(Keepalive { idle: second, interval: second, probes: 2 });
+        let options = SocketOptions { keepalive, user_timeout: Some(second * 3), ..SocketOptions::default() };
+        Ok(Endpoint::with_options(config.validate()?, options))
+    }
+
+    /// Accepts one connection and receives.
+    async fn serve(address: &str) -> Outcome {
+        let listener = endpoint()?.listen(address).await?;
+        println!("listening");
+        let mut connection = listener.accept().await?;
+        while connection.recv().await.is_some() {}
+        Ok(())
+    }
+
+    /// Connects and receives; tells how the connection ends.
+    async fn stay(address: &str) -> Outcome {
+        let mut connection = endpoint()?.connect(address).await?;
+        println!("connected");
+        while let Some(event) = connection.recv().await {
+            if let Event::Closed(closed) = event {
+                println!("ended: {:?} by {:?}", closed.reason, closed.origin);
+            }
+        }
+        Ok(())
+    }
+
     /// Accepts connections and holds them.
     fn hold(address: &str) -> Outcome {
         let listener = TcpListener::bind(address)?;
@@ -162,7 +217,8 @@ mod linux {
         }
 
         fn new() -> Outcome<Self> {
-            let id = std::process::id();
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let namespaces = Self { near: format!("pulsewire-near-{id}"), far: format!("pulsewire-far-{id}") };
             let Self { near, far } = &namespaces;
             ip(&["netns", "add", near])?;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewire_conformance::Profile;
-use pulsewire_conformance::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
-use pulsewire_protocol::{Class, CloseReason, Event, Message, SendError, SendRefused};
-use pulsewire_transport_iocp::{Context, Endpoint, Handler, SocketOptions};
+use pulsewire_conformance::subject::{Command, Id, Reply, Running, Subject, SubjectError, Unsupported};
+use pulsewire_protocol::{Class, Event, Message, SendError};
+use pulsewire_transport_iocp::{Context, Endpoint, Handler, Sender, SocketOptions};
 
-use super::core_config;
 use super::seen::Seen;
+use super::{core_config, done_if, frame_from_suite};
 
 /// `pulsewire-transport-iocp`, with an endpoint and so a thread of its own for each server and client.
 pub struct IocpSubject;
@@ -49,13 +49,10 @@ struct Echo {
 
 impl Handler for Echo {
     fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
-        let id = connection.id();
-        match event {
-            Event::Established(_) => self.seen.established(id),
+        self.seen.event(connection.id(), &event);
+        if let Event::Message(message) = event {
             // What can't go back any more is dropped: the trait says so.
-            Event::Message(message) => drop(connection.send(message)),
-            Event::Closed(closed) => self.seen.closed(id, &closed),
-            Event::Gap(_) | Event::Closing(_) => {}
+            drop(connection.send(message));
         }
     }
 
@@ -68,6 +65,14 @@ struct IocpRunning {
     seen: Arc<Seen>,
 }
 
+impl IocpRunning {
+    /// Tells a live connection something.
+    fn tell(&self, id: Id, tell: impl FnOnce(&Sender)) -> Reply {
+        let sender = self.endpoint.sender(super::id_from_suite(id));
+        done_if(sender.map(|sender| tell(&sender)).is_some())
+    }
+}
+
 impl Running for IocpRunning {
     fn address(&self) -> SocketAddr {
         self.address
@@ -76,19 +81,22 @@ impl Running for IocpRunning {
     fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
         Ok(match command {
             Command::Connections => self.seen.connections(),
-            Command::Endings => self.seen.endings(),
+            Command::Events => self.seen.events(),
             Command::Send { to, class, payload } => {
                 match self.endpoint.send(super::id_from_suite(to), Message::new(Class(class), payload)) {
-                    Ok(()) => Reply::Sent,
+                    Ok(()) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
                 }
             }
-            Command::Close { connection, reason } => {
-                if self.endpoint.close(super::id_from_suite(connection), CloseReason(reason)) {
-                    Reply::Closing
-                } else {
-                    super::refused(SendRefused::Stale, Vec::new())
-                }
+            Command::Close { connection, frame } => {
+                self.tell(connection, |sender| sender.close(frame_from_suite(&frame)))
+            }
+            Command::Drain(id) => self.tell(id, Sender::drain),
+            Command::Pause(id) => self.tell(id, Sender::pause),
+            Command::Resume(id) => self.tell(id, Sender::resume),
+            Command::Accept(id) => self.tell(id, Sender::accept),
+            Command::Refuse { connection, frame } => {
+                self.tell(connection, |sender| sender.refuse(frame_from_suite(&frame)))
             }
         })
     }

@@ -6,12 +6,14 @@ mod seen;
 mod tokio;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pulsewire_conformance::Profile;
 use pulsewire_conformance::oracle::{Bug, Oracle};
-use pulsewire_conformance::subject::{self, Ending, Id, Refusal, Reply, Subject};
+use pulsewire_conformance::subject::{self, Happening, Id, Refusal, Reply, Subject};
 use pulsewire_protocol::{
-    Closed, Config, ConnectionId, Damage, HeartbeatConfig, Limits, Origin, SendRefused, Timeouts,
+    Admission, CloseFrame, CloseReason, Config, ConnectionId, Damage, Event, HeartbeatConfig, Limits, Origin, Retry,
+    SendRefused, Timeouts,
 };
 
 #[cfg(windows)]
@@ -41,6 +43,9 @@ pub fn by_name(name: &str) -> Option<Arc<dyn Subject>> {
     of_this_system().into_iter().chain([oracle]).find(|subject| subject.name() == name)
 }
 
+/// Bytes that may wait for one connection: more than the system takes, so that the suite sees what overtakes messages.
+const SEND_QUEUE: usize = 32 << 20;
+
 /// The core's configuration for a profile of the suite.
 fn core_config(profile: &Profile) -> Config {
     Config {
@@ -51,8 +56,9 @@ fn core_config(profile: &Profile) -> Config {
             extension_max: Some(profile.extension_max),
             detect_within: profile.detect_within,
             ping_floor: profile.ping_floor,
+            busy_max: profile.busy_max,
         },
-        limits: Limits { frame: profile.frame_limit, message: profile.message_limit, ..Limits::default() },
+        limits: Limits { frame: profile.frame_limit, message: profile.message_limit, send_queue: SEND_QUEUE },
         timeouts: Timeouts {
             handshake: profile.handshake_timeout,
             close: profile.close_timeout,
@@ -61,6 +67,7 @@ fn core_config(profile: &Profile) -> Config {
             assembly_rate: profile.assembly_rate,
         },
         damage: if profile.resync { Damage::Resynchronise } else { Damage::Close },
+        admission: if profile.admission { Admission::Ask } else { Admission::Automatic },
         token: None,
     }
 }
@@ -73,13 +80,51 @@ fn id_from_suite(id: Id) -> ConnectionId {
     ConnectionId { slot: id.slot, domain: id.domain, cookie: id.cookie }
 }
 
-fn ending(connection: Id, closed: &Closed) -> Ending {
-    let origin = match closed.origin {
-        Origin::Local => subject::Origin::Local,
-        Origin::Peer => subject::Origin::Peer,
-        Origin::Transport => subject::Origin::Transport,
+/// What an event tells the suite; `None` for messages, the handshake's end, and what the suite does not ask about.
+fn happening(event: &Event<'_>) -> Option<Happening> {
+    Some(match event {
+        Event::Admission(_) => Happening::Admission,
+        Event::Rejected(rejected) => {
+            let ordinal = rejected.ordinal.map_or(0, u64::from);
+            Happening::Rejected { ordinal, reason: rejected.reason.0 }
+        }
+        Event::TooLarge(_) => Happening::TooLarge,
+        Event::Suspect(_) => Happening::Suspect,
+        Event::Recovered(_) => Happening::Recovered,
+        Event::Draining { received } => Happening::Draining { received: *received },
+        Event::Closing(frame) => Happening::Closing(frame_to_suite(frame.reason, frame.retry, &frame.text)),
+        Event::Closed(closed) => {
+            let origin = match closed.origin {
+                Origin::Local => subject::Origin::Local,
+                Origin::Peer => subject::Origin::Peer,
+                Origin::Transport => subject::Origin::Transport,
+            };
+            Happening::Closed { frame: frame_to_suite(closed.reason, closed.retry, &closed.detail), origin }
+        }
+        _ => return None,
+    })
+}
+
+fn frame_to_suite(reason: CloseReason, retry: Retry, text: &str) -> subject::CloseFrame {
+    let retry_after = match retry {
+        Retry::After(time) => u32::try_from(time.as_millis()).unwrap_or(u32::MAX),
+        Retry::Never => u32::MAX,
     };
-    Ending { connection, reason: closed.reason.0, origin }
+    subject::CloseFrame { reason: reason.0, retry_after: Some(retry_after), text: text.to_owned() }
+}
+
+fn frame_from_suite(frame: &subject::CloseFrame) -> CloseFrame {
+    let registered = CloseFrame::from(CloseReason(frame.reason)).with_text(&frame.text);
+    match frame.retry_after {
+        None => registered,
+        Some(u32::MAX) => registered.with_retry(Retry::Never),
+        Some(milliseconds) => registered.with_retry(Retry::After(Duration::from_millis(milliseconds.into()))),
+    }
+}
+
+/// The reply of a command that needs no more than a live connection.
+fn done_if(lives: bool) -> Reply {
+    if lives { Reply::Done } else { refused(SendRefused::Stale, Vec::new()) }
 }
 
 fn refused(reason: SendRefused, payload: Vec<u8>) -> Reply {
@@ -87,7 +132,8 @@ fn refused(reason: SendRefused, payload: Vec<u8>) -> Reply {
         SendRefused::Stale => Refusal::Stale,
         SendRefused::Closed(_) | SendRefused::NotEstablished => Refusal::Closed,
         SendRefused::Full => Refusal::Full,
-        SendRefused::TooLarge { .. } | SendRefused::ReservedClass => Refusal::TooLarge,
+        // No other refusal has a name of its own in the suite.
+        _ => Refusal::TooLarge,
     };
     Reply::Refused { reason, payload }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pulsewire_conformance::subject::{Ending, Reply};
-use pulsewire_protocol::{Closed, ConnectionId};
+use pulsewire_conformance::subject::{self, Happening, Reply};
+use pulsewire_protocol::{ConnectionId, Event};
 
-use super::{ending, id_to_suite};
+use super::{happening, id_to_suite};
 
 /// Filled by the tasks or threads that receive.
 #[derive(Default)]
@@ -15,7 +15,7 @@ pub(super) struct Seen(Mutex<Lists>);
 struct Lists {
     /// Established and not over, oldest first.
     live: Vec<ConnectionId>,
-    endings: Vec<Ending>,
+    events: Vec<subject::Event>,
 }
 
 impl Seen {
@@ -27,20 +27,28 @@ impl Seen {
         self.lock().live.push(id);
     }
 
-    /// A connection that was never established does not count.
-    pub(super) fn closed(&self, id: ConnectionId, closed: &Closed) {
+    /// Notes an event of a connection that has an id.
+    pub(super) fn event(&self, id: ConnectionId, event: &Event<'_>) {
         let mut lists = self.lock();
-        if lists.live.contains(&id) {
-            lists.live.retain(|live| *live != id);
-            lists.endings.push(ending(id_to_suite(id), closed));
+        match event {
+            Event::Established(_) => lists.live.push(id),
+            Event::Closed(_) => lists.live.retain(|live| *live != id),
+            _ => {}
         }
+        let connection = Some(id_to_suite(id));
+        lists.events.extend(happening(event).map(|what| subject::Event { connection, what }));
+    }
+
+    /// Notes how a handshake ended of which nothing else is known.
+    pub(super) fn failed(&self, what: Happening) {
+        self.lock().events.push(subject::Event { connection: None, what });
     }
 
     pub(super) fn connections(&self) -> Reply {
         Reply::Connections(self.lock().live.iter().copied().map(id_to_suite).collect())
     }
 
-    pub(super) fn endings(&self) -> Reply {
-        Reply::Endings(self.lock().endings.clone())
+    pub(super) fn events(&self) -> Reply {
+        Reply::Events(self.lock().events.clone())
     }
 }

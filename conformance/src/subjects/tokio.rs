@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewire_conformance::Profile;
-use pulsewire_conformance::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
-use pulsewire_transport_tokio::protocol::{Class, CloseReason, Message};
-use pulsewire_transport_tokio::protocol::{Event, SendRefused};
-use pulsewire_transport_tokio::{Connection, Endpoint};
+use pulsewire_conformance::subject::{Command, Id, Reply, Running, Subject, SubjectError, Unsupported};
+use pulsewire_transport_tokio::protocol::{Class, Event, Message};
+use pulsewire_transport_tokio::{ConnectError, Connection, Endpoint, Sender};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::core_config;
 use super::seen::Seen;
+use super::{core_config, done_if, frame_from_suite, happening};
 
 /// `pulsewire-transport-tokio`, all its connections on one runtime.
 pub struct TokioSubject {
@@ -64,10 +63,16 @@ impl Subject for TokioSubject {
         let task = self.runtime.spawn({
             let (endpoint, seen) = (endpoint.clone(), Arc::clone(&seen));
             async move {
-                // How a refused handshake looks on the wire is what the suite judges; nobody else waits for it.
-                if let Ok(connection) = endpoint.connect(address).await {
-                    seen.established(connection.id());
-                    echo(connection, seen).await;
+                match endpoint.connect(address).await {
+                    Ok(connection) => {
+                        seen.established(connection.id());
+                        echo(connection, seen).await;
+                    }
+                    Err(ConnectError::Handshake { closed, .. }) => {
+                        happening(&Event::Closed(closed)).into_iter().for_each(|what| seen.failed(what));
+                    }
+                    // The suite listens before it asks for a client. If there is none, it says so itself.
+                    Err(ConnectError::Address { .. } | ConnectError::Tcp { .. }) => {}
                 }
             }
         });
@@ -78,12 +83,10 @@ impl Subject for TokioSubject {
 async fn echo(mut connection: Connection, seen: Arc<Seen>) {
     let (sender, id) = (connection.sender(), connection.id());
     while let Some(event) = connection.recv().await {
-        match event {
-            Event::Established(_) => seen.established(id),
+        seen.event(id, &event);
+        if let Event::Message(message) = event {
             // What can't go back any more is dropped: the trait says so.
-            Event::Message(message) => drop(sender.send(message).await),
-            Event::Closed(closed) => seen.closed(id, &closed),
-            Event::Gap(_) | Event::Closing(_) => {}
+            drop(sender.send(message).await);
         }
     }
 }
@@ -97,6 +100,15 @@ struct TokioRunning {
     task: JoinHandle<()>,
 }
 
+impl TokioRunning {
+    /// Tells a live connection something.
+    fn tell(&self, id: Id, tell: impl FnOnce(&Sender)) -> Reply {
+        let _runtime = self.runtime.enter();
+        let sender = self.endpoint.sender(super::id_from_suite(id));
+        done_if(sender.map(|sender| tell(&sender)).is_some())
+    }
+}
+
 impl Running for TokioRunning {
     fn address(&self) -> SocketAddr {
         self.address
@@ -105,21 +117,24 @@ impl Running for TokioRunning {
     fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
         Ok(match command {
             Command::Connections => self.seen.connections(),
-            Command::Endings => self.seen.endings(),
+            Command::Events => self.seen.events(),
             Command::Send { to, class, payload } => {
                 let _runtime = self.runtime.enter();
                 match self.endpoint.try_send(super::id_from_suite(to), Message::new(Class(class), &payload[..])) {
-                    Ok(()) => Reply::Sent,
+                    Ok(()) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
                 }
             }
-            Command::Close { connection, reason } => match self.endpoint.sender(super::id_from_suite(connection)) {
-                Some(sender) => {
-                    sender.close(CloseReason(reason));
-                    Reply::Closing
-                }
-                None => super::refused(SendRefused::Stale, Vec::new()),
-            },
+            Command::Close { connection, frame } => {
+                self.tell(connection, |sender| sender.close(frame_from_suite(&frame)))
+            }
+            Command::Drain(id) => self.tell(id, Sender::drain),
+            Command::Pause(id) => self.tell(id, Sender::pause),
+            Command::Resume(id) => self.tell(id, Sender::resume),
+            Command::Accept(id) => self.tell(id, Sender::accept),
+            Command::Refuse { connection, frame } => {
+                self.tell(connection, |sender| sender.refuse(frame_from_suite(&frame)))
+            }
         })
     }
 

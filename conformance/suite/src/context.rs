@@ -10,7 +10,9 @@ use crate::profile::Profile;
 use crate::random::Random;
 use crate::role::Role;
 use crate::sockets;
-use crate::subject::{Command, Ending, Id, Refusal, Reply, Running, Subject, SubjectError};
+use crate::subject::{
+    CloseFrame, Command, Event, Happening, Id, Origin, Refusal, Reply, Running, Subject, SubjectError,
+};
 use crate::transcript::Transcript;
 use crate::verdict::{Failure, Outcome, require, violation};
 
@@ -27,6 +29,8 @@ pub(crate) struct Context<'s> {
     transcript: Transcript,
     running: Vec<Box<dyn Running>>,
     listener: Option<TcpListener>,
+    /// The connections that the application was asked about.
+    judged: Vec<Id>,
 }
 
 impl<'s> Context<'s> {
@@ -43,6 +47,7 @@ impl<'s> Context<'s> {
             transcript,
             running: Vec::new(),
             listener: None,
+            judged: Vec::new(),
         }
     }
 
@@ -68,6 +73,13 @@ impl<'s> Context<'s> {
         peer.handshake()?;
         peer.alive()?;
         Ok(peer)
+    }
+
+    /// As [`establish`](Self::establish), with the id of the connection.
+    pub(crate) fn establish_with_id(&mut self) -> Result<(Peer, Id), Failure> {
+        let peer = self.establish()?;
+        let id = self.youngest(&peer)?;
+        Ok((peer, id))
     }
 
     /// As [`establish`](Self::establish), with a peer that leaves the answers to PINGs to the case.
@@ -96,7 +108,7 @@ impl<'s> Context<'s> {
     /// As [`control`](Self::control), but leaves no trace in the transcript, so that it may be repeated.
     fn ask(&mut self, runner: usize, command: Command) -> Result<Reply, Failure> {
         let reply = self.running[runner].control(command);
-        reply.map_err(|_| Failure::NotApplicable("the subject takes no such command".into()))
+        reply.map_err(|unsupported| Failure::NotApplicable(unsupported.0.into()))
     }
 
     /// The ids that live at a server or client of the subject, oldest first.
@@ -120,8 +132,15 @@ impl<'s> Context<'s> {
 
     /// Queues a message at the subject, which must take it.
     pub(crate) fn send_from(&mut self, peer: &Peer, to: Id, class: u8, payload: &[u8]) -> Outcome {
-        let reply = self.control(peer, Command::Send { to, class, payload: payload.to_vec() })?;
-        require(reply == Reply::Sent, format!("a send to a live connection gave {}", describe(&reply)))
+        self.obeyed(peer, Command::Send { to, class, payload: payload.to_vec() })
+    }
+
+    /// Gives a command that the subject has to obey.
+    pub(crate) fn obeyed(&mut self, peer: &Peer, command: Command) -> Outcome {
+        let what = format!("{command:?}");
+        let reply = self.control(peer, command)?;
+        let name = what.split([' ', '(']).next().unwrap_or_default();
+        require(reply == Reply::Done, format!("{name} for a live connection gave {}", describe(&reply)))
     }
 
     /// Queues a message and leaves no trace in the transcript; a connection that just ended is no failure.
@@ -133,7 +152,7 @@ impl<'s> Context<'s> {
     pub(crate) fn fill_queue(&mut self, peer: &Peer, to: Id, message: &[u8], most: usize) -> Result<usize, Failure> {
         for count in 0..most / message.len() {
             match self.ask(peer.runner, Command::Send { to, class: 0, payload: message.to_vec() })? {
-                Reply::Sent => {}
+                Reply::Done => {}
                 Reply::Refused { reason: Refusal::Full, .. } => return Ok(count),
                 reply => return violation(format!("a send to a live connection gave {}", describe(&reply))),
             }
@@ -143,8 +162,7 @@ impl<'s> Context<'s> {
 
     /// Tells the subject to close.
     pub(crate) fn close_from(&mut self, peer: &Peer, connection: Id, reason: u16) -> Outcome {
-        let reply = self.control(peer, Command::Close { connection, reason })?;
-        require(reply == Reply::Closing, format!("closing a live connection gave {}", describe(&reply)))
+        self.obeyed(peer, Command::Close { connection, frame: CloseFrame::from(reason) })
     }
 
     /// Waits until the subject no longer lists the connection.
@@ -154,16 +172,66 @@ impl<'s> Context<'s> {
         })
     }
 
-    /// Waits until the subject reports how the connection ended.
-    pub(crate) fn await_ending(&mut self, peer: &Peer, id: Id, within: Duration) -> Result<Ending, Failure> {
-        let ending = self.poll("the end of the connection was not reported", within, |context| {
-            match context.ask(peer.runner, Command::Endings)? {
-                Reply::Endings(endings) => Ok(endings.into_iter().find(|ending| ending.connection == id)),
-                reply => Err(Failure::Harness(format!("the adapter replied {} to Endings", describe(&reply)))),
-            }
+    /// What the application at the other end of `peer` was told so far, oldest first.
+    pub(crate) fn events(&mut self, peer: &Peer) -> Result<Vec<Event>, Failure> {
+        match self.ask(peer.runner, Command::Events)? {
+            Reply::Events(events) => Ok(events),
+            reply => Err(Failure::Harness(format!("the adapter replied {} to Events", describe(&reply)))),
+        }
+    }
+
+    /// Waits until the application was told so many things that `wanted` picks, and gives them.
+    pub(crate) fn await_events<T>(
+        &mut self,
+        peer: &Peer,
+        count: usize,
+        within: Duration,
+        sentence: &str,
+        wanted: impl Fn(&Event) -> Option<T>,
+    ) -> Result<Vec<T>, Failure> {
+        let found = self.poll(sentence, within, |context| {
+            let found: Vec<T> = context.events(peer)?.iter().filter_map(&wanted).collect();
+            Ok((found.len() >= count).then_some(found))
         })?;
-        self.transcript.note(describe(&Reply::Endings(vec![ending])));
-        Ok(ending)
+        self.transcript.note(format!("events: {count} as expected"));
+        Ok(found)
+    }
+
+    /// Waits until the application was told `what` about a connection.
+    pub(crate) fn await_happening(&mut self, peer: &Peer, id: Id, what: &Happening) -> Outcome {
+        let sentence = format!("the application was not told {what:?}");
+        let wanted = |event: &Event| (event.connection == Some(id) && event.what == *what).then_some(());
+        self.await_events(peer, 1, PATIENCE, &sentence, wanted).map(|_| ())
+    }
+
+    /// Waits until the application of a server has a HELLO to judge, and gives the connection.
+    pub(crate) fn await_admission(&mut self, peer: &Peer) -> Result<Id, Failure> {
+        let known = self.judged.clone();
+        let new =
+            |event: &Event| event.connection.filter(|id| event.what == Happening::Admission && !known.contains(id));
+        let sentence = "PW-HS-020: the application was not asked about HELLO";
+        let ids = self.await_events(peer, 1, PATIENCE, sentence, new)?;
+        self.judged.push(ids[0]);
+        Ok(ids[0])
+    }
+
+    /// Waits until the subject reports how the connection ended.
+    pub(crate) fn await_ending(
+        &mut self,
+        peer: &Peer,
+        id: Id,
+        within: Duration,
+    ) -> Result<(CloseFrame, Origin), Failure> {
+        let ending = |event: &Event| {
+            let Happening::Closed { frame, origin } = &event.what else {
+                return None;
+            };
+            (event.connection == Some(id)).then(|| (frame.clone(), *origin))
+        };
+        let mut found = self.await_events(peer, 1, within, "the end of the connection was not reported", ending)?;
+        let (frame, origin) = found.remove(0);
+        self.transcript.note(format!("cookie {} ended with {} by {origin:?}", id.cookie, frame.reason));
+        Ok((frame, origin))
     }
 
     /// Asks again and again; a command has no other way to tell that something happened.
@@ -242,15 +310,8 @@ pub(crate) fn describe(reply: &Reply) -> String {
             let ids: Vec<String> = ids.iter().map(|id| format!("slot {} cookie {}", id.slot, id.cookie)).collect();
             format!("connections [{}]", ids.join(", "))
         }
-        Reply::Endings(endings) => {
-            let endings: Vec<String> = endings
-                .iter()
-                .map(|ending| format!("cookie {} {} {:?}", ending.connection.cookie, ending.reason, ending.origin))
-                .collect();
-            format!("endings [{}]", endings.join(", "))
-        }
-        Reply::Sent => "sent".into(),
-        Reply::Closing => "closing".into(),
+        Reply::Events(events) => format!("{} events", events.len()),
+        Reply::Done => "done".into(),
         Reply::Refused { reason, payload } => format!("refused as {reason:?}, {} bytes back", payload.len()),
     }
 }

@@ -51,6 +51,7 @@ pub(crate) struct Peer {
     write_failed: bool,
     transcript: Transcript,
     highest_ping_seen: Option<u64>,
+    drain_seen: bool,
     next_ping: u64,
     open_message: Option<Message>,
     /// Messages received whole from the subject.
@@ -100,6 +101,7 @@ impl Peer {
             write_failed: false,
             transcript,
             highest_ping_seen: None,
+            drain_seen: false,
             next_ping: 1,
             open_message: None,
             received: 0,

@@ -33,8 +33,13 @@ pub struct Profile {
     pub assembly_base: Duration,
     /// What the length adds to it, in bytes per second.
     pub assembly_rate: u32,
+    /// The longest pause that a peer is granted (PW-HB-021).
+    pub busy_max: Duration,
     /// Whether to announce RESYNC.
     pub resync: bool,
+    /// Whether a server's application judges each HELLO (PW-HS-020), by [`Accept`](crate::subject::Command::Accept) or
+    /// [`Refuse`](crate::subject::Command::Refuse). An implementation without that refuses to start.
+    pub admission: bool,
 }
 
 impl Default for Profile {
@@ -55,7 +60,9 @@ impl Default for Profile {
             write_stall: Duration::from_secs(30),
             assembly_base: Duration::from_secs(10),
             assembly_rate: 1_024,
+            busy_max: Duration::from_secs(60),
             resync: true,
+            admission: false,
         }
     }
 }

@@ -85,7 +85,7 @@ impl Running for RemoteServer {
     }
 
     fn control(&mut self, _command: Command) -> Result<Reply, Unsupported> {
-        Err(Unsupported)
+        Err(Unsupported("the server takes no commands"))
     }
 
     fn stop(self: Box<Self>) {}

@@ -59,8 +59,8 @@ pub trait Running: Send {
 pub enum Command {
     /// Reply with the ids of the connections whose handshake is complete and that have not ended, oldest first.
     Connections,
-    /// Reply with how every connection ended that once was listed.
-    Endings,
+    /// Reply with everything that the application was told since the start, oldest first.
+    Events,
     /// Queue a message for a connection.
     Send {
         /// The connection.
@@ -74,8 +74,23 @@ pub enum Command {
     Close {
         /// The connection.
         connection: Id,
-        /// The reason for the CLOSE (spec section 11.3).
-        reason: u16,
+        /// What the CLOSE is to say.
+        frame: CloseFrame,
+    },
+    /// Say that nothing new begins over a connection (PW-CLS-016). Done as well if it was said before.
+    Drain(Id),
+    /// Stop reading (PW-HB-019).
+    Pause(Id),
+    /// Read again.
+    Resume(Id),
+    /// Accept the HELLO that the application judges (PW-HS-020).
+    Accept(Id),
+    /// Refuse it.
+    Refuse {
+        /// The connection.
+        connection: Id,
+        /// What the CLOSE is to say.
+        frame: CloseFrame,
     },
 }
 
@@ -84,12 +99,10 @@ pub enum Command {
 pub enum Reply {
     /// To [`Command::Connections`].
     Connections(Vec<Id>),
-    /// To [`Command::Endings`].
-    Endings(Vec<Ending>),
-    /// The message is queued.
-    Sent,
-    /// The connection begins to close.
-    Closing,
+    /// To [`Command::Events`].
+    Events(Vec<Event>),
+    /// The command is obeyed: the message is queued, the connection begins to close, and so on.
+    Done,
     /// The command was refused and changed nothing.
     Refused {
         /// Why.
@@ -104,7 +117,7 @@ pub enum Reply {
 pub enum Refusal {
     /// The id names no connection that lives now (PW-CK-002).
     Stale,
-    /// The connection is closing.
+    /// The state does not permit it: the connection is closing, or its handshake is not complete.
     Closed,
     /// The queue of the connection is full.
     Full,
@@ -112,7 +125,7 @@ pub enum Refusal {
     TooLarge,
 }
 
-/// The id of a connection (spec section 14).
+/// The id of a connection (spec section 13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Id {
     /// The place that holds the connection's state; used again by later connections.
@@ -123,15 +136,66 @@ pub struct Id {
     pub cookie: u64,
 }
 
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ending {
-    /// The connection.
-    pub connection: Id,
-    /// The close reason (spec section 11.3), 256 and above included.
+/// Something that the application was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The connection; `None` if its handshake failed and the implementation gives no id before it is complete.
+    pub connection: Option<Id>,
+    /// What happened.
+    pub what: Happening,
+}
+
+/// What happened to a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// A HELLO waits for the judgement of the application (PW-HS-020).
+    Admission,
+    /// The peer refused a message of this side (PW-REJ-007).
+    Rejected {
+        /// The number of the message among those of this side, from 1; 0 if the peer does not know it.
+        ordinal: u64,
+        /// The reason (spec section 11.4).
+        reason: u16,
+    },
+    /// This side refused a message that is above its limit (PW-DAT-008).
+    TooLarge,
+    /// The first probe of a silence stayed unanswered (PW-HB-018).
+    Suspect,
+    /// The peer gave a sign of life after that.
+    Recovered,
+    /// The peer is going to close (PW-CLS-017).
+    Draining {
+        /// The messages that it had received.
+        received: u64,
+    },
+    /// The peer's CLOSE came, and says this.
+    Closing(CloseFrame),
+    /// The connection ended; its last event.
+    Closed {
+        /// The reason (spec section 11.3), 256 and above included, and what the peer's CLOSE said besides, if it ended it.
+        frame: CloseFrame,
+        /// Who ended it.
+        origin: Origin,
+    },
+}
+
+/// What a CLOSE says to the application of its receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloseFrame {
+    /// The close reason (spec section 11.3).
     pub reason: u16,
-    /// Who ended it.
-    pub origin: Origin,
+    /// The time to wait before connecting again, in milliseconds, and `u32::MAX` for never; `None` if the application
+    /// leaves that to the reason, or is not told.
+    pub retry_after: Option<u32>,
+    /// The item TEXT; empty for none.
+    pub text: String,
+}
+
+impl From<u16> for CloseFrame {
+    /// Only a reason.
+    fn from(reason: u16) -> Self {
+        Self { reason, retry_after: None, text: String::new() }
+    }
 }
 
 /// Who ended a connection.
@@ -145,9 +209,9 @@ pub enum Origin {
     Transport,
 }
 
-/// The implementation cannot do what a [`Command`] asks.
+/// The implementation cannot do what a [`Command`] asks; says why, in words that follow a case's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unsupported;
+pub struct Unsupported(pub &'static str);
 
 /// Why a subject could not be started.
 #[derive(Clone, Debug)]

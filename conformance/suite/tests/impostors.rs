@@ -48,8 +48,11 @@ impl Running for RunningImpostor {
         self.address
     }
 
-    fn control(&mut self, _command: Command) -> Result<Reply, Unsupported> {
-        Ok(Reply::Connections(Vec::new()))
+    fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
+        Ok(match command {
+            Command::Events => Reply::Events(Vec::new()),
+            _ => Reply::Connections(Vec::new()),
+        })
     }
 
     fn stop(self: Box<Self>) {}

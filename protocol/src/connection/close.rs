@@ -7,30 +7,34 @@ use alloc::vec::Vec;
 
 use super::Connection;
 use super::state::{Role, State};
-use crate::close::{CloseReason, Closed, Disconnect, Origin};
+use crate::close::{CloseFrame, CloseReason, Closed, Disconnect, Origin};
 use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::framer::Fragments;
-use crate::wire::CloseFrame;
+use crate::verdict::Verdict;
+use crate::wire::{ClosePayload, Kind};
 
 impl Connection {
     /// Asks the peer to close: what was accepted goes out, then CLOSE; messages go on to arrive until the peer answered.
-    /// `Closed` follows when it did, or after `timeouts.close`.
+    /// `Closed` follows when it did, or after `timeouts.close`. A [`CloseReason`] will do; a [`CloseFrame`] gives advice and a
+    /// sentence with it.
     ///
     /// A fault as the reason (16 to 255) closes at once, without waiting for the peer; what waited comes back unsent. A
     /// reason that must not be on the wire (0, 256 to 32,767) is taken for `NORMAL`. Before the handshake is complete the
-    /// connection just ends. While it is closing already, nothing changes.
-    pub fn close(&mut self, reason: CloseReason) {
-        let reason = if reason.is_on_wire() { reason } else { CloseReason::NORMAL };
+    /// connection just ends; a server tells the client why. While it is closing already, nothing changes.
+    ///
+    /// A pause of this side ends when it closes (PW-HB-024), so that the answer can be read.
+    pub fn close(&mut self, close: impl Into<CloseFrame>) {
+        let said = close.into().on_wire_or(CloseReason::NORMAL);
         match &self.state {
-            State::Handshake { .. } => self.fault(reason, String::new(), None),
-            State::Open if reason.is_fault() => self.fault(reason, String::new(), None),
+            State::Handshake { .. } | State::Judging { .. } => self.fault(said, None, None),
+            State::Open if said.reason.is_fault() => self.fault(said, None, None),
             State::Open => {
-                self.reason = Some(reason);
-                self.state = State::Closing { reason, deadline: None, peer_asked: false };
-                self.outgoing.close(close_frame(reason, String::new(), None));
+                self.reason = Some(said.reason);
+                self.outgoing.close(close_payload(said.clone(), None));
+                self.state = State::Closing { said: Box::new(said), deadline: None };
             }
-            State::Closing { .. } | State::PeerClosing(_) | State::Over => {}
+            State::Closing { .. } | State::PeerClosing { .. } | State::BothClosing { .. } | State::Over => {}
         }
     }
 
@@ -41,12 +45,8 @@ impl Connection {
 
     /// The transport below ended. `Closed` follows, unless it was given before.
     pub fn disconnected(&mut self, how: Disconnect) {
-        if how == Disconnect::EndOfStream
-            && let State::PeerClosing(close) = &self.state
-        {
-            // The stream ended with CLOSE, though CLOSE_ACK did not get through: the peer's reason stands (PW-CLS-011).
-            let close = (**close).clone();
-            return self.end_by_peer(close, false);
+        if how == Disconnect::EndOfStream && self.end_behind_close() {
+            return;
         }
         let origin = match how {
             Disconnect::EndOfStream | Disconnect::Reset | Disconnect::NetworkLost => Origin::Transport,
@@ -55,65 +55,117 @@ impl Connection {
         self.end(Closed { origin, ..ending(how.reason()) });
     }
 
-    /// The peer broke the protocol.
-    pub(super) fn fail(&mut self, error: &ProtocolError) {
-        self.fault(error.close_reason(), error.to_string(), error.limit());
+    /// The stream ended with CLOSE, though CLOSE_ACK did not get through: the reason that CLOSE gave stands (PW-CLS-011),
+    /// the own one where both sides sent one. Says whether it was so.
+    fn end_behind_close(&mut self) -> bool {
+        match &self.state {
+            State::Closing { said, deadline: Some(_) } | State::BothClosing { said, deadline: Some(_), .. } => {
+                let CloseFrame { reason, text, .. } = (**said).clone();
+                self.end(Closed { detail: text, ..ending(reason) });
+                true
+            }
+            State::PeerClosing { heard } | State::BothClosing { heard, deadline: None, .. } => {
+                let heard = (**heard).clone();
+                self.end_by_peer(heard, false);
+                true
+            }
+            State::Handshake { .. }
+            | State::Judging { .. }
+            | State::Open
+            | State::Closing { deadline: None, .. }
+            | State::Over => false,
+        }
     }
 
-    /// The connections of a table hold more than they may, and this one asked for more (PW-CLS-016).
+    /// The peer broke the protocol.
+    pub(super) fn fail(&mut self, error: &ProtocolError) {
+        self.fault(CloseFrame::from(error.close_reason()).with_text(error.to_string()), error.limit(), None);
+    }
+
+    /// The connections of a table hold more than they may, and this one asked for more (PW-CLS-020).
     pub(crate) fn overload(&mut self, limit: usize) {
-        self.fault(CloseReason::OVERLOADED, format!("all connections together hold more than {limit} bytes"), None);
+        let text = format!("all connections together hold more than {limit} bytes");
+        self.fault(CloseFrame::from(CloseReason::OVERLOADED).with_text(text), None, None);
     }
 
     /// Closes at once: CLOSE goes out where this side may speak, and nothing is waited for (PW-CLS-009).
-    pub(super) fn fault(&mut self, reason: CloseReason, text: String, limit: Option<(u64, u64)>) {
+    pub(super) fn fault(&mut self, said: CloseFrame, limit: Option<(u64, u64)>, verdict: Option<Box<Verdict>>) {
         if self.state.is_over() {
             return;
         }
-        let greeted = !matches!(self.state, State::Handshake { .. }) || self.outgoing.key != 0;
-        self.end(Closed { detail: text.clone(), ..ending(reason) });
+        let greeted = match self.state {
+            State::Handshake { .. } | State::Judging { .. } => self.outgoing.key != 0,
+            State::Open
+            | State::Closing { .. }
+            | State::PeerClosing { .. }
+            | State::BothClosing { .. }
+            | State::Over => true,
+        };
+        self.end(Closed { detail: said.text.clone(), verdict, ..ending(said.reason) });
         // A client that never got HELLO_ACK says nothing (PW-HS-018); a server refuses with key 0 (PW-HS-019).
         if greeted || self.role == Role::Server {
-            self.outgoing.close(close_frame(reason, text, limit));
+            self.outgoing.close(close_payload(said, limit));
         }
+    }
+
+    /// A CLOSE that is no fault must not count more than was sent (PW-CLS-019).
+    pub(super) fn judge_close(&self, close: &ClosePayload) -> Result<(), ProtocolError> {
+        if close.said.reason.is_fault() { Ok(()) } else { self.judge_count(Kind::CLOSE, close.received) }
     }
 
     /// CLOSE came. Gives the event where the application has to know now.
-    pub(super) fn peer_asks_to_close<'b>(&mut self, close: CloseFrame) -> Option<Event<'b>> {
-        let reason = close.reason;
-        if reason.is_fault() {
+    pub(super) fn peer_asks_to_close<'b>(&mut self, close: ClosePayload) -> Result<Option<Event<'b>>, ProtocolError> {
+        self.judge_close(&close)?;
+        if close.said.reason.is_fault() {
             self.end_by_peer(close, false);
-            return None;
+            return Ok(None);
         }
         self.outgoing.close_ack();
-        if let State::Closing { peer_asked, .. } = &mut self.state {
-            // The two CLOSE crossed; the answer to ours is still to come (PW-CLS-006).
-            *peer_asked = true;
-            return None;
+        let heard = Box::new(close);
+        match core::mem::replace(&mut self.state, State::Over) {
+            State::Closing { said, deadline } => {
+                // The two CLOSE crossed; the answer to ours is still to come (PW-CLS-006).
+                self.state = State::BothClosing { said, heard, deadline };
+                Ok(None)
+            }
+            State::Open => {
+                self.reason = Some(heard.said.reason);
+                let said = Box::new(heard.said.clone());
+                self.state = State::PeerClosing { heard };
+                Ok(Some(Event::Closing(said)))
+            }
+            state @ (State::Handshake { .. }
+            | State::Judging { .. }
+            | State::PeerClosing { .. }
+            | State::BothClosing { .. }
+            | State::Over) => {
+                self.state = state;
+                Ok(None)
+            }
         }
-        self.reason = Some(reason);
-        self.state = State::PeerClosing(Box::new(close));
-        Some(Event::Closing(reason))
     }
 
     /// CLOSE_ACK came.
-    pub(super) fn finish_close(&mut self, received: u64) {
-        if let State::Closing { reason, .. } = self.state {
-            self.end(Closed { acknowledged: Some(received), orderly: true, ..ending(reason) });
+    pub(super) fn finish_close(&mut self, received: u64) -> Result<(), ProtocolError> {
+        self.judge_count(Kind::CLOSE_ACK, received)?;
+        if let State::Closing { said, .. } | State::BothClosing { said, .. } = &self.state {
+            let CloseFrame { reason, text, .. } = (**said).clone();
+            self.end(Closed { acknowledged: Some(received), orderly: true, detail: text, ..ending(reason) });
         }
+        Ok(())
     }
 
     /// CLOSE_ACK of this side was taken by the transport.
     pub(super) fn finish_peer_close(&mut self) {
-        if let State::PeerClosing(close) = &self.state {
-            let close = (**close).clone();
-            self.end_by_peer(close, true);
+        if let State::PeerClosing { heard } = &self.state {
+            let heard = (**heard).clone();
+            self.end_by_peer(heard, true);
         }
     }
 
     /// The end that the peer's CLOSE asked for.
-    pub(super) fn end_by_peer(&mut self, close: CloseFrame, orderly: bool) {
-        let CloseFrame { reason, retry, received, .. } = close;
+    pub(super) fn end_by_peer(&mut self, close: ClosePayload, orderly: bool) {
+        let ClosePayload { said: CloseFrame { reason, retry, .. }, received, .. } = close;
         let (origin, detail) = (Origin::Peer, close.into_detail());
         self.end(Closed { origin, retry, detail, acknowledged: Some(received), orderly, ..ending(reason) });
     }
@@ -123,15 +175,16 @@ impl Connection {
         if self.state.is_over() {
             return;
         }
-        if let State::PeerClosing(close) = &self.state {
-            closed.acknowledged = Some(close.received);
+        if let Some(heard) = self.state.heard() {
+            closed.acknowledged.get_or_insert(heard.received);
         }
         if !closed.orderly {
             self.outgoing.drop_farewell();
         }
+        self.outgoing.drop_control();
         self.state = State::Over;
         self.reason = Some(closed.reason);
-        self.heartbeat = None;
+        self.pause = None;
         // Whoever keeps the connection must not keep what was under way.
         self.framer.drop_partial();
         self.fragments = Fragments::default();
@@ -148,6 +201,7 @@ fn ending(reason: CloseReason) -> Closed {
         origin: Origin::Local,
         retry: reason.retry(),
         detail: String::new(),
+        verdict: None,
         orderly: false,
         received: 0,
         acknowledged: None,
@@ -156,6 +210,6 @@ fn ending(reason: CloseReason) -> Closed {
 }
 
 /// `received` is filled in when it is encoded.
-fn close_frame(reason: CloseReason, text: String, limit: Option<(u64, u64)>) -> CloseFrame {
-    CloseFrame { reason, received: 0, retry: reason.retry(), text, limit }
+fn close_payload(said: CloseFrame, limit: Option<(u64, u64)>) -> ClosePayload {
+    ClosePayload { said, received: 0, limit }
 }

@@ -1,30 +1,47 @@
 //! One peer: the machine that turns received bytes into events, and messages into bytes to write.
 
+mod admission;
+mod announcements;
+mod batch;
 mod close;
+mod drain;
 mod outgoing;
+mod pause;
 mod prepared;
 mod receive;
+mod rejects;
 mod state;
+#[cfg(test)]
+mod state_table;
 mod timers;
 mod transmit;
+mod write_deadline;
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use outgoing::Outgoing;
+use pause::Pause;
 pub use prepared::PreparedMessage;
+use rejects::Ordinals;
 pub use state::Role;
 use state::State;
 pub use transmit::Transmit;
+use write_deadline::WriteDeadlines;
 
 use crate::close::{CloseReason, Closed};
 use crate::config::{Seed, ValidConfig};
 use crate::error::{SendError, SendRefused};
-use crate::event::Event;
+use crate::event::{Established, Event};
 use crate::framer::{Fragments, Framer};
-use crate::heartbeat::Heartbeat;
+use crate::heartbeat::{Heartbeat, Notice};
 use crate::message::Message;
+use crate::statistics::{Counters, Statistics};
 use crate::time::Instant;
-use crate::wire::{Class, Hello, Kind};
+use crate::wire::{Class, Kind};
+
+/// The version that this crate speaks.
+const VERSION: u8 = 1;
 
 /// One end of one connection, without any I/O.
 ///
@@ -33,7 +50,8 @@ use crate::wire::{Class, Hello, Kind};
 /// **In**: [`receive`](Self::receive), [`direct_buffer`](Self::direct_buffer) and
 /// [`received_direct`](Self::received_direct), [`transmitted`](Self::transmitted),
 /// [`handle_timeout`](Self::handle_timeout), [`disconnected`](Self::disconnected).
-/// **Commands**: [`send`](Self::send), [`close`](Self::close), [`abort`](Self::abort).
+/// **Commands**: [`send`](Self::send), [`accept`](Self::accept) and [`refuse`](Self::refuse), [`pause`](Self::pause) and
+/// [`resume`](Self::resume), [`drain`](Self::drain), [`close`](Self::close), [`abort`](Self::abort).
 /// **Out**: the events that `receive` gives, [`poll_event`](Self::poll_event), [`poll_transmit`](Self::poll_transmit),
 /// [`poll_timeout`](Self::poll_timeout).
 ///
@@ -52,7 +70,16 @@ pub struct Connection {
     sent: u64,
     /// Bytes that may wait to be sent, by what all connections of a table hold together.
     queue_ceiling: usize,
-    closed: Option<alloc::boxed::Box<Closed>>,
+    ordinals: Ordinals,
+    /// DRAIN came.
+    peer_drained: bool,
+    pause: Option<Pause>,
+    write_deadlines: WriteDeadlines,
+    counters: Counters,
+    /// When bytes last came that were not a message at once.
+    last_byte_in: Instant,
+    established: Option<Box<Established>>,
+    closed: Option<Box<Closed>>,
     reason: Option<CloseReason>,
 }
 
@@ -61,7 +88,7 @@ impl Connection {
     #[must_use]
     pub fn client(now: Instant, config: &ValidConfig, seed: Seed) -> Self {
         let mut connection = Self::new(now, config, seed, Role::Client);
-        let hello = connection.hello(seed, 1, 1, config.token.clone());
+        let hello = connection.hello(seed, VERSION, VERSION, config.token.clone());
         connection.outgoing.greet(Kind::HELLO, hello);
         connection
     }
@@ -84,6 +111,13 @@ impl Connection {
             received: 0,
             sent: 0,
             queue_ceiling: usize::MAX,
+            ordinals: Ordinals::default(),
+            peer_drained: false,
+            pause: None,
+            write_deadlines: WriteDeadlines::default(),
+            counters: Counters::default(),
+            last_byte_in: now,
+            established: None,
             closed: None,
             reason: None,
         }
@@ -98,6 +132,32 @@ impl Connection {
     /// The reason and the message itself; nothing has changed.
     #[inline]
     pub fn send<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
+        if self.send_small(message.class, message.encrypted, &message.payload) {
+            return Ok(());
+        }
+        self.send_any(message)
+    }
+
+    /// The way of nearly every message: small, and copied into a batch that has room. Says whether it went; whatever is
+    /// unusual is left to [`send_any`](Self::send_any), which judges everything.
+    ///
+    /// Its arguments fit in registers, which the message itself does not: that halves the time.
+    fn send_small(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> bool {
+        if !matches!(self.state, State::Open)
+            || class.is_reserved()
+            || self.outgoing.queued().saturating_add(payload.len())
+                > self.config.limits.send_queue.min(self.queue_ceiling)
+        {
+            return false;
+        }
+        // The peer's message limit is never below its frame limit (PW-HS-010), which is kept there.
+        let appended = self.outgoing.append(class, encrypted, payload);
+        self.sent += u64::from(appended);
+        appended
+    }
+
+    #[inline(never)]
+    fn send_any<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
         match self.refusal(message.class, message.payload.len()) {
             None => {
                 self.sent += 1;
@@ -127,8 +187,8 @@ impl Connection {
     fn refusal(&self, class: Class, size: usize) -> Option<SendRefused> {
         match &self.state {
             State::Open => {}
-            State::Handshake { .. } => return Some(SendRefused::NotEstablished),
-            State::Closing { .. } | State::PeerClosing(_) | State::Over => {
+            State::Handshake { .. } | State::Judging { .. } => return Some(SendRefused::NotEstablished),
+            State::Closing { .. } | State::PeerClosing { .. } | State::BothClosing { .. } | State::Over => {
                 return Some(SendRefused::Closed(self.reason.unwrap_or(CloseReason::NORMAL)));
             }
         }
@@ -153,9 +213,16 @@ impl Connection {
     /// Call it again only when `out` was written; what is still in it is lost. A small `max` keeps PING and PONG near the
     /// front: they overtake what is queued here, not what was handed out. 64 KiB to 256 KiB are good values.
     pub fn poll_transmit(&mut self, now: Instant, max: usize, out: &mut Transmit) -> bool {
+        if self.is_paused() && matches!(self.state, State::Closing { .. } | State::BothClosing { .. }) {
+            self.resume(now);
+        }
         let handed = self.outgoing.poll(now, max, self.received, out);
+        if handed.any {
+            let (end, waiting) = (self.outgoing.handed(), self.outgoing.untaken());
+            self.write_deadlines.given(now, end, waiting, &self.config.timeouts);
+        }
         if handed.close
-            && let State::Closing { deadline, .. } = &mut self.state
+            && let State::Closing { deadline, .. } | State::BothClosing { deadline, .. } = &mut self.state
         {
             *deadline = Some(now + self.config.timeouts.close);
         }
@@ -172,6 +239,7 @@ impl Connection {
     /// from here (PW-HB-010), so report each write when it happens.
     pub fn transmitted(&mut self, now: Instant, bytes: usize) {
         let taken = self.outgoing.taken(now, bytes);
+        self.write_deadlines.taken(self.outgoing.taken_bytes());
         if let Some(heartbeat) = &mut self.heartbeat {
             if taken.ping {
                 heartbeat.flushed(now);
@@ -186,7 +254,14 @@ impl Connection {
 
     /// An event that came from time or a command, not from bytes. Poll until `None`.
     pub fn poll_event(&mut self) -> Option<Event<'static>> {
-        self.closed.take().map(Event::Closed)
+        if let Some(established) = self.established.take() {
+            return Some(Event::Established(established));
+        }
+        match self.heartbeat.as_mut().and_then(Heartbeat::take_notice) {
+            Some(Notice::Suspect(suspect)) => Some(Event::Suspect(suspect)),
+            Some(Notice::Recovered(recovered)) => Some(Event::Recovered(recovered)),
+            None => self.closed.take().map(Event::Closed),
+        }
     }
 
     /// Which side this is.
@@ -215,20 +290,21 @@ impl Connection {
     }
 
     /// Bytes of memory that this connection holds: for the packet and the message that are only partly received, room that was
-    /// made ahead of them included, and for what was accepted and not yet handed out.
+    /// made ahead of them included; for a HELLO that is being judged; for refusals that wait to be told; and for what was
+    /// accepted and not yet handed out.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.receiving() + self.outgoing.queued()
     }
 
-    /// The received part of [`buffered`](Self::buffered).
+    /// The part of [`buffered`](Self::buffered) that the peer caused.
     pub(crate) fn receiving(&self) -> usize {
-        self.framer.buffered() + self.fragments.buffered()
+        self.framer.buffered() + self.fragments.buffered() + self.state.buffered() + self.outgoing.rejects_buffered()
     }
 
-    /// Whether the peer's first packet has not come.
+    /// Whether the handshake is not complete.
     pub(crate) fn is_handshaking(&self) -> bool {
-        matches!(self.state, State::Handshake { .. })
+        self.state.handshake().is_some()
     }
 
     /// Accepts at most this many bytes more than what waits now.
@@ -251,19 +327,34 @@ impl Connection {
     /// The smoothed round-trip time, once a PING was answered.
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {
-        self.heartbeat.as_ref()?.rtt()
+        Some(self.heartbeat.as_ref()?.rtt()?.smoothed)
     }
 
-    fn hello(&self, seed: Seed, version_lowest: u8, version_highest: u8, token: Option<bytes::Bytes>) -> Hello {
-        Hello {
-            version_lowest,
-            version_highest,
-            sync_key: seed.sync_key,
-            frame_limit: self.config.limits.frame,
-            message_limit: self.config.limits.message,
-            ping_floor: self.config.heartbeat.ping_floor,
-            resync: self.config.damage == crate::config::Damage::Resynchronise,
-            token,
+    /// What the connection has done so far, in numbers. Also when it is over.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let heartbeat = self.heartbeat.as_ref();
+        let Counters { bytes_received, gaps, bytes_skipped, pongs_received, pings_received, pauses, .. } =
+            self.counters;
+        Statistics {
+            messages_received: self.received,
+            messages_sent: self.sent,
+            messages_handed_out: self.outgoing.messages().completed,
+            messages_refused: self.counters.messages_refused,
+            messages_rejected: self.counters.messages_rejected,
+            bytes_received,
+            bytes_handed_out: self.outgoing.handed(),
+            bytes_sent: self.outgoing.taken_bytes(),
+            gaps,
+            bytes_skipped,
+            pings_sent: self.outgoing.pings(),
+            pongs_received,
+            pings_received,
+            pauses,
+            peer_pauses: heartbeat.map_or(0, Heartbeat::pauses),
+            rtt: heartbeat.and_then(Heartbeat::rtt),
+            queued: self.outgoing.queued(),
+            untaken: self.outgoing.untaken(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One message for many connections: what is the same for all of them is worked out once.
 
-use crate::message::{Message, Payload};
+use crate::message::Message;
 use crate::wire::{Flags, HEADER_SIZE, Header, Kind, TRAILER_SIZE, payload_checksum};
 
 /// A message that is encoded but for the receiver's sync key: for [`Connection::send_prepared`](crate::Connection).
@@ -52,10 +52,6 @@ impl PreparedMessage {
     #[must_use]
     pub fn message(&self) -> &Message<'static> {
         &self.message
-    }
-
-    pub(super) fn payload(&self) -> &Payload<'static> {
-        &self.message.payload
     }
 
     /// Header, and trailer where the receiver asks for checksums, of the message as a single frame (PW-HDR-003, PW-FRM-007).

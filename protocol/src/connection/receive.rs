@@ -1,19 +1,15 @@
 //! In: bytes from the peer.
 
-use alloc::boxed::Box;
-
 use bytes::BytesMut;
 
 use super::Connection;
-use super::state::{Input, Role, State};
-use crate::config::{Damage, Seed};
+use super::state::{Input, State};
 use crate::error::ProtocolError;
-use crate::event::{Established, Event, Gap};
+use crate::event::Event;
 use crate::framer::{Arrival, Body, Fate, Step};
-use crate::heartbeat::Heartbeat;
 use crate::message::{Message, Payload};
 use crate::time::Instant;
-use crate::wire::{CloseFrame, Flags, HEADER_SIZE, Header, Hello, Kind, count};
+use crate::wire::{ClosePayload, Flags, HEADER_SIZE, Header, Kind, count, pause};
 
 impl Connection {
     /// Takes one event off the front of `input`, the driver's buffer, and moves `input` past what it consumed.
@@ -53,7 +49,9 @@ impl Connection {
         {
             return None;
         }
-        *input = &input[HEADER_SIZE + header.body_size()..];
+        let size = HEADER_SIZE + header.body_size();
+        *input = &input[size..];
+        self.counters.bytes_received += size as u64;
         self.framer.forget_packet();
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.evidence(now);
@@ -68,7 +66,12 @@ impl Connection {
             *input = &[];
             return Ok(None);
         }
+        let before = input.len();
         let result = self.next_event(now, input);
+        if before > 0 {
+            self.last_byte_in = now;
+            self.counters.bytes_received += (before - input.len()) as u64;
+        }
         if result.is_err() || self.state.is_over() {
             *input = &[];
         }
@@ -99,6 +102,11 @@ impl Connection {
         if self.state.is_over() {
             return Ok(None);
         }
+        if received > 0 {
+            self.last_byte_in = now;
+            // A driver that says more than there is must do no harm.
+            self.counters.bytes_received += received.min(buffer.len()) as u64;
+        }
         self.framer
             .take_back(now, buffer, received)
             .and_then(|arrival| self.arrival(now, arrival))
@@ -108,18 +116,25 @@ impl Connection {
 
     fn next_event<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
         while !self.state.is_over() {
+            if matches!(self.state, State::Judging { .. }) && !input.is_empty() {
+                return Err(ProtocolError::SentBeforeAnswer);
+            }
             let arrival = if self.framer.has_partial() {
                 self.framer.continue_partial(now, input)?
             } else {
                 match self.framer.header(now, input)? {
                     Step::Header(header) => {
                         let fate = self.admit(&header)?;
+                        if let Fate::TooLarge { size } = fate {
+                            return self.refuse_open(header.class, size).map(Some);
+                        }
                         let fragments = &mut self.fragments;
                         self.framer.body(now, header, input, || fragments.buffer(fate))?
                     }
-                    Step::Gap(skipped) => return Ok(Some(self.gap(skipped))),
+                    Step::Gap(skipped) => return self.skipped(skipped).map(Some),
                     Step::Incomplete { payload_grew } => {
-                        self.evidence_of_payload(now, payload_grew);
+                        let kind = input.get(KIND_OFFSET).map(|kind| Kind(*kind));
+                        self.evidence_of_payload(now, payload_grew, kind);
                         return Ok(None);
                     }
                 }
@@ -135,22 +150,34 @@ impl Connection {
     /// Judges a verified header, before its payload has come.
     fn admit(&self, header: &Header) -> Result<Fate, ProtocolError> {
         header.judge(self.config.limits.frame)?;
-        if header.kind == Kind::DATA && matches!(self.state, State::Open | State::Closing { peer_asked: false, .. }) {
-            if self.framer.resynchronises() && !header.flags.contains(Flags::CHECKSUM) {
-                return Err(ProtocolError::ChecksumRequired);
+        match self.input(header.kind) {
+            Input::Data if self.framer.resynchronises() && !header.flags.contains(Flags::CHECKSUM) => {
+                Err(ProtocolError::ChecksumRequired)
             }
-            return self.fragments.fate(header, self.config.limits.message);
-        }
-        match self.state.input(self.role, header.kind) {
+            Input::Data => self.fragments.fate(header, self.config.limits.message),
             Input::Unexpected(when) => Err(ProtocolError::UnexpectedPacket { kind: header.kind, when }),
-            _ => Ok(Fate::Whole),
+            Input::Hello
+            | Input::HelloAck
+            | Input::Refusal
+            | Input::Ping
+            | Input::Pong
+            | Input::Busy
+            | Input::Reject
+            | Input::Drain
+            | Input::CloseAsked
+            | Input::CloseCrossed
+            | Input::CloseAck
+            | Input::Nothing => Ok(Fate::Whole),
         }
     }
 
     fn arrival<'b>(&mut self, now: Instant, arrival: Arrival<'b>) -> Result<Progress<'b>, ProtocolError> {
         match arrival {
             Arrival::Whole(header, body) => {
-                if let Some(heartbeat) = &mut self.heartbeat {
+                // BUSY is not always evidence: it is judged with its contents.
+                if header.kind != Kind::BUSY
+                    && let Some(heartbeat) = &mut self.heartbeat
+                {
                     heartbeat.evidence(now);
                 }
                 let event = if header.kind == Kind::DATA {
@@ -160,14 +187,12 @@ impl Connection {
                 };
                 Ok(Progress { event, go_on: true })
             }
-            Arrival::Damaged(header, size) if header.kind == Kind::DATA => {
-                Ok(Progress { event: Some(self.gap(size)), go_on: true })
-            }
-            Arrival::Damaged(_, skipped) => {
-                Ok(Progress { event: Some(Event::Gap(Gap { skipped, message_lost: false })), go_on: true })
+            Arrival::Damaged(header, size) => {
+                let event = self.dropped(&header, size)?;
+                Ok(Progress { event: Some(event), go_on: true })
             }
             Arrival::Incomplete { payload_grew } => {
-                self.evidence_of_payload(now, payload_grew);
+                self.evidence_of_payload(now, payload_grew, None);
                 Ok(Progress { event: None, go_on: false })
             }
         }
@@ -176,35 +201,34 @@ impl Connection {
     fn data<'b>(&mut self, header: &Header, body: Body<'b>) -> Result<Option<Event<'b>>, ProtocolError> {
         // Judged when the header came; nothing has changed since, but a large frame's buffer was taken out.
         let fate = self.fragments.fate(header, self.config.limits.message)?;
-        let message = self.fragments.frame(fate, header, body);
-        self.received += u64::from(message.is_some());
-        Ok(message.map(Event::Message))
-    }
-
-    fn gap<'b>(&mut self, skipped: u64) -> Event<'b> {
-        Event::Gap(Gap { skipped, message_lost: self.fragments.gap() })
+        let ordinal = || self.ordinals.begin(self.received);
+        let Some(message) = self.fragments.frame(fate, header, body, ordinal) else { return Ok(None) };
+        if fate == Fate::End {
+            self.ordinals.complete();
+        }
+        self.received += 1;
+        Ok(Some(Event::Message(message)))
     }
 
     /// If bytes of a payload came whose header was verified, the peer lives, until their time is up (PW-HB-002).
-    fn evidence_of_payload(&mut self, now: Instant, payload_grew: bool) {
+    fn evidence_of_payload(&mut self, now: Instant, payload_grew: bool, kind: Option<Kind>) {
         if payload_grew
             && let Some(heartbeat) = &mut self.heartbeat
             && self.framer.deadline(&self.config.timeouts).is_none_or(|deadline| now < deadline)
+            && !(kind == Some(Kind::BUSY) && heartbeat.ignores_busy())
         {
-            heartbeat.evidence(now);
+            heartbeat.evidence_of_payload(now);
         }
     }
 
     fn control<'b>(&mut self, now: Instant, kind: Kind, body: Body<'b>) -> Result<Option<Event<'b>>, ProtocolError> {
         let payload = body.bytes();
-        match self.state.input(self.role, kind) {
-            Input::Greeting => match self.state {
-                State::Handshake { seed, .. } => self.greeting(now, seed, kind, payload).map(Some),
-                State::Open | State::Closing { .. } | State::PeerClosing(_) | State::Over => Ok(None),
-            },
+        match self.input(kind) {
+            Input::Hello | Input::HelloAck => self.greeting(now, kind, payload),
             Input::Refusal => {
                 // CLOSE in place of HELLO_ACK (PW-HS-019).
-                if let Some(close) = CloseFrame::decode(payload) {
+                if let Some(close) = ClosePayload::decode(payload) {
+                    self.judge_close(&close)?;
                     self.end_by_peer(close, false);
                 }
                 Ok(None)
@@ -212,79 +236,43 @@ impl Connection {
             Input::Ping => {
                 let number = count(payload);
                 self.heartbeat.as_mut().map_or(Ok(()), |heartbeat| heartbeat.ping(now, number))?;
+                self.counters.pings_received += 1;
                 self.outgoing.pong(number);
                 Ok(None)
             }
             Input::Pong => {
                 let latest = self.outgoing.pings();
                 self.heartbeat.as_mut().map_or(Ok(()), |heartbeat| heartbeat.pong(now, count(payload), latest))?;
+                self.counters.pongs_received += 1;
                 Ok(None)
             }
-            Input::Close => Ok(CloseFrame::decode(payload).and_then(|close| self.peer_asks_to_close(close))),
-            Input::CloseAck => {
-                self.finish_close(count(payload));
+            Input::Busy => {
+                if let Some(heartbeat) = &mut self.heartbeat
+                    && heartbeat.busy(now, pause(payload))
+                {
+                    self.outgoing.cancel_ping();
+                }
                 Ok(None)
             }
+            Input::Reject => self.rejected(payload),
+            Input::Drain => self.peer_drains(payload),
+            Input::CloseAsked | Input::CloseCrossed => match ClosePayload::decode(payload) {
+                Some(close) => self.peer_asks_to_close(close),
+                None => Ok(None),
+            },
+            Input::CloseAck => self.finish_close(count(payload)).map(|()| None),
             Input::Unexpected(when) => Err(ProtocolError::UnexpectedPacket { kind, when }),
             Input::Data | Input::Nothing => Ok(None),
         }
     }
 
-    /// The peer's first packet: HELLO or HELLO_ACK (section 7).
-    fn greeting<'b>(
-        &mut self,
-        now: Instant,
-        seed: Seed,
-        kind: Kind,
-        payload: &[u8],
-    ) -> Result<Event<'b>, ProtocolError> {
-        let hello = Hello::decode(kind, payload)?;
-        let agreed = match self.role {
-            Role::Server => hello.version_lowest == VERSION,
-            Role::Client => hello.version_lowest == VERSION && hello.version_highest == VERSION,
-        };
-        if self.role == Role::Client {
-            self.outgoing.key = hello.sync_key.get();
-        }
-        if !agreed {
-            let Hello { version_lowest: lowest, version_highest: highest, .. } = hello;
-            return Err(ProtocolError::UnsupportedVersion { lowest, highest });
-        }
-        let heartbeat = Heartbeat::new(now, &self.config.heartbeat, hello.ping_floor, seed.jitter);
-        if let Some(limit) = self.config.heartbeat.detect_within
-            && heartbeat.bound() > limit
-        {
-            return Err(ProtocolError::IncompatibleTimers {
-                bound_ms: crate::config::millis(heartbeat.bound()),
-                limit_ms: crate::config::millis(limit),
-            });
-        }
-        if self.role == Role::Server {
-            let answer = self.hello(seed, VERSION, VERSION, None);
-            self.outgoing.greet(Kind::HELLO_ACK, answer);
-            self.outgoing.key = hello.sync_key.get();
-        }
-        self.outgoing.frame_limit = hello.frame_limit;
-        self.outgoing.message_limit = hello.message_limit;
-        self.outgoing.checksums = hello.resync;
-        self.framer.establish(seed.sync_key.get(), self.config.damage == Damage::Resynchronise);
-        let established = Established {
-            version: VERSION,
-            frame_limit: hello.frame_limit,
-            message_limit: hello.message_limit,
-            idle: heartbeat.idle(),
-            interval: heartbeat.interval(),
-            // TOKEN in HELLO_ACK means nothing.
-            token: hello.token.filter(|_| self.role == Role::Server),
-        };
-        self.heartbeat = Some(heartbeat);
-        self.state = State::Open;
-        Ok(Event::Established(Box::new(established)))
+    fn input(&self, kind: Kind) -> Input {
+        self.state.input(self.role, self.peer_drained, kind)
     }
 }
 
-/// The version that this crate speaks.
-const VERSION: u8 = 1;
+/// Where in a header the kind stands.
+const KIND_OFFSET: usize = 2;
 
 /// One step through the input.
 struct Progress<'b> {

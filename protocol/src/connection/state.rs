@@ -1,11 +1,13 @@
-//! The states of a connection and the ways between them (sections 7 and 9 of the specification).
+//! The states of a connection and the ways between them: appendix A of the specification.
 
 use alloc::boxed::Box;
 
-use crate::close::CloseReason;
+use bytes::Bytes;
+
+use crate::close::CloseFrame;
 use crate::config::Seed;
 use crate::time::Instant;
-use crate::wire::{CloseFrame, Kind};
+use crate::wire::{ClosePayload, Hello, Kind};
 
 /// Which side opened the connection below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,12 +23,16 @@ pub enum Role {
 pub(super) enum State {
     /// The peer's first packet has not come.
     Handshake { deadline: Instant, seed: Seed },
+    /// The application of a server judges this HELLO.
+    Judging { deadline: Instant, seed: Seed, hello: Box<Hello> },
     /// Messages go both ways.
     Open,
     /// This side asked to close. The deadline begins when CLOSE was handed out.
-    Closing { reason: CloseReason, deadline: Option<Instant>, peer_asked: bool },
+    Closing { said: Box<CloseFrame>, deadline: Option<Instant> },
     /// The peer asked to close. What was accepted goes out, then CLOSE_ACK.
-    PeerClosing(Box<CloseFrame>),
+    PeerClosing { heard: Box<ClosePayload> },
+    /// Both sides asked to close. CLOSE_ACK of this side waits or went out.
+    BothClosing { said: Box<CloseFrame>, heard: Box<ClosePayload>, deadline: Option<Instant> },
     /// `Closed` was or will be reported. Last bytes may wait to be written.
     Over,
 }
@@ -34,58 +40,68 @@ pub(super) enum State {
 /// What a packet kind means in a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Input {
-    /// HELLO or HELLO_ACK, as the first packet.
-    Greeting,
+    /// A server's first packet.
+    Hello,
+    /// A client's first packet.
+    HelloAck,
     /// CLOSE in place of HELLO_ACK.
     Refusal,
     Data,
     Ping,
     Pong,
-    Close,
+    Busy,
+    Reject,
+    Drain,
+    /// The peer asks to close.
+    CloseAsked,
+    /// The peer asks to close, and so did this side.
+    CloseCrossed,
+    /// The answer to CLOSE of this side.
     CloseAck,
-    /// Evidence of life and nothing else: reserved and ignorable kinds.
+    /// Evidence of life and nothing else.
     Nothing,
     /// Not allowed now; when that is.
     Unexpected(&'static str),
 }
 
+const BEFORE_CLOSE: Input = Input::Unexpected("before CLOSE");
+const AFTER_CLOSE: Input = Input::Unexpected("after CLOSE");
+
 impl State {
-    /// The transition table: every state by every kind. The fields of the header have been judged.
-    pub(super) fn input(&self, role: Role, kind: Kind) -> Input {
+    /// The transition table: every state by every kind. The fields of the header have been judged. `drained`: the peer has
+    /// sent DRAIN.
+    pub(super) fn input(&self, role: Role, drained: bool, kind: Kind) -> Input {
         match self {
             Self::Handshake { .. } => match (role, kind) {
-                (Role::Server, Kind::HELLO) | (Role::Client, Kind::HELLO_ACK) => Input::Greeting,
+                (Role::Server, Kind::HELLO) => Input::Hello,
+                (Role::Client, Kind::HELLO_ACK) => Input::HelloAck,
                 (Role::Client, Kind::CLOSE) => Input::Refusal,
                 _ => Input::Unexpected("as the first packet"),
             },
+            Self::Judging { .. } => Input::Unexpected("before HELLO_ACK"),
             Self::Open => match kind {
                 Kind::DATA => Input::Data,
-                Kind::PING => Input::Ping,
-                Kind::PONG => Input::Pong,
-                Kind::CLOSE => Input::Close,
-                Kind::CLOSE_ACK => Input::Unexpected("before CLOSE"),
-                Kind::HELLO | Kind::HELLO_ACK => Input::Unexpected("after the handshake"),
-                _ => Input::Nothing,
+                Kind::DRAIN => drain(drained),
+                Kind::CLOSE => Input::CloseAsked,
+                Kind::CLOSE_ACK => BEFORE_CLOSE,
+                other => at_any_time(other),
             },
-            Self::Closing { deadline, peer_asked, .. } => match kind {
-                Kind::DATA if *peer_asked => Input::Unexpected("after CLOSE"),
+            Self::Closing { deadline, .. } => match kind {
                 Kind::DATA => Input::Data,
-                Kind::PING => Input::Ping,
-                Kind::PONG => Input::Pong,
-                Kind::CLOSE if *peer_asked => Input::Unexpected("after CLOSE"),
-                Kind::CLOSE => Input::Close,
-                Kind::CLOSE_ACK if deadline.is_some() => Input::CloseAck,
-                Kind::CLOSE_ACK => Input::Unexpected("before CLOSE"),
-                Kind::HELLO | Kind::HELLO_ACK => Input::Unexpected("after the handshake"),
-                _ => Input::Nothing,
+                Kind::DRAIN => drain(drained),
+                Kind::CLOSE => Input::CloseCrossed,
+                Kind::CLOSE_ACK => close_ack(deadline),
+                other => at_any_time(other),
             },
-            Self::PeerClosing(_) => match kind {
-                Kind::DATA | Kind::CLOSE => Input::Unexpected("after CLOSE"),
-                Kind::PING => Input::Ping,
-                Kind::PONG => Input::Pong,
-                Kind::CLOSE_ACK => Input::Unexpected("before CLOSE"),
-                Kind::HELLO | Kind::HELLO_ACK => Input::Unexpected("after the handshake"),
-                _ => Input::Nothing,
+            Self::PeerClosing { .. } => match kind {
+                Kind::DATA | Kind::DRAIN | Kind::CLOSE => AFTER_CLOSE,
+                Kind::CLOSE_ACK => BEFORE_CLOSE,
+                other => at_any_time(other),
+            },
+            Self::BothClosing { deadline, .. } => match kind {
+                Kind::DATA | Kind::DRAIN | Kind::CLOSE => AFTER_CLOSE,
+                Kind::CLOSE_ACK => close_ack(deadline),
+                other => at_any_time(other),
             },
             Self::Over => Input::Nothing,
         }
@@ -94,4 +110,56 @@ impl State {
     pub(super) fn is_over(&self) -> bool {
         matches!(self, Self::Over)
     }
+
+    /// The deadline of the handshake, and the seed, until it is complete.
+    pub(super) fn handshake(&self) -> Option<(Instant, Seed)> {
+        match self {
+            Self::Handshake { deadline, seed } | Self::Judging { deadline, seed, .. } => Some((*deadline, *seed)),
+            Self::Open | Self::Closing { .. } | Self::PeerClosing { .. } | Self::BothClosing { .. } | Self::Over => {
+                None
+            }
+        }
+    }
+
+    /// Bytes of memory that a HELLO holds while it is judged.
+    pub(super) fn buffered(&self) -> usize {
+        match self {
+            Self::Judging { hello, .. } => size_of::<Hello>() + hello.token.as_ref().map_or(0, Bytes::len),
+            Self::Handshake { .. }
+            | Self::Open
+            | Self::Closing { .. }
+            | Self::PeerClosing { .. }
+            | Self::BothClosing { .. }
+            | Self::Over => 0,
+        }
+    }
+
+    /// CLOSE of the peer, while it is being answered.
+    pub(super) fn heard(&self) -> Option<&ClosePayload> {
+        match self {
+            Self::PeerClosing { heard } | Self::BothClosing { heard, .. } => Some(heard),
+            Self::Handshake { .. } | Self::Judging { .. } | Self::Open | Self::Closing { .. } | Self::Over => None,
+        }
+    }
+}
+
+/// The kinds that mean the same in all states between the handshake and the end.
+fn at_any_time(kind: Kind) -> Input {
+    match kind {
+        Kind::PING => Input::Ping,
+        Kind::PONG => Input::Pong,
+        Kind::BUSY => Input::Busy,
+        Kind::REJECT => Input::Reject,
+        Kind::HELLO | Kind::HELLO_ACK => Input::Unexpected("after the handshake"),
+        _ => Input::Nothing,
+    }
+}
+
+fn drain(drained: bool) -> Input {
+    if drained { Input::Unexpected("after DRAIN") } else { Input::Drain }
+}
+
+/// CLOSE_ACK means something once CLOSE was handed out, which starts the deadline.
+fn close_ack(deadline: &Option<Instant>) -> Input {
+    if deadline.is_some() { Input::CloseAck } else { BEFORE_CLOSE }
 }

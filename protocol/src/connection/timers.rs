@@ -1,13 +1,16 @@
 //! In and out: time.
 
+use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::{String, ToString};
 
 use super::Connection;
 use super::state::State;
-use crate::close::CloseReason;
+use crate::close::{CloseFrame, CloseReason};
 use crate::config::millis;
-use crate::heartbeat::Action;
+use crate::heartbeat::{Action, Heartbeat};
 use crate::time::Instant;
+use crate::verdict::Verdict;
 
 impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) must be called; `None` when the connection is over. It changes with
@@ -16,19 +19,16 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadline = match &self.state {
             State::Over => return None,
-            State::Handshake { deadline, .. } => Some(*deadline),
-            State::Closing { deadline, .. } => *deadline,
-            State::Open | State::PeerClosing(_) => None,
+            State::Handshake { deadline, .. } | State::Judging { deadline, .. } => Some(*deadline),
+            State::Closing { deadline, .. } | State::BothClosing { deadline, .. } => *deadline,
+            State::Open | State::PeerClosing { .. } => None,
         };
-        [
-            deadline,
-            self.heartbeat.as_ref().map(crate::heartbeat::Heartbeat::deadline),
-            self.write_timeout(),
-            self.frame_deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        // Either this side pauses, or it judges its peer (PW-HB-023).
+        let watch = match self.pause {
+            Some(pause) => [Some(pause.renewed_at()), None],
+            None => [self.heartbeat.as_ref().map(Heartbeat::deadline), self.frame_deadline()],
+        };
+        watch.into_iter().chain([deadline, self.write_timeout()]).flatten().min()
     }
 
     /// Time has come to `now`. Calling it early is harmless.
@@ -37,46 +37,72 @@ impl Connection {
     pub fn handle_timeout(&mut self, now: Instant) {
         match &self.state {
             State::Over => return,
-            State::Handshake { deadline, .. } if now >= *deadline => {
+            State::Handshake { deadline, .. } | State::Judging { deadline, .. } if now >= *deadline => {
                 let waited = format!("{} ms", millis(self.config.timeouts.handshake));
-                return self.fault(CloseReason::HANDSHAKE_TIMEOUT, waited, None);
+                return self.time_out(CloseReason::HANDSHAKE_TIMEOUT, waited);
             }
-            State::Closing { deadline: Some(deadline), .. } if now >= *deadline => {
+            State::Closing { deadline: Some(deadline), .. } | State::BothClosing { deadline: Some(deadline), .. }
+                if now >= *deadline =>
+            {
                 let waited = format!("no CLOSE_ACK within {} ms", millis(self.config.timeouts.close));
-                return self.fault(CloseReason::CLOSE_TIMEOUT, waited, None);
+                return self.time_out(CloseReason::CLOSE_TIMEOUT, waited);
             }
-            State::Handshake { .. } | State::Closing { .. } | State::Open | State::PeerClosing(_) => {}
+            State::Handshake { .. }
+            | State::Judging { .. }
+            | State::Closing { .. }
+            | State::BothClosing { .. }
+            | State::Open
+            | State::PeerClosing { .. } => {}
         }
         self.handle_write_timeout(now);
+        if self.state.is_over() {
+            return;
+        }
+        if self.is_paused() {
+            return self.handle_pause_timeout(now);
+        }
         if self.frame_deadline().is_some_and(|deadline| now >= deadline) {
             let detail = format!("a packet was not complete {} ms after it began", millis(self.framer.age(now)));
-            return self.fault(CloseReason::FRAME_STALL, detail, None);
+            return self.time_out(CloseReason::FRAME_STALL, detail);
         }
         let Some(heartbeat) = &mut self.heartbeat else { return };
         match heartbeat.timeout(now) {
             Action::Nothing => {}
             Action::Ping => self.outgoing.ping(),
-            Action::GiveUp(verdict) => self.fault(CloseReason::PEER_TIMEOUT, verdict, None),
+            Action::GiveUp(verdict) => self.give_up(now, verdict),
         }
     }
 
-    /// When what the driver was given has waited too long (`timeouts.write_stall`). What was not fetched yet is no fault of
+    fn time_out(&mut self, reason: CloseReason, detail: String) {
+        self.fault(CloseFrame::from(reason).with_text(detail), None, None);
+    }
+
+    /// The peer is gone. What the heartbeat can't know is filled in.
+    fn give_up(&mut self, now: Instant, mut verdict: Box<Verdict>) {
+        verdict.last_byte_in = verdict.last_byte_in.min(now - self.last_byte_in);
+        verdict.last_byte_out = self.outgoing.last_taken().map(|taken| now - taken);
+        verdict.unsent = self.outgoing.untaken() + self.outgoing.queued() as u64;
+        let said = CloseFrame::from(CloseReason::PEER_TIMEOUT).with_text(verdict.to_string());
+        self.fault(said, None, Some(verdict));
+    }
+
+    /// When what the driver was given has waited too long (PW-CLS-015): none of it was taken for `timeouts.write_stall`, or
+    /// not all of it in the time that `timeouts.assembly_rate` gives it on top. What was not fetched yet is no fault of
     /// the transport. [`poll_timeout`](Self::poll_timeout) covers it.
     #[must_use]
     pub fn write_timeout(&self) -> Option<Instant> {
-        Some(self.outgoing.waiting_since()? + self.config.timeouts.write_stall)
+        let stalled = self.outgoing.waiting_since().map(|since| since + self.config.timeouts.write_stall);
+        stalled.into_iter().chain(self.write_deadlines.earliest()).min()
     }
 
     /// As [`handle_timeout`](Self::handle_timeout), but looks at [`write_timeout`](Self::write_timeout) alone: for a driver
     /// that waits to write, and has not delivered the bytes that can be read.
     pub fn handle_write_timeout(&mut self, now: Instant) {
         if self.write_timeout().is_some_and(|deadline| now >= deadline) {
-            let detail = format!(
-                "the transport took none of {} bytes for {} ms",
-                self.outgoing.untaken(),
-                millis(self.config.timeouts.write_stall)
-            );
-            self.fault(CloseReason::WRITE_STALL, detail, None);
+            let waiting = self.outgoing.untaken() + self.outgoing.queued() as u64;
+            let last = self.outgoing.waiting_since().map_or(0, |since| millis(now - since));
+            let detail = format!("the transport is too slow: {waiting} bytes wait, and it took none for {last} ms");
+            self.time_out(CloseReason::WRITE_STALL, detail);
         }
     }
 
@@ -84,10 +110,12 @@ impl Connection {
     /// The first packet has the handshake's own limit.
     fn frame_deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Handshake { .. } => None,
-            State::Open | State::Closing { .. } | State::PeerClosing(_) | State::Over => {
-                self.framer.deadline(&self.config.timeouts)
-            }
+            State::Handshake { .. } | State::Judging { .. } => None,
+            State::Open
+            | State::Closing { .. }
+            | State::PeerClosing { .. }
+            | State::BothClosing { .. }
+            | State::Over => self.framer.deadline(&self.config.timeouts),
         }
     }
 }

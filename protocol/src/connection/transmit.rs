@@ -5,6 +5,8 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
+use crate::framer::LARGE;
+
 /// A batch of packets ready to be written: small ones copied together, large payloads referenced.
 ///
 /// It owns what it holds, so it can move into a pending operation; its slices keep their addresses until it is changed.
@@ -35,6 +37,7 @@ pub struct Transmit {
 #[derive(Debug)]
 enum Segment {
     Inline(Range<usize>),
+    Batch(Vec<u8>),
     Shared(Bytes),
 }
 
@@ -98,6 +101,7 @@ impl Transmit {
     fn segment<'t>(&'t self, segment: &'t Segment) -> &'t [u8] {
         match segment {
             Segment::Inline(range) => &self.inline[range.clone()],
+            Segment::Batch(bytes) => bytes,
             Segment::Shared(bytes) => bytes,
         }
     }
@@ -116,18 +120,17 @@ impl Transmit {
         self.left += end - start;
         match self.segments.last_mut() {
             Some(Segment::Inline(range)) => range.end = end,
-            Some(Segment::Shared(_)) | None => self.segments.push(Segment::Inline(start..end)),
+            Some(Segment::Batch(_) | Segment::Shared(_)) | None => self.segments.push(Segment::Inline(start..end)),
         }
     }
 
-    /// Appends a batch of encoded packets, without copying it where that is possible.
-    pub(super) fn batch(&mut self, mut batch: Vec<u8>) {
-        if self.segments.is_empty() {
-            self.left = batch.len();
-            self.segments.push(Segment::Inline(0..batch.len()));
-            core::mem::swap(&mut self.inline, &mut batch);
-        } else {
+    /// Appends a batch of encoded packets; copies it only if it is small.
+    pub(super) fn batch(&mut self, batch: Vec<u8>) {
+        if batch.len() < LARGE {
             self.inline(|inline| inline.extend_from_slice(&batch));
+        } else {
+            self.left += batch.len();
+            self.segments.push(Segment::Batch(batch));
         }
     }
 

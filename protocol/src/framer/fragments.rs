@@ -1,6 +1,7 @@
 //! Joining frames to messages (section 6 of the specification).
 
 use alloc::boxed::Box;
+use core::num::NonZeroU64;
 
 use bytes::BytesMut;
 
@@ -20,6 +21,12 @@ pub(crate) enum Fate {
     Continue,
     /// Ends the open message.
     End,
+    /// Makes the open message too large: it is to be refused, then the frame judged again (PW-DAT-008).
+    TooLarge { size: u64 },
+    /// Goes on with the open message, which was refused (PW-REJ-004).
+    PassOver,
+    /// Ends the open message, which was refused.
+    PassOverEnd,
     /// Belongs to a message that a gap destroyed (PW-FRM-010).
     Ignore,
 }
@@ -32,6 +39,10 @@ struct Open {
     buffer: BytesMut,
     /// Bytes of the frames that are complete.
     size: u64,
+    /// Its number among the messages of the peer, where that is known (PW-REJ-002).
+    ordinal: Option<NonZeroU64>,
+    /// It was too large: its frames are passed over.
+    refused: bool,
 }
 
 /// The messages that are under way: at most one (PW-DAT-005).
@@ -54,7 +65,8 @@ impl Fragments {
         self.open.as_ref().map_or(0, |open| open.buffer.capacity())
     }
 
-    /// Judges a DATA header (PW-DAT-002 to PW-DAT-008). Changes nothing, so it may be asked again.
+    /// Judges a DATA header (PW-DAT-002 to PW-DAT-008). Changes nothing, so it may be asked again. A single frame is never
+    /// too large: no frame limit is above the message limit.
     pub(crate) fn fate(&self, header: &Header, message_limit: u32) -> Result<Fate, ProtocolError> {
         let first = header.flags.contains(Flags::FIRST);
         let more = header.flags.contains(Flags::MORE);
@@ -65,39 +77,41 @@ impl Fragments {
         if more && header.length == 0 {
             return bad("a frame that is not the last is empty");
         }
-        let (fate, before) = match (&self.open, first, more) {
-            (None, true, false) => (Fate::Whole, 0),
-            (None, true, true) => (Fate::Begin, 0),
-            (None, false, _) => return bad("a frame continues a message that was not begun"),
-            (Some(_), true, true) => return bad("a message begins while another is open"),
+        match (&self.open, first, more) {
+            (None, true, false) => Ok(Fate::Whole),
+            (None, true, true) => Ok(Fate::Begin),
+            (None, false, _) => bad("a frame continues a message that was not begun"),
+            (Some(_), true, true) => bad("a message begins while another is open"),
             (Some(open), true, false) if open.class == header.class => {
-                return bad("a message of the same class stands between fragments");
+                bad("a message of the same class stands between fragments")
             }
-            (Some(_), true, false) => (Fate::Whole, 0),
+            (Some(_), true, false) => Ok(Fate::Whole),
             (Some(open), false, _) => {
                 if open.class != header.class || open.encrypted != header.flags.contains(Flags::ENCRYPTED) {
                     return bad("class or ENCRYPTED change within a message");
                 }
-                (if more { Fate::Continue } else { Fate::End }, open.size)
+                Ok(open.fate(header.length, more, message_limit))
             }
-        };
-        let size = before + u64::from(header.length);
-        if size > u64::from(message_limit) {
-            return Err(ProtocolError::MessageTooLarge { limit: message_limit, size });
         }
-        Ok(fate)
     }
 
     /// The buffer that a large frame of this fate is appended to.
     pub(crate) fn buffer(&mut self, fate: Fate) -> BytesMut {
         match (fate, &mut self.open) {
             (Fate::Continue | Fate::End, Some(open)) => core::mem::take(&mut open.buffer),
-            (Fate::Whole | Fate::Begin | Fate::Ignore | Fate::Continue | Fate::End, _) => BytesMut::new(),
+            (Fate::Whole | Fate::Begin | Fate::Continue | Fate::End, _)
+            | (Fate::TooLarge { .. } | Fate::PassOver | Fate::PassOverEnd | Fate::Ignore, _) => BytesMut::new(),
         }
     }
 
-    /// Takes a complete frame; gives the message that it completes.
-    pub(crate) fn frame<'b>(&mut self, fate: Fate, header: &Header, body: Body<'b>) -> Option<Message<'b>> {
+    /// Takes a complete frame; gives the message that it completes. `ordinal` is the number of a message that begins.
+    pub(crate) fn frame<'b>(
+        &mut self,
+        fate: Fate,
+        header: &Header,
+        body: Body<'b>,
+        ordinal: impl FnOnce() -> Option<NonZeroU64>,
+    ) -> Option<Message<'b>> {
         match fate {
             Fate::Whole => Some(Message {
                 class: header.class,
@@ -115,6 +129,8 @@ impl Fragments {
                     encrypted: header.flags.contains(Flags::ENCRYPTED),
                     size: buffer.len() as u64,
                     buffer,
+                    ordinal: ordinal(),
+                    refused: false,
                 }));
                 None
             }
@@ -130,18 +146,43 @@ impl Fragments {
                 let Open { class, encrypted, buffer, .. } = *open;
                 Some(Message { class, encrypted, payload: Payload::Owned(buffer.freeze()) })
             }
-            Fate::Ignore => None,
+            Fate::PassOverEnd => {
+                self.open = None;
+                None
+            }
+            Fate::TooLarge { .. } | Fate::PassOver | Fate::Ignore => None,
         }
     }
 
-    /// Bytes or a DATA packet are missing (PW-FRM-009). Says whether a message was lost with them.
-    pub(crate) fn gap(&mut self) -> bool {
+    /// The open message is refused: nothing of it is kept, and it stays open (PW-REJ-004). Gives its number.
+    pub(crate) fn refuse(&mut self) -> Option<NonZeroU64> {
+        let open = self.open.as_mut()?;
+        open.refused = true;
+        open.buffer = BytesMut::new();
+        open.ordinal
+    }
+
+    /// Bytes or a DATA packet are missing (PW-FRM-009). Gives the number of the message that was lost with them, if one was,
+    /// and was not refused before.
+    pub(crate) fn gap(&mut self) -> Option<Option<NonZeroU64>> {
         self.after_gap = true;
-        self.open.take().is_some()
+        self.open.take().filter(|open| !open.refused).map(|open| open.ordinal)
     }
 }
 
 impl Open {
+    /// What its next frame is.
+    fn fate(&self, length: u32, more: bool, message_limit: u32) -> Fate {
+        let size = self.size + u64::from(length);
+        match (self.refused, more) {
+            (true, true) => Fate::PassOver,
+            (true, false) => Fate::PassOverEnd,
+            (false, _) if size > u64::from(message_limit) => Fate::TooLarge { size },
+            (false, true) => Fate::Continue,
+            (false, false) => Fate::End,
+        }
+    }
+
     fn append(&mut self, body: Body<'_>) {
         match body {
             Body::Borrowed(bytes) => {

@@ -133,16 +133,14 @@ impl Framer {
     #[inline]
     pub(crate) fn whole_packet<'b>(&self, input: &&'b [u8]) -> Option<(Header, &'b [u8])> {
         let header = Header::verify(input.first_chunk()?, self.key)?;
-        let (packet, rest) = input.split_at_checked(HEADER_SIZE + header.length as usize)?;
-        if self.partial.is_some() {
+        let (packet, _) = input.split_at_checked(HEADER_SIZE + header.body_size())?;
+        let checked = header.flags.contains(Flags::CHECKSUM);
+        let clear = self.resync.as_ref().is_none_or(|resync| checked && !resync.in_run());
+        if !clear || self.partial.is_some() {
             return None;
         }
-        if header.flags.contains(Flags::CHECKSUM) {
-            let trailer = rest.first_chunk::<TRAILER_SIZE>()?;
-            let in_run = self.resync.as_ref().is_some_and(|resync| resync.in_run());
-            return (!in_run && trailer_is_right(&packet[HEADER_SIZE..], trailer)).then_some((header, packet));
-        }
-        self.resync.is_none().then_some((header, packet))
+        let payload = verified(&header, &packet[HEADER_SIZE..])?;
+        Some((header, &packet[..HEADER_SIZE + payload.len()]))
     }
 
     /// Looks at the front of the input. Consumes only what is skipped.
@@ -199,11 +197,10 @@ impl Framer {
         if let Some((body, tail)) = rest.split_at_checked(size) {
             *input = tail;
             self.forget_packet();
-            let payload = &body[..header.length as usize];
-            if header.flags.contains(Flags::CHECKSUM) && !trailer_is_right(payload, &body[header.length as usize..]) {
-                return self.damaged(now, header);
-            }
-            return Ok(Arrival::Whole(header, Body::Borrowed(payload)));
+            return match verified(&header, body) {
+                Some(payload) => Ok(Arrival::Whole(header, Body::Borrowed(payload))),
+                None => self.damaged(now, header),
+            };
         }
         self.since.get_or_insert(now);
         self.length = Some(header.length);
@@ -272,13 +269,9 @@ impl Framer {
         };
         self.forget_packet();
         let Partial { header, mut buffer, start, .. } = *partial;
-        let end = start + header.length as usize;
-        if header.flags.contains(Flags::CHECKSUM)
-            && !trailer_is_right(&buffer[start..end], &buffer[end..end + TRAILER_SIZE])
-        {
-            return self.damaged(now, header);
-        }
-        buffer.truncate(end);
+        let end = start + header.body_size();
+        let Some(payload) = verified(&header, &buffer[start..end]) else { return self.damaged(now, header) };
+        buffer.truncate(start + payload.len());
         Ok(Arrival::Whole(header, Body::Owned(buffer)))
     }
 
@@ -310,6 +303,13 @@ impl Framer {
         self.since = None;
     }
 
+    /// The incomplete packet's time starts anew (PW-HB-023).
+    pub(crate) fn restart(&mut self, now: Instant) {
+        if let Some(since) = &mut self.since {
+            *since = now;
+        }
+    }
+
     /// How long ago the first byte of the incomplete packet came.
     pub(crate) fn age(&self, now: Instant) -> Duration {
         self.since.map_or(Duration::ZERO, |since| now - since)
@@ -323,8 +323,14 @@ impl Framer {
     }
 }
 
-fn trailer_is_right(payload: &[u8], trailer: &[u8]) -> bool {
-    payload_checksum(payload).to_be_bytes() == *trailer
+/// The payload in a whole body, if the trailer behind it is right or the header says that there is none.
+#[inline]
+fn verified<'b>(header: &Header, body: &'b [u8]) -> Option<&'b [u8]> {
+    if !header.flags.contains(Flags::CHECKSUM) {
+        return Some(body);
+    }
+    let (payload, trailer) = body.split_last_chunk::<TRAILER_SIZE>()?;
+    (payload_checksum(payload).to_be_bytes() == *trailer).then_some(payload)
 }
 
 /// The well-known protocol whose first bytes these are (PW-FRM-014).

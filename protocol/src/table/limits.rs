@@ -27,7 +27,7 @@ pub struct TableLimits {
     /// [`Connection::buffered`]. At least 64 KiB, default 1 GiB; `usize::MAX`: no limit.
     ///
     /// Above it nothing is accepted for sending ([`SendRefused::Full`](crate::SendRefused::Full)), nothing is inserted, and a
-    /// connection that takes more memory for what it receives is closed with OVERLOADED (PW-CLS-016). So it is exceeded by no
+    /// connection that takes more memory for what it receives is closed with OVERLOADED (PW-CLS-020). So it is exceeded by no
     /// more than what one connection took in until its [`ConnectionRef`](crate::ConnectionRef) was given back.
     pub buffered: usize,
 }

@@ -1,4 +1,4 @@
-//! Many peers: ids with cookies, and one structure for all deadlines (section 14 of the specification).
+//! Many peers: ids with cookies, and one structure for all deadlines (section 13 of the specification).
 
 mod entry;
 mod limits;

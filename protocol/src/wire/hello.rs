@@ -162,3 +162,35 @@ fn ping_floor(kind: Kind, value: &[u8]) -> Result<u32, ProtocolError> {
     }
     Ok(floor)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn encoding_and_decoding_a_hello_changes_nothing(
+            versions in (1u8..=255).prop_flat_map(|lowest| (Just(lowest), lowest..=255)),
+            sync_key: NonZeroU32, frame in 512u32..1 << 24, above in 0u32..1 << 31, floor in 1u64..=60_000, resync: bool,
+            token in prop::option::of(prop::collection::vec(any::<u8>(), 0..=2_048)),
+        ) {
+            let hello = Hello {
+                version_lowest: versions.0,
+                version_highest: versions.1,
+                sync_key,
+                frame_limit: frame,
+                message_limit: frame + above,
+                ping_floor: Duration::from_millis(floor),
+                resync,
+                token: token.map(Bytes::from),
+            };
+            let mut payload = Vec::new();
+            hello.encode(&mut payload);
+            for kind in [Kind::HELLO, Kind::HELLO_ACK] {
+                prop_assert_eq!(Hello::decode(kind, &payload), Ok(hello.clone()));
+            }
+        }
+    }
+}

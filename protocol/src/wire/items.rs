@@ -47,3 +47,25 @@ pub(crate) fn push(row: &mut Vec<u8>, id: ItemId, value: &[u8]) {
     row.extend_from_slice(&(value.len() as u16).to_be_bytes());
     row.extend_from_slice(value);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_row_is_read_as_it_was_written(written: Vec<(u16, Vec<u8>)>) {
+            let mut bytes = Vec::new();
+            written.iter().for_each(|(id, value)| push(&mut bytes, *id, value));
+            let mut row = &bytes[..];
+            for (id, value) in &written {
+                let (rest, item) = first(row).unwrap();
+                prop_assert_eq!((item.id, item.value), (*id, &value[..]));
+                row = rest;
+            }
+            prop_assert!(row.is_empty());
+        }
+    }
+}

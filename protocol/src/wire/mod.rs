@@ -7,7 +7,7 @@ mod hello;
 mod items;
 
 pub(crate) use checksum::payload_checksum;
-pub(crate) use control::{CloseFrame, count};
-pub(crate) use header::TRAILER_SIZE;
+pub(crate) use control::{ClosePayload, count, pause};
 pub use header::{Class, Flags, HEADER_SIZE, Header, Kind, MAGIC};
+pub(crate) use header::{MessageHeaders, TRAILER_SIZE};
 pub use hello::Hello;

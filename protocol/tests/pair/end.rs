@@ -66,10 +66,7 @@ impl End {
                 self.closed = Some((self.now, *closed));
                 return;
             }
-            Event::Message(message) => Event::Message(message.into_owned()),
-            Event::Established(established) => Event::Established(established),
-            Event::Gap(gap) => Event::Gap(gap),
-            Event::Closing(reason) => Event::Closing(reason),
+            other => other.into_owned(),
         };
         self.events.push(event);
     }

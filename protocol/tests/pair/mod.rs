@@ -125,7 +125,8 @@ impl Pair {
 
     fn next_moment(&self) -> Instant {
         let deadlines = self.ends.iter().filter_map(|end| end.connection.poll_timeout());
-        let arrivals = self.links.iter().filter_map(|link| link.front().map(|(arrival, _)| *arrival));
+        let reading = self.links.iter().zip(&self.ends).filter(|(_, end)| !end.connection.is_paused());
+        let arrivals = reading.filter_map(|(link, _)| link.front().map(|(arrival, _)| *arrival));
         deadlines.chain(arrivals).min().unwrap_or(Instant::MAX)
     }
 
@@ -143,7 +144,10 @@ impl Pair {
 
     fn deliver(&mut self) {
         for (link, end) in self.links.iter_mut().zip(&mut self.ends) {
-            while let Some((_, bytes)) = link.pop_front_if(|(arrival, _)| *arrival <= self.now) {
+            // A side that pauses does not read.
+            while !end.connection.is_paused()
+                && let Some((_, bytes)) = link.pop_front_if(|(arrival, _)| *arrival <= self.now)
+            {
                 if !self.cut {
                     for chunk in bytes.chunks(self.step) {
                         end.receive(chunk).expect("a clean link");

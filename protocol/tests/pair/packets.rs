@@ -45,7 +45,15 @@ pub fn data(flags: Flags, class: u8, payload: &[u8], key: u32) -> Vec<u8> {
     packet(Header { kind: Kind::DATA, flags, class: pulsewire_protocol::Class(class), length }, payload, key)
 }
 
-/// PING, PONG or CLOSE_ACK.
+pub fn reject(ordinal: u64, reason: u16, key: u32) -> Vec<u8> {
+    control(Kind::REJECT, &[&ordinal.to_be_bytes()[..], &reason.to_be_bytes()].concat(), key)
+}
+
+pub fn busy(pause: u32, key: u32) -> Vec<u8> {
+    control(Kind::BUSY, &pause.to_be_bytes(), key)
+}
+
+/// PING, PONG, DRAIN or CLOSE_ACK.
 pub fn numbered(kind: Kind, number: u64, key: u32) -> Vec<u8> {
     control(kind, &number.to_be_bytes(), key)
 }
@@ -82,9 +90,19 @@ pub fn parse(mut bytes: &[u8], key: u32, mut begins: bool) -> Vec<(Header, Vec<u
     packets
 }
 
-/// The number of PING, PONG or CLOSE_ACK.
+/// The number of PING, PONG, DRAIN or CLOSE_ACK.
 pub fn number(payload: &[u8]) -> u64 {
     u64::from_be_bytes(payload.try_into().expect("8 bytes"))
+}
+
+/// The ordinal and the reason of REJECT.
+pub fn reject_fields(payload: &[u8]) -> (u64, u16) {
+    (number(&payload[..8]), u16::from_be_bytes(payload[8..].try_into().expect("2 bytes")))
+}
+
+/// The pause of BUSY, in ms.
+pub fn busy_field(payload: &[u8]) -> u32 {
+    u32::from_be_bytes(payload.try_into().expect("4 bytes"))
 }
 
 /// The reason of CLOSE, and the count in it.

@@ -8,11 +8,11 @@ use crate::{CloseReason, UnknownCloseReason};
 /// A stream of bytes after the handshake, and what a receiver makes of it (sections 5 and 6).
 ///
 /// All bytes come at the same instant, and however they are cut into segments the result is the same (PW-FRM-001). The
-/// receiver has sent neither PING nor CLOSE.
+/// receiver has sent neither DRAIN nor CLOSE.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FramingVector {
-    /// The name, unique among the framing vectors.
+    /// The name, unique in its file.
     pub name: String,
     /// The ids of the requirements that decide the result.
     pub requirements: Vec<String>,
@@ -24,6 +24,10 @@ pub struct FramingVector {
     pub frame_limit: u32,
     /// The message limit that the receiver announced, in bytes.
     pub message_limit: u32,
+    /// How many PINGs the receiver has sent, numbered from 1.
+    pub pings_sent: u64,
+    /// How many messages the receiver has sent, each in one frame.
+    pub messages_sent: u64,
     /// The bytes, from the first one after HELLO or HELLO_ACK on. A part of a packet may be left at the end.
     pub stream: VectorBytes,
     /// What the receiver notices, in order.
@@ -49,11 +53,35 @@ pub enum FramingEvent {
     Gap {
         /// How many bytes; a dropped packet counts with its header and trailer.
         skipped: u64,
-        /// Whether a message was open and is discarded (PW-FRM-009). A dropped frame that opened nothing does not count.
+        /// Whether a message was open, had not been refused, and is discarded (PW-FRM-009). A dropped frame that opened
+        /// nothing does not count.
         message_lost: bool,
+    },
+    /// The receiver refuses a message: REJECT is due (section 6.1). Its place among the other events means nothing.
+    Refused {
+        /// The number of the message; 0 where that is unknown (PW-REJ-002).
+        ordinal: u64,
+        /// The name of the reason, section 11.4.
+        reason: RejectReason,
     },
     /// PING with this number.
     Ping(u64),
+    /// PONG with this number.
+    Pong(u64),
+    /// BUSY with this pause in milliseconds; 0 ends one.
+    Busy(u32),
+    /// DRAIN.
+    Drain {
+        /// How many messages the peer has received whole.
+        received: u64,
+    },
+    /// REJECT: the peer refused a message of the receiver.
+    Rejected {
+        /// The number of the message; 0 where that is unknown.
+        ordinal: u64,
+        /// The reason, which need not be a named one (PW-REJ-007).
+        reason: u16,
+    },
     /// CLOSE (section 9).
     Close {
         /// The reason, which need not be a named one (PW-CLS-008).
@@ -67,6 +95,27 @@ pub enum FramingEvent {
         /// The item LIMIT.
         limit: Option<ExceededLimit>,
     },
+}
+
+/// Why a receiver refuses a message (section 11.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RejectReason {
+    /// It is above the message limit.
+    TooLarge,
+    /// Damage destroyed it.
+    Damaged,
+}
+
+impl RejectReason {
+    /// The number on the wire.
+    #[must_use]
+    pub const fn value(self) -> u16 {
+        match self {
+            Self::TooLarge => 1,
+            Self::Damaged => 2,
+        }
+    }
 }
 
 /// The item LIMIT of CLOSE (section 9).
@@ -85,8 +134,10 @@ pub struct ExceededLimit {
 pub enum FramingEnd {
     /// The connection is open.
     Open,
-    /// The receiver got CLOSE, which is the last event.
+    /// The receiver got CLOSE, and has not answered it yet.
     PeerClosed,
+    /// The receiver got CLOSE for a fault, and acts on nothing after it (PW-CLS-009).
+    PeerFailed,
     /// The receiver closes for this reason, and acts on nothing after the packet at fault (PW-FRM-016).
     Closed(CloseReason),
 }
@@ -98,6 +149,7 @@ impl TryFrom<String> for FramingEnd {
         match name.as_str() {
             "open" => Ok(Self::Open),
             "peer_closed" => Ok(Self::PeerClosed),
+            "peer_failed" => Ok(Self::PeerFailed),
             _ => CloseReason::try_from(name).map(Self::Closed),
         }
     }

@@ -1,62 +1,16 @@
 """framing.json: streams after the handshake, and what a receiver makes of them (sections 5 and 6)."""
 
-from .codec import (
-    BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DATA, DEFAULT_FRAME_LIMIT, DEFAULT_MESSAGE_LIMIT, DRAIN, ENCRYPTED, FIRST, HELLO,
-    HELLO_ACK, KEY, LIMIT, MORE, PING, REJECT, TEXT, header, item, json_bytes, packet, u16, u32, u64,
-)
+from .codec import CHECKSUM, DATA, ENCRYPTED, FIRST, HELLO, HELLO_ACK, KEY, MORE, PING, header, packet, u32
 from .hello_vectors import MINIMAL
-from .receiver import Receiver, compare
+from .stream import Vectors, checked, data, gap, message, ping, refused
 
 SYSTEM, COMMUNICATION, ROOM = 1, 2, 3
 NOISE = bytes.fromhex("00112233445566778899aabbccddeeff")
 WRONG = 0x00000001
 
 
-def data(payload, flags=FIRST, message_class=COMMUNICATION, **faults):
-    return packet(DATA, payload, flags, message_class, **faults)
-
-
-def checked(payload, flags=FIRST, message_class=COMMUNICATION, **faults):
-    return data(payload, flags | CHECKSUM, message_class, **faults)
-
-
-def ping(n, **fields):
-    return packet(PING, u64(n), **fields)
-
-
-def message(payload, message_class=COMMUNICATION, encrypted=False):
-    return {"message": {"class": message_class, "encrypted": encrypted, "payload": json_bytes(payload)}}
-
-
-def gap(skipped, message_lost=False):
-    return {"gap": {"skipped": skipped, "message_lost": message_lost}}
-
-
-class Vectors:
-    def __init__(self):
-        self.list = []
-
-    def add(
-        self, name, requirements, parts, events, end="open", resync=False, frame_limit=DEFAULT_FRAME_LIMIT,
-        message_limit=DEFAULT_MESSAGE_LIMIT,
-    ):
-        judged = Receiver(KEY, resync, frame_limit, message_limit).run(b"".join(parts))
-        compare(f"framing/{name}", judged, (events, end))
-        stream = []
-        for part in parts:
-            encoded = json_bytes(part)
-            stream += [encoded] if isinstance(encoded, str) else encoded
-        self.list.append({
-            "name": name, "requirements": requirements, "key": KEY, "resync": resync, "frame_limit": frame_limit,
-            "message_limit": message_limit, "stream": stream, "events": events, "end": end,
-        })
-
-    def resync(self, name, requirements, parts, events, end="open", **limits):
-        self.add(name, requirements, parts, events, end, resync=True, **limits)
-
-
 def build():
-    vectors = Vectors()
+    vectors = Vectors("framing")
     whole_messages(vectors)
     other_packets(vectors)
     fragments(vectors)
@@ -67,6 +21,8 @@ def build():
     dropping(vectors)
     crafted_payloads(vectors)
     gaps_in_messages(vectors)
+    too_large(vectors)
+    damaged(vectors)
     budget(vectors)
     return vectors.list
 
@@ -95,8 +51,6 @@ def other_packets(vectors):
         "pings", ["PW-HB-007"], [ping(1), hello, ping(2, flags=CHECKSUM), ping(900)],
         [{"ping": 1}, *events, {"ping": 2}, {"ping": 900}],
     )
-    reserved = [packet(REJECT, bytes(10)), packet(BUSY, bytes(4)), packet(DRAIN, bytes(8))]
-    vectors.add("reserved-kinds", ["PW-HDR-016"], [*reserved, hello], events)
     ignorable = [packet(0x80, b""), packet(0xC0, hello), packet(0xFF, hello, CHECKSUM)]
     vectors.add("ignorable-kinds", ["PW-HDR-008"], [*ignorable, hello], events)
     vectors.add("unknown-kind", ["PW-HDR-007"], [hello, packet(0x0B, bytes(8))], events, "UNKNOWN_KIND")
@@ -107,18 +61,6 @@ def other_packets(vectors):
     vectors.add("hello-again", ["PW-HS-013"], [hello, packet(HELLO, MINIMAL)], events, unexpected)
     vectors.add("hello-ack-again", ["PW-HS-013"], [hello, packet(HELLO_ACK, MINIMAL)], events, unexpected)
     vectors.add("hello-again-with-key-0", ["PW-KEY-003"], [packet(HELLO, MINIMAL, key=0)], [], "BAD_HEADER")
-    vectors.add("close-ack-unasked", ["PW-CLS-010"], [hello, packet(CLOSE_ACK, u64(0))], events, unexpected)
-
-    close = {"reason": 1, "received": 3, "retry_after": 0, "text": None, "limit": None}
-    payload = u16(1) + u64(3) + u32(0)
-    vectors.add("close", ["PW-CLS-004"], [hello, packet(CLOSE, payload)], [*events, {"close": close}], "peer_closed")
-    payload = u16(24) + u64(0) + u32(0xFFFFFFFF) + item(LIMIT, u64(512) + u64(513)) + item(TEXT, b"too large")
-    said = {"reason": 24, "received": 0, "retry_after": 0xFFFFFFFF, "text": "too large"}
-    said["limit"] = {"limit": 512, "size": 513}
-    vectors.add("close-with-items", ["PW-CLS-008"], [packet(CLOSE, payload)], [{"close": said}], "peer_closed")
-    payload = u16(40_000) + u64(3) + u32(0) + item(0x8FFF, b"\x01") + item(0x0077, b"")
-    close = close | {"reason": 40_000}
-    vectors.add("close-unknown", ["PW-CLS-008"], [packet(CLOSE, payload)], [{"close": close}], "peer_closed")
 
 
 def fragments(vectors):
@@ -175,10 +117,6 @@ def limits(vectors):
         "message-at-limit-empty-end", ["PW-DAT-008"], [begin, middle, data(b"", 0)], [message(full * 2)], **small
     )
     vectors.add(
-        "message-above-limit", ["PW-DAT-008"], [begin, middle, header(DATA, 1, 0, COMMUNICATION)], [],
-        "MESSAGE_TOO_LARGE", **small,
-    )
-    vectors.add(
         "other-class-not-counted", ["PW-DAT-006", "PW-DAT-008"],
         [begin, data(full, message_class=ROOM), data(full, 0)], [message(full, ROOM), message(full * 2)], **small,
     )
@@ -223,13 +161,16 @@ def skipping(vectors):
 def dropping(vectors):
     hello, events = checked(b"hello"), [message(b"hello")]
     bad = checked(b"damaged", trailer_fault=WRONG)
-    vectors.resync("dropped-packet", ["PW-FRM-006"], [hello, bad, hello], [*events, gap(23), *events])
+    vectors.resync("dropped-packet", ["PW-FRM-006"], [hello, bad, hello], [*events, gap(23), refused(2), *events])
     bad_empty = checked(b"", trailer_fault=WRONG)
-    vectors.resync("dropped-empty-packet", ["PW-FRM-006"], [bad_empty, hello], [gap(16), *events])
-    vectors.resync("each-dropped-packet-is-a-gap", ["PW-FRM-011"], [bad, bad, hello], [gap(23), gap(23), *events])
+    vectors.resync("dropped-empty-packet", ["PW-FRM-006"], [bad_empty, hello], [gap(16), refused(1), *events])
+    vectors.resync(
+        "each-dropped-packet-is-a-gap", ["PW-FRM-011"], [bad, bad, hello],
+        [gap(23), refused(1), gap(23), refused(2), *events],
+    )
     vectors.resync(
         "skipped-and-dropped-are-two-gaps", ["PW-FRM-011"], [NOISE, bad, NOISE, hello],
-        [gap(16), gap(23), gap(16), *events],
+        [gap(16), gap(23), refused(0), gap(16), *events],
     )
     bad_ping = ping(1, flags=CHECKSUM, trailer_fault=WRONG)
     vectors.resync("dropped-ping", ["PW-FRM-006"], [bad_ping, ping(2)], [gap(24), {"ping": 2}])
@@ -237,11 +178,14 @@ def dropping(vectors):
     vectors.resync("dropped-ignorable", ["PW-FRM-006"], [bad_ignorable, hello], [gap(17), *events])
     # The payload is shifted by a byte: the packet is dropped, and the last byte of its trailer is skipped.
     slipped_in = hello[:14] + b"?" + hello[14:]
-    vectors.resync("byte-slipped-into-payload", ["PW-FRM-006"], [slipped_in, hello], [gap(21), gap(1), *events])
+    vectors.resync(
+        "byte-slipped-into-payload", ["PW-FRM-006"], [slipped_in, hello], [gap(21), refused(1), gap(1), *events]
+    )
     # The dropped packet takes the first byte of the next one with it.
     lost = hello[:14] + hello[15:]
     vectors.resync(
-        "byte-lost-from-payload", ["PW-FRM-006", "PW-FRM-005"], [lost, hello, hello], [gap(21), gap(20), *events]
+        "byte-lost-from-payload", ["PW-FRM-006", "PW-FRM-005"], [lost, hello, hello],
+        [gap(21), refused(1), gap(20), *events],
     )
 
 
@@ -252,9 +196,11 @@ def crafted_payloads(vectors):
     bad_header = outer[:8] + u32(int.from_bytes(outer[8:12], "big") ^ 1) + outer[12:]
     vectors.resync("key-0-packet-in-skipped-bytes", ["PW-KEY-003"], [bad_header, hello], [gap(len(outer)), *events])
     outer = checked(b"<" + crafted_key_0 + b">", trailer_fault=WRONG)
-    vectors.resync("key-0-packet-in-dropped-packet", ["PW-FRM-006"], [outer, hello], [gap(len(outer)), *events])
+    dropped = [gap(len(outer)), refused(1), *events]
+    vectors.resync("key-0-packet-in-dropped-packet", ["PW-FRM-006"], [outer, hello], dropped)
     outer = checked(b"<" + crafted + b">", trailer_fault=WRONG)
-    vectors.resync("packet-in-dropped-packet", ["PW-FRM-006"], [outer, hello], [gap(len(outer)), *events])
+    dropped = [gap(len(outer)), refused(1), *events]
+    vectors.resync("packet-in-dropped-packet", ["PW-FRM-006"], [outer, hello], dropped)
     outer = packet(0xC0, crafted, CHECKSUM, trailer_fault=WRONG)
     vectors.resync("packet-in-dropped-ignorable", ["PW-FRM-006"], [outer, hello], [gap(len(outer)), *events])
     # Whoever knows the key can do this: it is not a MAC (section 4).
@@ -271,30 +217,32 @@ def gaps_in_messages(vectors):
     again = [begin, middle, end]
     discards, passes_over = "PW-FRM-009", "PW-FRM-010"
     vectors.resync(
-        "noise-in-open-message", [discards, passes_over], [begin, NOISE, middle, end, *again], [gap(16, True), whole]
+        "noise-in-open-message", [discards, passes_over], [begin, NOISE, middle, end, *again],
+        [gap(16, True), refused(1), whole],
     )
     vectors.resync(
         "first-fragment-lost", [passes_over], [checked(b"abc", FIRST | MORE, **bad), middle, end, *again],
-        [gap(19), whole],
+        [gap(19), refused(1), whole],
     )
     vectors.resync(
         "middle-fragment-lost", [discards, passes_over], [begin, checked(b"def", MORE, **bad), end, *again],
-        [gap(19, True), whole],
+        [gap(19, True), refused(1), whole],
     )
     vectors.resync(
         "last-fragment-lost", [discards], [begin, middle, checked(b"ghi", 0, **bad), hello, *again],
-        [gap(19, True), message(b"hello"), whole],
+        [gap(19, True), refused(1), message(b"hello"), whole],
     )
     vectors.resync(
         "other-class-lost", [discards, passes_over], [begin, checked(b"x", FIRST, ROOM, **bad), middle, end, *again],
-        [gap(17, True), whole],
+        [gap(17, True), refused(1), refused(2), whole],
     )
     vectors.resync(
         "second-gap-loses-nothing-more", [discards, passes_over], [begin, NOISE, middle, NOISE, end, *again],
-        [gap(16, True), gap(16), whole],
+        [gap(16, True), refused(1), gap(16), whole],
     )
     vectors.resync(
-        "ping-while-passing-over", [passes_over], [begin, NOISE, ping(1), end], [gap(16, True), {"ping": 1}]
+        "ping-while-passing-over", [passes_over], [begin, NOISE, ping(1), end],
+        [gap(16, True), refused(1), {"ping": 1}],
     )
     vectors.resync("continuation-after-gap", [passes_over], [NOISE, middle, end, hello], [gap(16), message(b"hello")])
     vectors.resync(
@@ -303,7 +251,7 @@ def gaps_in_messages(vectors):
     )
     vectors.resync(
         "whole-message-ends-no-passing-over", [passes_over], [begin, NOISE, checked(b"hello"), end],
-        [gap(16, True), message(b"hello")],
+        [gap(16, True), refused(1), message(b"hello")],
     )
     vectors.resync(
         "dropped-ping-keeps-message", [discards], [begin, ping(1, flags=CHECKSUM, **bad), middle, end], [gap(24), whole]
@@ -314,13 +262,94 @@ def gaps_in_messages(vectors):
     )
 
 
+def too_large(vectors):
+    full, small = b"a" * 512, {"frame_limit": 512, "message_limit": 1024}
+    begin, middle, last = data(full, FIRST | MORE), data(full, MORE), data(b"b", 0)
+    above, hello = [begin, middle, last], data(b"hello")
+    rule, event = ["PW-DAT-008", "PW-REJ-001"], refused(1, "TOO_LARGE")
+    vectors.add("message-above-limit", rule, [*above, hello], [event, message(b"hello")], **small)
+    vectors.add(
+        "message-above-limit-at-header", ["PW-DAT-008"], [begin, middle, header(DATA, 1, 0, COMMUNICATION)], [event],
+        **small,
+    )
+    vectors.add(
+        "message-far-above-limit", [*rule, "PW-REJ-004"], [begin, *[middle] * 6, last, hello],
+        [event, message(b"hello")], **small,
+    )
+    other = data(b"x", message_class=ROOM)
+    vectors.add(
+        "refused-counts-as-open", ["PW-REJ-004", "PW-DAT-006"], [begin, middle, middle, other, ping(1), last, hello],
+        [event, message(b"x", ROOM), {"ping": 1}, message(b"hello")], **small,
+    )
+    wrong = "BAD_FRAGMENT"
+    over = [begin, middle, middle]
+    vectors.add("refused-same-class-between", ["PW-REJ-004", "PW-DAT-006"], [*over, hello], [event], wrong, **small)
+    vectors.add("refused-first-twice", ["PW-REJ-004", "PW-DAT-005"], [*over, begin], [event], wrong, **small)
+    changed = data(b"b", 0, ROOM)
+    vectors.add("refused-class-changes", ["PW-REJ-004", "PW-DAT-003"], [*over, changed], [event], wrong, **small)
+    vectors.add(
+        "refused-continuation-empty", ["PW-REJ-004", "PW-DAT-004"], [*over, data(b"", MORE)], [event], wrong, **small
+    )
+    vectors.add(
+        "refused-ends-with-last", ["PW-REJ-004", "PW-DAT-007"], [*above, last], [event], wrong, **small
+    )
+    vectors.add(
+        "ordinal-counts-every-first", ["PW-REJ-002"],
+        [hello, begin, other, middle, last, *above, hello],
+        [message(b"hello"), message(b"x", ROOM), refused(2, "TOO_LARGE"), refused(4, "TOO_LARGE"), message(b"hello")],
+        **small,
+    )
+
+
+def damaged(vectors):
+    full, small = b"a" * 512, {"frame_limit": 512, "message_limit": 1024}
+    begin, middle, last = checked(full, FIRST | MORE), checked(full, MORE), checked(b"b", 0)
+    hello, bad = checked(b"hello"), {"trailer_fault": WRONG}
+    event, said = refused(1, "TOO_LARGE"), message(b"hello")
+    over = [begin, middle, middle]
+    once = ["PW-REJ-003", "PW-REJ-004"]
+    vectors.resync("refused-then-noise", once, [*over, NOISE, last, hello], [event, gap(16), said], **small)
+    vectors.resync(
+        "refused-then-frame-dropped", once, [*over, checked(full, MORE, **bad), last, hello], [event, gap(528), said],
+        **small,
+    )
+    vectors.resync(
+        "frame-above-limit-dropped", once, [begin, middle, checked(full, 0, **bad), hello], [event, gap(528), said],
+        **small,
+    )
+    vectors.resync(
+        "first-above-refused-dropped", ["PW-REJ-003"], [*over, checked(b"x", FIRST, ROOM, **bad), hello],
+        [event, gap(17), refused(2), said], **small,
+    )
+    vectors.resync(
+        "ordinal-after-dropped", ["PW-REJ-002"], [hello, checked(b"x", **bad), hello, checked(b"x", **bad)],
+        [said, gap(17), refused(2), said, gap(17), refused(4)],
+    )
+    vectors.resync(
+        "ordinal-after-noise", ["PW-REJ-002"], [hello, NOISE, hello, checked(b"x", **bad)],
+        [said, gap(16), said, gap(17), refused(0)],
+    )
+    vectors.resync(
+        "ordinal-of-message-before-noise", ["PW-REJ-002"], [hello, begin, NOISE, begin, NOISE, hello],
+        [said, gap(16, True), refused(2), gap(16, True), refused(0), said],
+    )
+    vectors.resync(
+        "continuation-dropped-while-none-is-open", ["PW-REJ-003"], [NOISE, checked(b"x", 0, **bad), hello],
+        [gap(16), gap(17), said],
+    )
+    vectors.resync(
+        "too-large-after-noise", ["PW-REJ-002"], [NOISE, begin, middle, last, hello],
+        [gap(16), refused(0, "TOO_LARGE"), said], **small,
+    )
+
+
 def budget(vectors):
     hello, events = checked(b"hello"), [message(b"hello")]
     rule, exceeded = ["PW-FRM-011"], "RESYNC_BUDGET"
     vectors.resync("skipped-bytes-at-budget", rule, [bytes(65_536), hello], [gap(65_536), *events])
     vectors.resync("skipped-bytes-above-budget", rule, [bytes(65_537), hello], [], exceeded)
     at_budget = checked(bytes(65_520), trailer_fault=WRONG)
-    vectors.resync("dropped-packet-at-budget", rule, [at_budget, hello], [gap(65_536), *events])
+    vectors.resync("dropped-packet-at-budget", rule, [at_budget, hello], [gap(65_536), refused(1), *events])
     above_budget = checked(bytes(65_521), trailer_fault=WRONG)
     vectors.resync("dropped-packet-above-budget", rule, [above_budget, hello], [], exceeded)
     vectors.resync(
@@ -329,5 +358,6 @@ def budget(vectors):
     vectors.resync("gaps-at-budget", rule, [b"\x00", hello] * 16, [gap(1), *events] * 16)
     vectors.resync("gaps-above-budget", rule, [b"\x00", hello] * 17, [gap(1), *events] * 16, exceeded)
     bad = checked(b"", trailer_fault=WRONG)
-    vectors.resync("dropped-packets-at-budget", rule, [bad] * 16 + [hello], [gap(16)] * 16 + events)
-    vectors.resync("dropped-packets-above-budget", rule, [bad] * 17 + [hello], [gap(16)] * 16, exceeded)
+    dropped = [event for ordinal in range(1, 17) for event in (gap(16), refused(ordinal))]
+    vectors.resync("dropped-packets-at-budget", rule, [bad] * 16 + [hello], dropped + events)
+    vectors.resync("dropped-packets-above-budget", rule, [bad] * 17 + [hello], dropped, exceeded)

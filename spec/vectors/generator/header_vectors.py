@@ -4,7 +4,7 @@ from .codec import (
     BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DATA, DEFAULT_FRAME_LIMIT, DRAIN, ENCRYPTED, FIRST, HELLO, HELLO_ACK, KEY, MORE,
     PING, PONG, REJECT, crc32c, header, u32,
 )
-from .receiver import Fault, compare, judge_header
+from .judge import Fault, compare, judge_header
 
 CONTROL_KINDS = [
     ("hello", HELLO, 14, 4096),

@@ -4,7 +4,7 @@ from .codec import (
     DEFAULT_FRAME_LIMIT, DEFAULT_MESSAGE_LIMIT, FEATURES, HELLO, HELLO_ACK, LIMITS, PING_FLOOR, SYNC_KEY, TEXT, TOKEN,
     VERSIONS, item, json_bytes, u32,
 )
-from .receiver import Fault, compare, judge_hello
+from .judge import Fault, compare, judge_hello
 
 HELLO_PAYLOAD_MAX = 4096
 
@@ -27,6 +27,13 @@ def ping_floor(milliseconds):
 
 def features(bits):
     return item(FEATURES, u32(bits))
+
+
+def hello_payload(config, key, token, lowest=1, highest=1):
+    """Every item in the order of the ids, as the conversations have it; order has no meaning."""
+    payload = versions(lowest, highest) + sync_key(key) + limits(config["frame_limit"], config["message_limit"])
+    payload += ping_floor(config["ping_floor"]) + features(1 if config["resync"] else 0)
+    return payload if token is None else payload + item(TOKEN, token)
 
 
 MINIMAL = versions(1, 1) + sync_key(0xC0FFEE01)

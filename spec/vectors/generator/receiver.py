@@ -1,215 +1,188 @@
 """A receiver, as short as the specification allows: it judges every vector a second time.
 
-It works on a whole stream in memory and knows nothing of time, which is all that the vectors need.
+Sections 3, 5 and 6 in virtual time. What the packets other than DATA mean is for `take_control` of a subclass.
 """
 
-from .codec import (
-    CHECKSUM, CLOSE, CLOSE_ACK, BUSY, DATA, DEFAULT_FRAME_LIMIT, DEFAULT_MESSAGE_LIMIT, DRAIN, ENCRYPTED, FEATURES,
-    FIRST, FIRST_IGNORABLE_KIND, HEADER_SIZE, HELLO, HELLO_ACK, LIMIT, LIMITS, MAGIC, MORE, PING, PING_FLOOR, PONG,
-    REJECT, SYNC_KEY, TEXT, TOKEN, TRAILER_SIZE, VERSIONS, crc32c, json_bytes,
-)
+from .codec import CHECKSUM, DATA, ENCRYPTED, FIRST, HEADER_SIZE, MORE, TRAILER_SIZE, crc32c, json_bytes
+from .judge import judge_header, number, require, verifies
 
-CONTROL_LENGTHS = {
-    HELLO: (14, 4096), HELLO_ACK: (14, 4096), REJECT: (10, 10), PING: (8, 8), PONG: (8, 8), BUSY: (4, 4), DRAIN: (8, 8),
-    CLOSE: (14, 512), CLOSE_ACK: (8, 8),
-}
-ITEM_LENGTHS = {VERSIONS: 2, SYNC_KEY: 4, LIMITS: 8, PING_FLOOR: 4, FEATURES: 4, TOKEN: None}
-SUPPORTED_VERSION = 1
 SKIPPED_BYTES_MAX = 65_536
 GAPS_MAX = 16
+WINDOW = 60_000
 
 
-class Fault(Exception):
-    """The receiver closes; the argument is the name of the reason."""
+class OpenMessage:
+    """A message of which a frame with FIRST and MORE came; `refused` once it was too large."""
 
-
-def compare(name, judged, stated):
-    if judged != stated:
-        raise SystemExit(f"{name}: the receiver says {judged}, the vector {stated}")
-
-
-def require(condition, reason):
-    if not condition:
-        raise Fault(reason)
-
-
-def number(data):
-    return int.from_bytes(data, "big")
-
-
-def verifies(raw, key):
-    return raw[:2] == MAGIC and crc32c(raw[:8]) ^ key == number(raw[8:12])
-
-
-def judge_header(raw, key, frame_limit):
-    """Section 3: the fields of a header, judged in the order given there."""
-    require(verifies(raw, key), "BAD_HEADER")
-    kind, flags, message_class, length = raw[2], raw[3], raw[4], number(raw[5:8])
-    ignorable = kind >= FIRST_IGNORABLE_KIND
-    require(flags & ~(FIRST | MORE | CHECKSUM | ENCRYPTED) == 0, "UNKNOWN_FLAG")
-    require(kind == DATA or kind in CONTROL_LENGTHS or ignorable, "UNKNOWN_KIND")
-    require(kind == DATA or flags & ~CHECKSUM == 0, "BAD_PACKET")
-    require(message_class == 0 or kind == DATA and not 5 <= message_class <= 127, "BAD_PACKET")
-    if kind in CONTROL_LENGTHS:
-        low, high = CONTROL_LENGTHS[kind]
-        require(low <= length <= high, "BAD_LENGTH")
-    else:
-        require(length <= frame_limit, "FRAME_TOO_LARGE")
-    return {"kind": kind, "flags": flags, "class": message_class, "length": length}
-
-
-def split_items(payload, reason):
-    while payload:
-        require(len(payload) >= 4, reason)
-        identifier, end = number(payload[:2]), 4 + number(payload[2:4])
-        require(len(payload) >= end, reason)
-        yield identifier, payload[4:end]
-        payload = payload[end:]
-
-
-def judge_hello(payload, kind):
-    """Section 7: the values of HELLO or HELLO_ACK, for a receiver that knows version 1 only."""
-    items = {}
-    for identifier, value in split_items(payload, "BAD_HELLO"):
-        if identifier not in ITEM_LENGTHS:
-            require(identifier & 0x8000, "UNKNOWN_ITEM")
-            continue
-        require(ITEM_LENGTHS[identifier] in (None, len(value)), "BAD_HELLO")
-        require(identifier not in items, "BAD_HELLO")
-        items[identifier] = value
-    require(VERSIONS in items and SYNC_KEY in items, "BAD_HELLO")
-    lowest, highest = items[VERSIONS]
-    sync_key = number(items[SYNC_KEY])
-    limits = items.get(LIMITS)
-    frame_limit = number(limits[:4]) if limits else DEFAULT_FRAME_LIMIT
-    message_limit = number(limits[4:]) if limits else DEFAULT_MESSAGE_LIMIT
-    ping_floor = number(items[PING_FLOOR]) if PING_FLOOR in items else 1000
-    require(1 <= lowest <= highest, "BAD_HELLO")
-    require(sync_key != 0, "BAD_HELLO")
-    require(512 <= frame_limit <= 16_777_215 and message_limit >= frame_limit, "BAD_HELLO")
-    require(1 <= ping_floor <= 60_000, "BAD_HELLO")
-    require(lowest <= SUPPORTED_VERSION <= highest, "UNSUPPORTED_VERSION")
-    require(kind == HELLO or lowest == highest, "UNSUPPORTED_VERSION")
-    return {
-        "versions": [lowest, highest],
-        "sync_key": sync_key,
-        "frame_limit": frame_limit,
-        "message_limit": message_limit,
-        "ping_floor": ping_floor,
-        "resync": bool(number(items.get(FEATURES, b"")) & 1),
-        "token": json_bytes(items[TOKEN]) if TOKEN in items else None,
-    }
-
-
-def read_close(payload):
-    items = dict(split_items(payload[14:], "BAD_PACKET"))
-    limit = items.get(LIMIT)
-    return {
-        "reason": number(payload[:2]),
-        "received": number(payload[2:10]),
-        "retry_after": number(payload[10:14]),
-        "text": items[TEXT].decode() if TEXT in items else None,
-        "limit": {"limit": number(limit[:8]), "size": number(limit[8:])} if limit else None,
-    }
+    def __init__(self, label, ordinal):
+        self.label, self.ordinal = label, ordinal
+        self.payload = b""
+        self.refused = False
 
 
 class Receiver:
-    """Sections 5 and 6, from the first packet after the handshake on."""
+    """From the first packet after the handshake on. Times are in milliseconds."""
 
     def __init__(self, key, resync, frame_limit, message_limit):
         self.key, self.resync, self.frame_limit, self.message_limit = key, resync, frame_limit, message_limit
         self.events = []
-        self.end = "open"
-        self.open_message = None  # (class, encrypted, payload so far)
+        self.received = 0
+        self.buffer = b""
+        self.arrivals = []  # of the bytes in the buffer
+        self.fields = None  # of the packet under way, once its header was verified
+        self.skipped_in_a_row = 0
+        self.window = None  # when it began, bytes, gaps
+        self.open_message = None
         self.passing_over = False  # continuation frames, after a gap
-        self.skipped_bytes = 0
-        self.gaps = 0
+        self.begun = 0  # messages, by their frames with FIRST
+        self.uncountable = False  # bytes were skipped that may have held messages (PW-REJ-002)
 
-    def run(self, stream):
-        try:
-            self.read(stream)
-        except Fault as fault:
-            self.end = str(fault)
-        return self.events, self.end
+    def listening(self):
+        """Whether what comes is acted on at all."""
+        return True
 
-    def read(self, stream):
-        position = skip_start = 0
-        while self.end == "open" and len(stream) - position >= HEADER_SIZE:
-            raw = stream[position:position + HEADER_SIZE]
-            if self.resync and not verifies(raw, self.key):
-                self.spend(1, begins_gap=position == skip_start)
-                position += 1
-                continue
-            if position > skip_start:
-                self.gap(position - skip_start, is_data=True)
-            fields = judge_header(raw, self.key, self.frame_limit)
-            self.judge_before_payload(fields)
-            size = HEADER_SIZE + fields["length"] + (TRAILER_SIZE if fields["flags"] & CHECKSUM else 0)
-            if len(stream) - position < size:
-                return
-            body = stream[position + HEADER_SIZE:position + size]
-            position = skip_start = position + size
-            self.take_packet(fields, body[:fields["length"]], body[fields["length"]:])
+    def allow(self, kind):
+        """Raises Fault where a packet of this kind may not come now."""
 
-    def spend(self, size, begins_gap):
-        self.skipped_bytes += size
-        self.gaps += begins_gap
-        require(self.skipped_bytes <= SKIPPED_BYTES_MAX and self.gaps <= GAPS_MAX, "RESYNC_BUDGET")
+    def take_control(self, kind, payload):
+        """A whole packet other than DATA."""
 
-    def gap(self, skipped, is_data):
-        lost = is_data and self.open_message is not None
-        self.events.append({"gap": {"skipped": skipped, "message_lost": lost}})
-        if is_data:
-            self.open_message = None
-            self.passing_over = True
+    def refuse(self, ordinal, reason):
+        """REJECT is due (section 6.1)."""
+        self.events.append({"refused": {"ordinal": ordinal, "reason": reason}})
 
-    def judge_before_payload(self, fields):
-        if fields["kind"] != DATA:
-            return
-        require(fields["flags"] & CHECKSUM or not self.resync, "CHECKSUM_REQUIRED")
-        if self.open_message and not fields["flags"] & FIRST:
-            require(len(self.open_message[2]) + fields["length"] <= self.message_limit, "MESSAGE_TOO_LARGE")
+    def evidence(self, now):
+        """The peer lives (section 8.1)."""
 
-    def take_packet(self, fields, payload, trailer):
-        kind = fields["kind"]
+    def feed(self, data, now=0):
+        self.buffer += data
+        self.arrivals += [now] * len(data)
+        while self.listening() and self.step(now):
+            pass
+        if self.listening() and self.fields and data and len(self.buffer) > HEADER_SIZE:
+            fresh_from = len(self.buffer) - len(data)
+            if fresh_from < HEADER_SIZE + self.fields["length"]:
+                self.evidence(now)
+
+    def step(self, now):
+        """Makes what it can of the front of the buffer; false where that needs more bytes."""
+        if len(self.buffer) < HEADER_SIZE:
+            return False
+        if self.fields is None:
+            if self.resync and not verifies(self.buffer, self.key):
+                self.skip_byte(now)
+                return True
+            if self.skipped_in_a_row:
+                self.end_gap()
+            self.fields = judge_header(self.buffer[:HEADER_SIZE], self.key, self.frame_limit)
+            self.allow(self.fields["kind"])
+            if self.fields["kind"] == DATA:
+                self.judge_data(self.fields)
+        fields = self.fields
+        trailer_size = TRAILER_SIZE if fields["flags"] & CHECKSUM else 0
+        size = HEADER_SIZE + fields["length"] + trailer_size
+        if len(self.buffer) < size:
+            return False
+        payload, trailer = self.buffer[HEADER_SIZE:size - trailer_size], self.buffer[size - trailer_size:size]
+        self.consume(size)
+        self.fields = None
         if trailer and number(trailer) != crc32c(payload):
-            require(self.resync, "PAYLOAD_CHECKSUM")
-            size = HEADER_SIZE + len(payload) + TRAILER_SIZE
-            self.spend(size, begins_gap=True)
-            self.gap(size, is_data=kind == DATA)
-        elif kind == DATA:
+            self.drop(fields, size, now)
+            return True
+        self.evidence(now)
+        if fields["kind"] == DATA:
             self.take_data(fields, payload)
-        elif kind == PING:
-            self.events.append({"ping": number(payload)})
-        elif kind == CLOSE:
-            self.events.append({"close": read_close(payload)})
-            self.end = "peer_closed"
-        elif kind in (HELLO, HELLO_ACK, CLOSE_ACK):
-            raise Fault("UNEXPECTED_PACKET")
-        elif kind == PONG:
-            raise Fault("BAD_PONG")
+        else:
+            self.take_control(fields["kind"], payload)
+        return True
+
+    def consume(self, size):
+        self.buffer, self.arrivals = self.buffer[size:], self.arrivals[size:]
+
+    def skip_byte(self, now):
+        self.spend(1, now, begins_gap=self.skipped_in_a_row == 0)
+        self.skipped_in_a_row += 1
+        self.uncountable = True
+        self.consume(1)
+
+    def spend(self, size, now, begins_gap):
+        if self.window is None or now >= self.window[0] + WINDOW:
+            # A gap that goes on into the next window was counted with its first byte (PW-FRM-011).
+            self.window = (now, 0, 0) if begins_gap else None
+        if self.window is not None:
+            began, skipped, gaps = self.window
+            self.window = (began, skipped + size, gaps + begins_gap)
+            require(self.window[1] <= SKIPPED_BYTES_MAX and self.window[2] <= GAPS_MAX, "RESYNC_BUDGET")
+
+    def end_gap(self):
+        self.lose(self.skipped_in_a_row)
+        self.skipped_in_a_row = 0
+
+    def drop(self, fields, size, now):
+        """The trailer was wrong (PW-FRM-006)."""
+        require(self.resync, "PAYLOAD_CHECKSUM")
+        self.spend(size, now, begins_gap=True)
+        if fields["kind"] != DATA:
+            self.gap(size, False)
+            return
+        self.lose(size)
+        if fields["flags"] & FIRST:
+            self.refuse(self.ordinal(), "DAMAGED")
+
+    def gap(self, skipped, message_lost):
+        self.events.append({"gap": {"skipped": skipped, "message_lost": message_lost}})
+
+    def lose(self, skipped):
+        """Skipped bytes or a dropped DATA packet: the open message is lost, unless it was refused (PW-REJ-004)."""
+        message, self.open_message = self.open_message, None
+        lost = message is not None and not message.refused
+        self.gap(skipped, lost)
+        self.passing_over = True
+        if lost:
+            self.refuse(message.ordinal, "DAMAGED")
+
+    def ordinal(self):
+        """The number of the message whose FIRST came last (PW-REJ-002)."""
+        return 0 if self.uncountable else self.begun
+
+    def judge_data(self, fields):
+        """Section 6, as soon as the header is verified (PW-HDR-017)."""
+        first, more = fields["flags"] & FIRST, fields["flags"] & MORE
+        require(fields["flags"] & CHECKSUM or not self.resync, "CHECKSUM_REQUIRED")
+        self.begun += bool(first)
+        message = self.open_message
+        if not first and message is None and self.passing_over:
+            return
+        label = (fields["class"], bool(fields["flags"] & ENCRYPTED))
+        require(fields["length"] or not more, "BAD_FRAGMENT")
+        if first:
+            require(message is None or not more and label[0] != message.label[0], "BAD_FRAGMENT")
+            return
+        require(message is not None and message.label == label, "BAD_FRAGMENT")
+        if not message.refused and len(message.payload) + fields["length"] > self.message_limit:
+            message.refused, message.payload = True, b""
+            self.refuse(message.ordinal, "TOO_LARGE")
 
     def take_data(self, fields, payload):
         first, more = fields["flags"] & FIRST, fields["flags"] & MORE
         label = (fields["class"], bool(fields["flags"] & ENCRYPTED))
-        if not first and self.open_message is None and self.passing_over:
+        if first and not more:
+            self.deliver(*label, payload)
             return
-        require(payload or not more, "BAD_FRAGMENT")
         if first:
-            self.passing_over = self.passing_over and not more
-            if self.open_message:
-                require(not more and fields["class"] != self.open_message[0], "BAD_FRAGMENT")
-            if more:
-                self.open_message = (*label, payload)
-            else:
-                self.deliver(*label, payload)
+            self.passing_over = False
+            self.open_message = OpenMessage(label, self.ordinal())
+        message = self.open_message
+        if message is None:
             return
-        require(self.open_message is not None and self.open_message[:2] == label, "BAD_FRAGMENT")
-        joined = self.open_message[2] + payload
-        self.open_message = (*label, joined) if more else None
+        if not message.refused:
+            message.payload += payload
         if not more:
-            self.deliver(*label, joined)
+            self.open_message = None
+            if not message.refused:
+                self.deliver(*label, message.payload)
 
     def deliver(self, message_class, encrypted, payload):
+        self.received += 1
         event = {"class": message_class, "encrypted": encrypted, "payload": json_bytes(payload)}
         self.events.append({"message": event})

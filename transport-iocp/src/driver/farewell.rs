@@ -33,6 +33,9 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             closed.detail = error.to_string();
         }
         tracing::debug!(connection = ?id, %closed, "closed");
+        if let Receiving::Held(_) = peer.receiving {
+            peer.receiving = Receiving::Idle(BytesMut::new());
+        }
         let stage = std::mem::replace(&mut peer.stage, Stage::Closed);
         let socket = match stage {
             Stage::Open(socket) if !is_dead(&closed) => {
@@ -45,7 +48,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             Stage::Open(socket) | Stage::Connecting(socket) => Some(socket),
             Stage::Closed | Stage::Farewell { .. } => None,
         };
-        deliver(&mut self.handler, connection, peer, id, Event::Closed(closed));
+        deliver(&mut self.handler, connection, peer, id, self.now, Event::Closed(closed));
         drop(entry);
         self.table.retire(id);
         drop(socket);

@@ -8,6 +8,7 @@ use crate::port::CompletionPort;
 use super::Driver;
 use super::calls::{deliver, submit};
 use super::peer::{Receiving, Stage};
+use super::receive::deliver_held;
 use super::send::post_send;
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
@@ -27,17 +28,23 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         let (connection, peer) = entry.parts();
         peer.touched = false;
         if let Some(ending) = peer.ending {
+            // There is nobody left to pause for, and what came before the end is reported before it.
+            while let Receiving::Held(_) = peer.receiving {
+                connection.resume(now);
+                deliver_held(handler, connection, peer, id, now);
+            }
             connection.disconnected(ending.disconnect());
         }
         // What waits for a connection that is over comes back with `Closed`.
         if !connection.is_over() {
-            submit(handler, connection, peer, id);
+            submit(handler, connection, peer, id, now);
+            deliver_held(handler, connection, peer, id, now);
         }
         let mut end = None;
         while let Some(event) = connection.poll_event() {
             match event {
                 Event::Closed(closed) => end = Some(closed),
-                other => deliver(handler, connection, peer, id, other),
+                other => deliver(handler, connection, peer, id, now, other),
             }
         }
         if let Some(closed) = end {
@@ -45,7 +52,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             return self.end(id, closed);
         }
         post_send(io, connection, peer, id, now);
-        if let (Stage::Open(_), Receiving::Idle(_)) = (&peer.stage, &peer.receiving) {
+        if let (Stage::Open(_), Receiving::Idle(_), false) = (&peer.stage, &peer.receiving, connection.is_paused()) {
             match connection.direct_buffer() {
                 Some(lent) => peer.post_receive_direct(io, id, lent),
                 None => peer.post_receive(io, id),

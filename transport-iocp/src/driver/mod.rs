@@ -4,7 +4,7 @@
 //!
 //! 1. Wait for completions, and handle all that came. Events go to the handler, and what it sends is only queued.
 //! 2. Obey the commands of other threads.
-//! 3. Let time pass, but only when everything that can be read was delivered.
+//! 3. Let time pass, but only when everything that can be read was delivered (PW-TCP-001).
 //! 4. For each connection that something happened to, post at most one send and one receive.
 //!
 //! A connection gets no second turn before all others had theirs, since nothing is posted before the end of a turn.
@@ -205,6 +205,10 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
                 }
                 Command::Connect { remote, answer } => {
                     let _nobody_waits = answer.send(self.connect(remote));
+                }
+                Command::Statistics { id, answer } => {
+                    let statistics = self.table.get_mut(id).map(|connection| connection.statistics());
+                    let _nobody_waits = answer.send(Ok(statistics));
                 }
                 Command::ShutDown { patience } => self.shut_down(patience),
             }

@@ -50,8 +50,19 @@ pub(super) enum Receiving {
     Pending,
     /// A receive into the buffer of a large packet is pending.
     PendingDirect,
+    /// This side pauses. What had come by then waits to be delivered.
+    Held(Held),
     /// The peer's stream has ended, or failed.
     Ended,
+}
+
+/// Received bytes that were not handled yet.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// At least the beginning of a packet.
+    Bytes(BytesMut),
+    /// So many bytes more in the buffer of a large packet.
+    Direct(BytesMut, usize),
 }
 
 /// The sending direction.
@@ -75,7 +86,7 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    /// What it is to the protocol. As long as a connection lives this side did not close its socket: where the system
+    /// What it is to the protocol (section 9.2 of the specification, PW-TCP-004). As long as a connection lives this side did not close its socket: where the system
     /// says that somebody here did, it was the system itself, which gave up.
     pub(super) fn disconnect(self) -> Disconnect {
         match self {
@@ -136,7 +147,9 @@ impl<Socket> Peer<Socket> {
                 io.outstanding += 1;
                 self.outstanding += 1;
             }
-            other @ (Receiving::Pending | Receiving::PendingDirect | Receiving::Ended) => self.receiving = other,
+            other @ (Receiving::Pending | Receiving::PendingDirect | Receiving::Held(_) | Receiving::Ended) => {
+                self.receiving = other;
+            }
         }
     }
 

@@ -44,7 +44,7 @@ impl Handler for Echo {
                 }
             }
             Event::Closed(_) => drop(self.waiting.remove(&connection.id())),
-            Event::Established(_) | Event::Closing(_) | Event::Gap(_) => {}
+            _ => {}
         }
     }
 
@@ -93,7 +93,7 @@ impl<H: Handler> Handler for Watched<H> {
                 let ending = Ending { when: Instant::now(), rtt: self.rtt, closed: (**closed).clone() };
                 let _not_of_interest = self.endings.send(ending);
             }
-            Event::Established(_) | Event::Closing(_) | Event::Gap(_) => {}
+            _ => {}
         }
         self.handler.event(connection, event);
     }

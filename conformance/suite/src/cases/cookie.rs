@@ -9,7 +9,7 @@ use crate::codec::registry::reason;
 use crate::context::{Context, describe};
 use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
-use crate::subject::{Command, Id, Refusal, Reply};
+use crate::subject::{CloseFrame, Command, Id, Refusal, Reply};
 use crate::verdict::{Failure, Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -119,7 +119,7 @@ fn stale_close(context: &mut Context<'_>) -> Outcome {
     let peer = context.establish()?;
     let old = context.youngest(&peer)?;
     let (mut next, id) = reuse_slot(context, peer, old)?;
-    let reply = context.control(&next, Command::Close { connection: old, reason: reason::NORMAL })?;
+    let reply = context.control(&next, Command::Close { connection: old, frame: CloseFrame::from(reason::NORMAL) })?;
     let refused = matches!(reply, Reply::Refused { reason: Refusal::Stale, .. });
     require(refused, format!("closing a connection that ended gave {}", describe(&reply)))?;
     next.alive()?;
@@ -185,7 +185,7 @@ fn invalid_once_closed(context: &mut Context<'_>) -> Outcome {
     let reply = send(context, &peer, id, b"too late")?;
     let refused = match &reply {
         Reply::Refused { reason: Refusal::Stale | Refusal::Closed, payload } => payload == b"too late",
-        Reply::Refused { .. } | Reply::Sent | Reply::Closing | Reply::Connections(_) | Reply::Endings(_) => false,
+        Reply::Refused { .. } | Reply::Done | Reply::Connections(_) | Reply::Events(_) => false,
     };
     require(refused, format!("a send to a closed connection gave {}", describe(&reply)))?;
     let mut next = context.establish()?;

@@ -114,9 +114,8 @@ fn every_kind(context: &mut Context<'_>) -> Outcome {
     context.takes(duration)?;
     let step = context.profile.idle / 2;
     let kinds = [
-        Packet::control(kind::BUSY, [0; 4]),
-        Packet::control(kind::DRAIN, [0; 8]),
-        Packet::control(kind::REJECT, [0; 10]),
+        Packet::busy(0),
+        Packet::reject(0, 2),
         Packet::control(kind::FIRST_PRIVATE, []),
         Packet::data(flag::FIRST | flag::MORE, 0, *b"begun "),
         Packet::data(flag::MORE, 0, *b"and "),
@@ -124,6 +123,8 @@ fn every_kind(context: &mut Context<'_>) -> Outcome {
         Packet::data(flag::FIRST, 0, []),
     ];
     let mut peer = context.establish_mute()?;
+    // It comes once at most.
+    peer.send(&Packet::drain(0))?;
     survives(&mut peer, duration, step, |peer, turn| peer.send(&kinds[turn as usize % kinds.len()]))
 }
 
@@ -182,7 +183,8 @@ fn dropped_packets(context: &mut Context<'_>) -> Outcome {
     let step = (context.profile.longest_silence() + LATENESS_TOLERANCE) / 14;
     let mut peer = context.establish_mute()?;
     // Without a payload, because bytes of a payload are evidence before they are dropped.
-    let dropped = Packet::data(flag::FIRST, 0, []).encode_with_wrong_trailer(peer.key());
+    let dropped = Packet { flags: flag::CHECKSUM, ..Packet::control(kind::FIRST_PRIVATE, []) };
+    let dropped = dropped.encode_with_wrong_trailer(peer.key());
     given_up(context, &mut peer, step, |peer, _| peer.send_raw(&dropped))
 }
 

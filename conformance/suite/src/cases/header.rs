@@ -134,7 +134,6 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         ignorable_too_long
     ),
-    case!("PW-HDR-016/reserved-kinds", "passes over REJECT, BUSY and DRAIN", BOTH, Profile::calm, reserved_kinds),
     case!(
         "PW-HDR-017/order-of-rules",
         "names the first broken rule where several are broken",
@@ -335,15 +334,6 @@ fn ignorable_too_long(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     peer.send(&Packet::control(kind::FIRST_PRIVATE, vec![0; limit as usize]))?;
     peer.alive()
-}
-
-fn reserved_kinds(context: &mut Context<'_>) -> Outcome {
-    let mut peer = context.establish()?;
-    for (kind, size) in [(kind::REJECT, 10), (kind::BUSY, 4), (kind::DRAIN, 8)] {
-        peer.send(&Packet::control(kind, vec![0xFF; size]))?;
-        peer.alive()?;
-    }
-    Ok(())
 }
 
 fn order_of_rules(context: &mut Context<'_>) -> Outcome {

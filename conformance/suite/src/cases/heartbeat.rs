@@ -219,9 +219,8 @@ fn peer_reads_nothing(context: &mut Context<'_>) -> Outcome {
     let since = peer.last_sent_at;
     // More than the system takes from a sender whose peer does not read.
     context.fill_queue(&peer, id, &[0xEE; 60_000], 12 << 20)?;
-    let ending = context.await_ending(&peer, id, limit + PATIENCE)?;
-    let sentence = format!("ended with {}", reason::name(ending.reason));
-    require(ending.reason == reason::PEER_TIMEOUT, sentence)?;
+    let (frame, _) = context.await_ending(&peer, id, limit + PATIENCE)?;
+    require(frame.reason == reason::PEER_TIMEOUT, format!("ended with {}", reason::name(frame.reason)))?;
     let silence = since.elapsed();
     let in_time = silence + CLOCK_TOLERANCE >= context.profile.shortest_silence();
     require(in_time, format!("given up after {} ms", silence.as_millis()))

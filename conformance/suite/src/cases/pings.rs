@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::BOTH;
+use super::{BOTH, waiting};
 use crate::case::Case;
 use crate::codec::Packet;
 use crate::codec::registry::{kind, reason};
@@ -39,15 +39,19 @@ fn slow_refill() -> Profile {
 }
 
 fn number_does_not_grow(context: &mut Context<'_>) -> Outcome {
-    for (first, second) in [(7, 7), (7, 6), (u64::MAX, 0)] {
+    for (first, second) in [(7, 7), (7, 6), (1, 0), (u64::MAX, 1)] {
         let mut peer = context.establish()?;
         peer.send(&Packet::ping(first))?;
         peer.expect_pong(first)?;
         peer.send(&Packet::ping(second))?;
         peer.expect_rejection(reason::BAD_PING)?;
     }
+    // As the first number too, 0 is none.
     let mut peer = context.establish()?;
-    for number in [0, 7, 8, u64::MAX] {
+    peer.send(&Packet::ping(0))?;
+    peer.expect_rejection(reason::BAD_PING)?;
+    let mut peer = context.establish()?;
+    for number in [1, 7, 8, u64::MAX] {
         peer.send(&Packet::ping(number))?;
         peer.expect_pong(number)?;
     }
@@ -107,32 +111,11 @@ fn never_sent(context: &mut Context<'_>) -> Outcome {
 }
 
 fn pong_ahead(context: &mut Context<'_>) -> Outcome {
-    const ENOUGH: usize = 12 << 20;
-    let mut peer = context.establish()?;
-    let id = context.youngest(&peer)?;
-    let message = vec![0xCC; 60_000];
+    let (mut peer, id) = context.establish_with_id()?;
     // The peer does not read meanwhile: most of it waits at the subject.
-    let count = context.fill_queue(&peer, id, &message, ENOUGH)?;
+    let count = waiting::fill(context, &mut peer, id)?;
     peer.send(&Packet::ping(1))?;
-    let mut messages = 0;
-    let mut messages_before_pong = None;
-    while messages < count {
-        match peer.receive()? {
-            Arrival::Packet(packet) if packet.kind == kind::PONG => messages_before_pong = Some(messages),
-            Arrival::Packet(packet) if packet.kind == kind::DATA => {
-                messages += usize::from(peer.take_frame(packet)?.is_some());
-            }
-            other => return violation(format!("{other:?} came between messages")),
-        }
-    }
-    match messages_before_pong {
-        Some(_) => Ok(()),
-        None if count * message.len() < ENOUGH / 2 => {
-            let sentence = "the subject queues no more than the system takes at once, so that nothing waits";
-            Err(Failure::NotApplicable(sentence.into()))
-        }
-        None => violation(format!("PONG came behind all of {count} messages")),
-    }
+    waiting::overtaken_by(&mut peer, count, &[Packet::pong(1)])
 }
 
 fn flood(context: &mut Context<'_>) -> Outcome {

@@ -3,7 +3,7 @@
 use super::{BOTH, refuses};
 use crate::case::{Case, Need};
 use crate::codec::Packet;
-use crate::codec::registry::{flag, kind, reason};
+use crate::codec::registry::{flag, kind, reason, reject};
 use crate::context::Context;
 use crate::peer::{Message, Peer};
 use crate::profile::Profile;
@@ -217,6 +217,7 @@ fn missing_bytes(context: &mut Context<'_>) -> Outcome {
         // The next packet gives its first bytes for the missing ones, and is lost too.
         bytes.extend(Packet::data(flag::FIRST, 0, *b"robbed of its beginning").encode(peer.key()));
         peer.send_raw(&bytes)?;
+        peer.expect_reject(2, reject::DAMAGED)?;
         peer.alive()?;
     }
     Ok(())
@@ -227,6 +228,7 @@ fn packet_inside_dropped_packet(context: &mut Context<'_>) -> Outcome {
     let inside = Packet::data(flag::FIRST, 0, *b"inside").encode(peer.key());
     let packet = Packet::data(flag::FIRST, 0, inside);
     peer.send_raw(&packet.encode_with_wrong_trailer(peer.key()))?;
+    peer.expect_reject(2, reject::DAMAGED)?;
     peer.alive()?;
     peer.echo(&Message::new(0, packet.payload))
 }
@@ -280,7 +282,7 @@ fn checksum_not_required(context: &mut Context<'_>) -> Outcome {
     peer.expect_message(&Message::new(0, *b"unchecked"))
 }
 
-/// Sends a message in three frames, of which one is dropped for its trailer.
+/// Sends a message in three frames, of which one is dropped for its trailer: it is refused.
 fn send_with_lost_frame(peer: &mut Peer, lost: usize) -> Result<(), Failure> {
     for (index, frame) in Message::new(0, *b"one two three").frames(5).into_iter().enumerate() {
         if index == lost {
@@ -289,7 +291,7 @@ fn send_with_lost_frame(peer: &mut Peer, lost: usize) -> Result<(), Failure> {
             peer.send(&frame)?;
         }
     }
-    Ok(())
+    peer.expect_reject(2, reject::DAMAGED)
 }
 
 fn lost_first_frame(context: &mut Context<'_>) -> Outcome {
@@ -322,6 +324,7 @@ fn garbage_between_frames(context: &mut Context<'_>) -> Outcome {
         }
         peer.send(&frame)?;
     }
+    peer.expect_reject(2, reject::DAMAGED)?;
     peer.alive()
 }
 
@@ -330,6 +333,7 @@ fn continuations_after_gap(context: &mut Context<'_>) -> Outcome {
     let frames = Message::new(0, *b"one two three four").frames(5);
     peer.send(&frames[0])?;
     peer.send_raw(&frames[1].encode_with_wrong_trailer(peer.key()))?;
+    peer.expect_reject(2, reject::DAMAGED)?;
     let meanwhile = Message::new(2, *b"meanwhile");
     peer.echo(&meanwhile)?;
     peer.send(&frames[2])?;
@@ -343,6 +347,7 @@ fn message_begun_since(context: &mut Context<'_>) -> Outcome {
     let lost = Message::new(0, *b"one two three").frames(5);
     peer.send(&lost[0])?;
     peer.send_raw(&lost[1].encode_with_wrong_trailer(peer.key()))?;
+    peer.expect_reject(2, reject::DAMAGED)?;
     peer.send(&lost[2])?;
     let begun = Message::new(0, *b"begun and ended");
     peer.send_glued(&begun.frames(5))?;
@@ -367,8 +372,9 @@ fn too_many_gaps(context: &mut Context<'_>) -> Outcome {
 fn too_many_dropped_packets(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     let dropped = Packet::data(flag::FIRST, 0, *b"dropped").encode_with_wrong_trailer(peer.key());
-    for _ in 0..GAPS_PERMITTED {
+    for ordinal in (2..).take(GAPS_PERMITTED) {
         peer.send_raw(&dropped)?;
+        peer.expect_reject(ordinal, reject::DAMAGED)?;
     }
     peer.alive()?;
     peer.send_raw(&dropped)?;

@@ -86,7 +86,42 @@ impl Packet {
         Self::control(kind::CLOSE_ACK, received.to_be_bytes())
     }
 
-    /// The number of a PING, PONG or CLOSE_ACK.
+    pub(crate) fn reject(ordinal: u64, reason: u16) -> Self {
+        let mut payload = ordinal.to_be_bytes().to_vec();
+        payload.extend_from_slice(&reason.to_be_bytes());
+        Self::control(kind::REJECT, payload)
+    }
+
+    /// `pause` is in milliseconds.
+    pub(crate) fn busy(pause: u32) -> Self {
+        Self::control(kind::BUSY, pause.to_be_bytes())
+    }
+
+    pub(crate) fn drain(received: u64) -> Self {
+        Self::control(kind::DRAIN, received.to_be_bytes())
+    }
+
+    /// The ordinal and the reason of a REJECT.
+    ///
+    /// # Panics
+    ///
+    /// As [`number`](Self::number), if the payload has not 10 bytes.
+    pub(crate) fn rejected(&self) -> (u64, u16) {
+        let (ordinal, reason) = self.payload.split_first_chunk().expect("10 bytes, by the length rule of REJECT");
+        let reason = reason.try_into().expect("10 bytes, by the length rule of REJECT");
+        (u64::from_be_bytes(*ordinal), u16::from_be_bytes(reason))
+    }
+
+    /// The pause of a BUSY, in milliseconds.
+    ///
+    /// # Panics
+    ///
+    /// As [`number`](Self::number), if the payload has not 4 bytes.
+    pub(crate) fn pause(&self) -> u32 {
+        u32::from_be_bytes(self.payload.as_slice().try_into().expect("4 bytes, by the length rule of BUSY"))
+    }
+
+    /// The number of a PING, PONG, DRAIN or CLOSE_ACK.
     ///
     /// # Panics
     ///

@@ -72,10 +72,18 @@ pub(crate) mod item {
     pub(crate) const FEATURE_RESYNC: u32 = 1;
 }
 
+/// Reasons of REJECT (section 11.4).
+pub(crate) mod reject {
+    pub(crate) const TOO_LARGE: u16 = 1;
+    pub(crate) const DAMAGED: u16 = 2;
+}
+
 /// Close reasons (section 11.3).
 pub(crate) mod reason {
     pub(crate) const NORMAL: u16 = 1;
     pub(crate) const GOING_AWAY: u16 = 2;
+    pub(crate) const REFUSED: u16 = 3;
+    pub(crate) const OVERLOADED: u16 = 4;
     pub(crate) const NOT_PULSEWIRE: u16 = 16;
     pub(crate) const BAD_HEADER: u16 = 17;
     pub(crate) const PAYLOAD_CHECKSUM: u16 = 18;
@@ -89,6 +97,7 @@ pub(crate) mod reason {
     pub(crate) const RESYNC_BUDGET: u16 = 26;
     pub(crate) const CHECKSUM_REQUIRED: u16 = 27;
     pub(crate) const UNEXPECTED_PACKET: u16 = 28;
+    pub(crate) const BAD_COUNT: u16 = 29;
     pub(crate) const BAD_HELLO: u16 = 32;
     pub(crate) const UNSUPPORTED_VERSION: u16 = 33;
     pub(crate) const UNKNOWN_ITEM: u16 = 34;
@@ -105,13 +114,34 @@ pub(crate) mod reason {
     pub(crate) const RESET: u16 = 257;
     pub(crate) const ABORTED: u16 = 259;
 
+    /// Whether it names a fault of the peer, so that a CLOSE with it is final (PW-CLS-009).
+    pub(crate) fn is_fault(reason: u16) -> bool {
+        (16..=255).contains(&reason)
+    }
+
+    /// The time to wait before connecting again, in milliseconds, where the application does not choose one.
+    pub(crate) fn retry_after(reason: u16) -> u32 {
+        match reason {
+            NORMAL | BAD_HEADER | PAYLOAD_CHECKSUM | RESYNC_BUDGET | ABORTED => 0,
+            GOING_AWAY
+            | OVERLOADED
+            | HANDSHAKE_TIMEOUT
+            | PEER_TIMEOUT
+            | WRITE_STALL
+            | FRAME_STALL
+            | CLOSE_TIMEOUT
+            | 256..=258 => 1_000,
+            _ => u32::MAX,
+        }
+    }
+
     /// The name for a report.
     pub(crate) fn name(reason: u16) -> String {
         let name = match reason {
             NORMAL => "NORMAL",
             GOING_AWAY => "GOING_AWAY",
-            3 => "REFUSED",
-            4 => "OVERLOADED",
+            REFUSED => "REFUSED",
+            OVERLOADED => "OVERLOADED",
             NOT_PULSEWIRE => "NOT_PULSEWIRE",
             BAD_HEADER => "BAD_HEADER",
             PAYLOAD_CHECKSUM => "PAYLOAD_CHECKSUM",
@@ -125,6 +155,7 @@ pub(crate) mod reason {
             RESYNC_BUDGET => "RESYNC_BUDGET",
             CHECKSUM_REQUIRED => "CHECKSUM_REQUIRED",
             UNEXPECTED_PACKET => "UNEXPECTED_PACKET",
+            BAD_COUNT => "BAD_COUNT",
             BAD_HELLO => "BAD_HELLO",
             UNSUPPORTED_VERSION => "UNSUPPORTED_VERSION",
             UNKNOWN_ITEM => "UNKNOWN_ITEM",

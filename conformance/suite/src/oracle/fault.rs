@@ -19,10 +19,6 @@ impl Fault {
         Self { reason: reason::FRAME_TOO_LARGE, limit: Some((limit.into(), size.into())) }
     }
 
-    pub(super) fn message_too_large(limit: u32, size: u64) -> Self {
-        Self { reason: reason::MESSAGE_TOO_LARGE, limit: Some((limit.into(), size)) }
-    }
-
     /// The CLOSE that tells the peer.
     pub(super) fn to_close(self, received: u64) -> Close {
         let items = self.limit.map(|(limit, size)| Item::limit(limit, size)).into_iter().collect();

@@ -10,10 +10,14 @@ use crate::codec::{Header, Packet, crc32c};
 
 /// What the framer found next.
 pub(super) enum Found {
+    /// A valid header, judged. Its packet is found when it is whole, or dropped.
+    Header(Header),
     /// A valid packet.
     Packet(Packet),
-    /// Bytes that belong to no valid packet were passed over, or a DATA packet was dropped: the open message is lost.
-    Gap,
+    /// Bytes that belong to no valid packet were passed over.
+    Skipped,
+    /// A DATA packet with this header was dropped for its trailer.
+    Dropped(Header),
 }
 
 /// The receiving side of the packet layer.
@@ -26,6 +30,8 @@ pub(super) struct Framer {
     key: u32,
     /// The first packet is still to come.
     at_first_packet: bool,
+    /// The header at the front was judged and told.
+    judged: bool,
     /// The last bytes were skipped, so that more of them are the same gap.
     skipping: bool,
     budget: Budget,
@@ -34,7 +40,16 @@ pub(super) struct Framer {
 impl Framer {
     pub(super) fn new(behaviour: Arc<Behaviour>) -> Self {
         let budget = Budget { window_began: None, bytes: 0, gaps: 0 };
-        Self { behaviour, buffer: Vec::new(), begun_at: None, key: 0, at_first_packet: true, skipping: false, budget }
+        Self {
+            behaviour,
+            buffer: Vec::new(),
+            begun_at: None,
+            key: 0,
+            at_first_packet: true,
+            judged: false,
+            skipping: false,
+            budget,
+        }
     }
 
     /// The first packet has been received: from now on `key` is in force.
@@ -53,6 +68,16 @@ impl Framer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Whether every byte belonged to a packet that was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// The time to complete the packet that is being received starts anew (PW-HB-023).
+    pub(super) fn restart_clock(&mut self, now: Instant) {
+        self.begun_at = self.begun_at.map(|_| now);
+    }
+
     /// Whether the newest bytes belong to the payload of a verified header (PW-HB-002).
     pub(super) fn is_inside_payload(&self) -> bool {
         let waiting = self.buffer.len() > Header::SIZE && self.verifies(0);
@@ -69,7 +94,7 @@ impl Framer {
         Some(self.begun_at? + self.behaviour.profile.assembly_time(length))
     }
 
-    /// Takes the next packet or gap off the front. `judge_in_state` has the rules that depend on what came before.
+    /// What is at the front now; all but a header is taken off. `judge_in_state` has the rules that depend on what came before.
     pub(super) fn next(
         &mut self,
         judge_in_state: &dyn Fn(&Header) -> Result<(), Fault>,
@@ -86,8 +111,12 @@ impl Framer {
             return self.skip(now);
         }
         self.skipping = false;
-        self.judge(&header)?;
-        judge_in_state(&header)?;
+        if !self.judged {
+            self.judge(&header)?;
+            judge_in_state(&header)?;
+            self.judged = true;
+            return Ok(Some(Found::Header(header)));
+        }
         let size = header.packet_size();
         if self.buffer.len() < size {
             return Ok(None);
@@ -140,9 +169,6 @@ impl Framer {
         if !known && !passed_over && !bug(Bug::PassesOverUnknownKind) {
             return Err(Fault::new(reason::UNKNOWN_KIND));
         }
-        if bug(Bug::ClosesOnReservedKind) && matches!(kind, kind::REJECT | kind::BUSY | kind::DRAIN) {
-            return Err(Fault::new(reason::UNKNOWN_KIND));
-        }
         if bug(Bug::JudgesLengthFirst) {
             self.judge_length(header)?;
         }
@@ -190,7 +216,7 @@ impl Framer {
         let is_new = !self.skipping;
         self.skipping = true;
         self.spend(count, is_new, now)?;
-        Ok(Some(Found::Gap))
+        Ok(Some(Found::Skipped))
     }
 
     /// The trailer is wrong: drops the packet, or closes without RESYNC.
@@ -207,7 +233,7 @@ impl Framer {
         self.consume(size, now);
         self.spend(size, true, now)?;
         if header.kind == kind::DATA {
-            return Ok(Some(Found::Gap));
+            return Ok(Some(Found::Dropped(*header)));
         }
         self.next(judge_in_state, now)
     }
@@ -221,6 +247,7 @@ impl Framer {
 
     fn consume(&mut self, count: usize, now: Instant) {
         self.buffer.drain(..count);
+        self.judged = false;
         // What is left came with the newest bytes.
         self.begun_at = (!self.buffer.is_empty()).then_some(now);
     }

@@ -1,11 +1,14 @@
 //! The heartbeat of one connection (spec section 8): it says when to probe and when to give up.
 
+mod pause;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
 use super::{Behaviour, Bug};
 use crate::codec::registry::reason;
+use pause::PeerPause;
 
 /// What a deadline asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +41,8 @@ pub(super) struct Heartbeat {
     last_number: u64,
     answered: u64,
     round_trip: Option<RoundTrip>,
-    highest_received: Option<u64>,
+    pause: PeerPause,
+    highest_received: u64,
     tokens: f64,
     tokens_at: Instant,
 }
@@ -56,6 +60,7 @@ impl Heartbeat {
         let mut heartbeat = Self {
             idle: behaviour.profile.idle,
             interval: behaviour.profile.interval.max(floor),
+            pause: PeerPause::new(Arc::clone(&behaviour)),
             behaviour,
             floor,
             state: State::Quiet { probe_at: now },
@@ -65,7 +70,7 @@ impl Heartbeat {
             last_number: 0,
             answered: 0,
             round_trip: None,
-            highest_received: None,
+            highest_received: 0,
             tokens: 16.0,
             tokens_at: now,
         };
@@ -81,6 +86,41 @@ impl Heartbeat {
             self.unanswered = 0;
         }
         self.state = State::Quiet { probe_at: now + self.jittered_idle() };
+    }
+
+    /// A packet other than BUSY came: it is a sign of life (PW-HB-001).
+    pub(super) fn packet(&mut self, now: Instant) {
+        self.end_pause(now);
+        self.pause.other_packet();
+        self.evidence(now);
+    }
+
+    /// BUSY came (PW-HB-020); tells whether the peer pauses now.
+    pub(super) fn busy(&mut self, pause: Duration, now: Instant) -> bool {
+        self.end_pause(now);
+        if self.pause.busy(pause, now) {
+            self.evidence(now);
+        }
+        self.pause.until().is_some()
+    }
+
+    /// The silence begins anew when a pause of the peer ended (PW-HB-022), or one of this side (PW-HB-023).
+    pub(super) fn begin_silence(&mut self, at: Instant) {
+        self.unanswered = 0;
+        self.evidence(at);
+    }
+
+    fn end_pause(&mut self, now: Instant) {
+        if let Some(end) = self.pause.end(now)
+            && !self.behaviour.has(Bug::SilenceCountsPause)
+        {
+            self.begin_silence(end);
+        }
+    }
+
+    /// Whether a probe of this silence stayed unanswered for its wait (PW-HB-018).
+    pub(super) fn is_suspect(&self) -> bool {
+        self.unanswered > 0
     }
 
     /// This side sent a message, which is no evidence: only the bug cares.
@@ -107,6 +147,9 @@ impl Heartbeat {
     }
 
     pub(super) fn deadline(&self) -> Instant {
+        if let Some(until) = self.pause.until() {
+            return until;
+        }
         match self.state {
             State::Quiet { probe_at } => probe_at,
             State::Probing { deadline, .. } => deadline.min(self.latest_verdict()),
@@ -115,6 +158,7 @@ impl Heartbeat {
 
     /// Does what the time asks for.
     pub(super) fn tick(&mut self, now: Instant) -> Action {
+        self.end_pause(now);
         if now < self.deadline() {
             return Action::Wait;
         }
@@ -156,10 +200,10 @@ impl Heartbeat {
 
     /// A PING came (PW-HB-007, PW-HB-017).
     pub(super) fn ping(&mut self, number: u64, now: Instant) -> Result<(), Fault> {
-        if self.highest_received.is_some_and(|highest| number <= highest) {
+        if number <= self.highest_received {
             return Err(Fault::new(reason::BAD_PING));
         }
-        self.highest_received = Some(number);
+        self.highest_received = number;
         let refill = self.behaviour.profile.ping_floor.as_secs_f64() / 2.0;
         let gained = (now - self.tokens_at).as_secs_f64() / refill;
         self.tokens = (self.tokens + gained).min(16.0) - 1.0;

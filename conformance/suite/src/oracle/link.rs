@@ -14,6 +14,18 @@ pub(super) enum Received {
 }
 
 /// The transport of one connection.
+pub(super) trait Transport: Send {
+    /// Waits at most `timeout` for bytes.
+    fn read(&mut self, buffer: &mut [u8], timeout: Duration) -> Received;
+
+    /// Writes what the transport takes at once, and tells how much that was.
+    fn write(&mut self, bytes: &[u8]) -> usize;
+
+    /// Ends this side's direction.
+    fn half_close(&mut self);
+}
+
+/// A TCP stream as the transport.
 pub(super) struct Link {
     stream: TcpStream,
 }
@@ -23,9 +35,10 @@ impl Link {
         stream.set_nodelay(true)?;
         Ok(Self { stream })
     }
+}
 
-    /// Waits at most `timeout` for bytes.
-    pub(super) fn read(&mut self, buffer: &mut [u8], timeout: Duration) -> Received {
+impl Transport for Link {
+    fn read(&mut self, buffer: &mut [u8], timeout: Duration) -> Received {
         // Zero would mean for ever.
         let timeout = timeout.max(Duration::from_millis(1));
         if self.stream.set_read_timeout(Some(timeout)).is_err() {
@@ -41,10 +54,8 @@ impl Link {
         }
     }
 
-    /// Writes what the transport takes at once, and tells how much that was.
-    ///
     /// A broken connection takes nothing; the next read tells.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> usize {
+    fn write(&mut self, bytes: &[u8]) -> usize {
         if self.stream.set_nonblocking(true).is_err() {
             return 0;
         }
@@ -54,7 +65,7 @@ impl Link {
         taken
     }
 
-    pub(super) fn half_close(&mut self) {
+    fn half_close(&mut self) {
         // It fails only where the peer has reset the connection, which the next read tells.
         let _ = self.stream.shutdown(Shutdown::Write);
     }

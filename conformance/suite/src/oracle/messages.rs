@@ -1,26 +1,45 @@
-//! From DATA packets to messages (spec section 6).
+//! From DATA packets to messages, and which of them are refused (spec section 6).
 
 use std::sync::Arc;
 
 use super::fault::Fault;
 use super::{Behaviour, Bug};
-use crate::codec::registry::{flag, reason};
+use crate::codec::registry::{flag, reason, reject};
 use crate::codec::{Header, Packet};
 use crate::peer::Message;
+
+/// A message that this side refuses (spec section 6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) ordinal: u64,
+    pub(super) reason: u16,
+}
+
+/// A message of which the last frame is still to come.
+struct Open {
+    ordinal: u64,
+    message: Message,
+    /// It was too large: its frames are passed over (PW-REJ-004).
+    refused: bool,
+}
 
 /// The receiving side of the message layer.
 pub(super) struct Assembler {
     behaviour: Arc<Behaviour>,
-    open: Option<Message>,
+    open: Option<Open>,
     /// After a gap: continuations of a message that is lost may still come (PW-FRM-010).
     lost_message: bool,
+    /// Verified headers with FIRST.
+    begun: u64,
+    /// Bytes were skipped, so that `begun` may lack some.
+    skipped: bool,
     /// Messages received whole.
     pub(super) received: u64,
 }
 
 impl Assembler {
     pub(super) fn new(behaviour: Arc<Behaviour>) -> Self {
-        Self { behaviour, open: None, lost_message: false, received: 0 }
+        Self { behaviour, open: None, lost_message: false, begun: 0, skipped: false, received: 0 }
     }
 
     /// The rules for DATA that are judged at the header: CHECKSUM, then section 6.
@@ -35,7 +54,8 @@ impl Assembler {
         if more && header.length == 0 && !bug(Bug::AcceptsEmptyFragment) {
             return bad_fragment;
         }
-        match (&self.open, first) {
+        let open = self.open.as_ref().filter(|open| !open.refused || !bug(Bug::ForgetsRefused));
+        match (open.map(|open| &open.message), first) {
             (None, true) => Ok(()),
             (None, false) if self.lost_message && !bug(Bug::ClosesOnOrphanAfterGap) => Ok(()),
             (None, false) if bug(Bug::AcceptsOrphanFragment) || bug(Bug::DeliversFragments) => Ok(()),
@@ -48,23 +68,75 @@ impl Assembler {
                 if !same && !bug(Bug::AcceptsMixedClasses) && !bug(Bug::LosesEncryptedMark) {
                     return bad_fragment;
                 }
-                let size = open.payload.len() as u64 + u64::from(header.length);
-                let limit = self.behaviour.profile.message_limit;
-                if size > u64::from(limit) && !bug(Bug::IgnoresMessageLimit) {
-                    return Err(Fault::message_too_large(limit, size));
+                if self.is_too_large(header) && bug(Bug::CutsForLargeMessage) {
+                    return Err(Fault::new(reason::MESSAGE_TOO_LARGE));
                 }
                 Ok(())
             }
         }
     }
 
-    /// Bytes were skipped or a DATA packet was dropped.
-    pub(super) fn gap(&mut self) {
-        if self.behaviour.has(Bug::DeliversSplicedMessage) {
-            return;
+    /// Whether the open message grows above the limit with this frame (PW-DAT-008).
+    fn is_too_large(&self, header: &Header) -> bool {
+        let size = self.open.as_ref().map_or(0, |open| open.message.payload.len()) + header.length as usize;
+        size > self.behaviour.profile.message_limit as usize && !self.behaviour.has(Bug::IgnoresMessageLimit)
+    }
+
+    /// A header that passed [`judge`](Self::judge), before its payload; gives the message that it makes too large.
+    pub(super) fn begin(&mut self, header: &Header) -> Option<Refusal> {
+        if header.flags & flag::FIRST != 0 {
+            self.begun += 1;
+            return None;
         }
-        self.open = None;
+        let too_large = self.is_too_large(header);
+        let again = self.behaviour.has(Bug::RejectsTwice);
+        let open = self.open.as_mut().filter(|open| too_large && !open.refused || open.refused && again)?;
+        open.refused = true;
+        open.message.payload.clear();
+        self.received += u64::from(self.behaviour.has(Bug::CountsRefused));
+        Some(Refusal { ordinal: open.ordinal, reason: reject::TOO_LARGE })
+    }
+
+    /// Bytes were skipped.
+    pub(super) fn skipped(&mut self) -> Option<Refusal> {
+        self.skipped = true;
+        self.lose_open()
+    }
+
+    /// A DATA packet with this header was dropped.
+    pub(super) fn dropped(&mut self, header: &Header) -> Vec<Refusal> {
+        let mut refusals: Vec<Refusal> = self.lose_open().into_iter().collect();
+        if header.flags & flag::FIRST != 0 {
+            refusals.push(self.damaged(self.ordinal()));
+            self.begun -= u64::from(self.behaviour.has(Bug::OrdinalLacksDropped));
+        }
+        if self.behaviour.has(Bug::RejectsWholeFirst) {
+            refusals.reverse();
+        }
+        refusals
+    }
+
+    fn lose_open(&mut self) -> Option<Refusal> {
+        if self.behaviour.has(Bug::DeliversSplicedMessage) {
+            return None;
+        }
         self.lost_message = true;
+        let again = self.behaviour.has(Bug::RejectsDamageAgain);
+        let open = self.open.take().filter(|open| !open.refused || again)?;
+        Some(self.damaged(open.ordinal))
+    }
+
+    fn damaged(&self, ordinal: u64) -> Refusal {
+        let wrong = self.behaviour.has(Bug::NamesWrongRejectReason);
+        Refusal { ordinal, reason: if wrong { reject::TOO_LARGE } else { reject::DAMAGED } }
+    }
+
+    /// The number of the message that began last; 0 where that is not known (PW-REJ-002).
+    fn ordinal(&self) -> u64 {
+        if self.skipped && !self.behaviour.has(Bug::OrdinalAfterSkip) {
+            return 0;
+        }
+        self.begun - u64::from(self.behaviour.has(Bug::OrdinalFromZero))
     }
 
     /// Takes a frame that passed [`judge`](Self::judge); gives the message that it completes.
@@ -84,16 +156,18 @@ impl Assembler {
         }
         if first {
             self.lost_message = false;
-            self.open = Some(frame);
+            self.open = Some(Open { ordinal: self.ordinal(), message: frame, refused: false });
             return None;
         }
         // Without an open message this is what is left of a lost one.
         let mut open = self.open.take()?;
-        open.payload.extend_from_slice(&frame.payload);
+        if !open.refused {
+            open.message.payload.extend_from_slice(&frame.payload);
+        }
         if more {
             self.open = Some(open);
             return None;
         }
-        Some(open)
+        Some(open.message).filter(|_| !open.refused)
     }
 }

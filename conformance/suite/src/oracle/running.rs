@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Behaviour;
 use super::connection::Connection;
@@ -41,7 +41,9 @@ pub(super) fn connect(behaviour: Arc<Behaviour>, address: SocketAddr) -> io::Res
     let for_thread = Arc::clone(&table);
     let thread = thread::Builder::new().name("oracle client".into()).spawn(move || {
         if let Ok(link) = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).and_then(Link::new) {
-            Connection::new(link, Role::Client, behaviour, for_thread).run();
+            let greeting = behaviour.greeting();
+            let link = Box::new(link);
+            Connection::new(link, Role::Client, greeting, behaviour, for_thread, Instant::now()).run();
         }
     })?;
     Ok(RunningOracle { address, table, thread: Some(thread), role: Role::Client })
@@ -56,7 +58,9 @@ fn accept(listener: &TcpListener, behaviour: &Arc<Behaviour>, table: &Arc<Table>
         let Ok(link) = stream.and_then(Link::new) else {
             continue;
         };
-        let connection = Connection::new(link, Role::Server, Arc::clone(behaviour), Arc::clone(table));
+        let (link, greeting) = (Box::new(link), behaviour.greeting());
+        let (behaviour, table) = (Arc::clone(behaviour), Arc::clone(table));
+        let connection = Connection::new(link, Role::Server, greeting, behaviour, table, Instant::now());
         connections.push(thread::spawn(move || connection.run()));
     }
     for connection in connections {

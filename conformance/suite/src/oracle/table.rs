@@ -1,4 +1,4 @@
-//! Connection ids and what the application can do with them (spec section 14).
+//! Connection ids and what the application can do with them (spec section 13).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Behaviour, Bug};
 use crate::peer::Message;
-use crate::subject::{Command, Ending, Id, Origin, Refusal, Reply};
+use crate::subject::{CloseFrame, Command, Event, Happening, Id, Origin, Refusal, Reply};
 
 /// Bytes that may wait for one connection.
 const QUEUE_LIMIT: usize = 64 * 1024 * 1024;
@@ -26,30 +26,51 @@ struct Contents {
     /// What the bug leaves in a slot.
     left_over: Vec<Vec<Message>>,
     last_cookie: u64,
-    endings: Vec<Ending>,
+    events: Vec<Event>,
     stopping: bool,
 }
 
 /// A connection as the application sees it.
 struct Entry {
     id: Id,
-    /// What the peer takes; `None` until the handshake is done.
-    message_limit: Option<u32>,
-    closing: Option<u16>,
+    stage: Stage,
+    closing: Option<CloseFrame>,
+    judgement: Option<Judgement>,
+    drains: u32,
+    paused: bool,
     queue: VecDeque<Message>,
     queued_bytes: usize,
 }
 
+/// How far the handshake is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Greeting,
+    Judging,
+    Established { message_limit: u32 },
+}
+
+/// What the application thinks of a client (PW-HS-020).
+pub(super) enum Judgement {
+    Accept,
+    Refuse(CloseFrame),
+}
+
 /// What the application wants of a connection, handed to its thread.
+#[derive(Default)]
 pub(super) struct Wishes {
+    pub(super) judgement: Option<Judgement>,
     pub(super) messages: Vec<Message>,
-    pub(super) close: Option<u16>,
+    /// How often DRAIN was asked for.
+    pub(super) drains: u32,
+    pub(super) paused: bool,
+    pub(super) close: Option<CloseFrame>,
 }
 
 impl Table {
     pub(super) fn new(behaviour: Arc<Behaviour>) -> Self {
         let contents =
-            Contents { slots: Vec::new(), left_over: Vec::new(), last_cookie: 0, endings: Vec::new(), stopping: false };
+            Contents { slots: Vec::new(), left_over: Vec::new(), last_cookie: 0, events: Vec::new(), stopping: false };
         let domain = NEXT_DOMAIN.fetch_add(1, Ordering::Relaxed);
         Self { behaviour, domain, contents: Mutex::new(contents) }
     }
@@ -74,21 +95,42 @@ impl Table {
         let slot = u32::try_from(index).expect("fewer than 2^32 connections");
         let id = Id { slot, domain: self.domain, cookie: contents.last_cookie };
         let queue = VecDeque::from(std::mem::take(&mut contents.left_over[index]));
-        contents.slots[index] = Some(Entry { id, message_limit: None, closing: None, queue, queued_bytes: 0 });
+        contents.slots[index] = Some(Entry {
+            id,
+            stage: Stage::Greeting,
+            closing: None,
+            judgement: None,
+            drains: 0,
+            paused: false,
+            queue,
+            queued_bytes: 0,
+        });
         id
+    }
+
+    /// The application is asked about HELLO.
+    pub(super) fn judge(&self, id: Id) {
+        if let Some(entry) = self.lock().entry(id) {
+            entry.stage = Stage::Judging;
+        }
+    }
+
+    /// The application is told something.
+    pub(super) fn note(&self, id: Id, what: Happening) {
+        self.lock().events.push(Event { connection: Some(id), what });
     }
 
     /// The handshake is done.
     pub(super) fn establish(&self, id: Id, message_limit: u32) {
         if let Some(entry) = self.lock().entry(id) {
-            entry.message_limit = Some(message_limit);
+            entry.stage = Stage::Established { message_limit };
         }
     }
 
     /// The connection takes no more messages from the application.
-    pub(super) fn refuse_sends(&self, id: Id, reason: u16) {
+    pub(super) fn refuse_sends(&self, id: Id, frame: CloseFrame) {
         if let Some(entry) = self.lock().entry(id) {
-            entry.closing = Some(reason);
+            entry.closing = Some(frame);
         }
     }
 
@@ -96,26 +138,25 @@ impl Table {
     pub(super) fn wishes(&self, id: Id, with_messages: bool) -> Wishes {
         let mut contents = self.lock();
         let Some(entry) = contents.entry(id) else {
-            return Wishes { messages: Vec::new(), close: None };
+            return Wishes::default();
         };
         let mut messages = Vec::new();
         if with_messages {
             messages.extend(entry.queue.drain(..));
             entry.queued_bytes = 0;
         }
-        Wishes { messages, close: entry.closing }
+        let (drains, paused, close) = (entry.drains, entry.paused, entry.closing.clone());
+        Wishes { judgement: entry.judgement.take(), messages, drains, paused, close }
     }
 
     /// The connection is over: its id becomes invalid, before the transport is closed (PW-CK-005).
-    pub(super) fn remove(&self, id: Id, reason: u16, origin: Origin, unsent: Vec<Message>) {
+    pub(super) fn remove(&self, id: Id, frame: CloseFrame, origin: Origin, unsent: Vec<Message>) {
         let mut contents = self.lock();
         let index = id.slot as usize;
         let Some(entry) = contents.slots[index].take_if(|entry| entry.id == id) else {
             return;
         };
-        if entry.message_limit.is_some() {
-            contents.endings.push(Ending { connection: id, reason, origin });
-        }
+        contents.events.push(Event { connection: Some(id), what: Happening::Closed { frame, origin } });
         if self.behaviour.has(Bug::QueueBelongsToSlot) {
             contents.left_over[index] = unsent.into_iter().chain(entry.queue).collect();
         }
@@ -135,31 +176,72 @@ impl Table {
         let mut contents = self.lock();
         match command {
             Command::Connections => {
-                let established = contents.slots.iter().flatten().filter(|entry| entry.message_limit.is_some());
-                let mut ids: Vec<Id> = established.map(|entry| entry.id).collect();
+                let mut ids: Vec<Id> = contents
+                    .slots
+                    .iter()
+                    .flatten()
+                    .filter(|entry| entry.limit().is_some())
+                    .map(|entry| entry.id)
+                    .collect();
                 ids.sort_by_key(|id| id.cookie);
                 Reply::Connections(ids)
             }
-            Command::Endings => Reply::Endings(contents.endings.clone()),
-            Command::Send { to, class, payload } => match self.find(&mut contents, to) {
-                Err(reason) => Reply::Refused { reason, payload: self.give_back(payload) },
-                Ok(entry) => match entry.obstacle(&payload) {
-                    Some(reason) => Reply::Refused { reason, payload: self.give_back(payload) },
-                    None => {
-                        entry.queued_bytes += payload.len();
-                        entry.queue.push_back(Message::new(class, payload));
-                        Reply::Sent
-                    }
-                },
-            },
-            Command::Close { connection, reason } => match self.find(&mut contents, connection) {
-                Err(refusal) => Reply::Refused { reason: refusal, payload: Vec::new() },
-                Ok(entry) if entry.closing.is_some() => Reply::Refused { reason: Refusal::Closed, payload: Vec::new() },
-                Ok(entry) => {
-                    entry.closing = Some(reason);
-                    Reply::Closing
-                }
-            },
+            Command::Events => Reply::Events(contents.events.clone()),
+            Command::Send { to, class, payload } => {
+                let refusal = match self.find(&mut contents, to) {
+                    Err(refusal) => refusal,
+                    Ok(entry) => match entry.obstacle(&payload) {
+                        Some(refusal) => refusal,
+                        None => {
+                            entry.queued_bytes += payload.len();
+                            entry.queue.push_back(Message::new(class, payload));
+                            return Reply::Done;
+                        }
+                    },
+                };
+                Reply::Refused { reason: refusal, payload: self.give_back(payload) }
+            }
+            Command::Close { connection, frame } => {
+                self.change(&mut contents, connection, Entry::is_open, |entry| entry.closing = Some(frame))
+            }
+            Command::Drain(id) => self.change(&mut contents, id, Entry::is_open, |entry| entry.drains += 1),
+            Command::Pause(id) => {
+                let may_pause = |entry: &Entry| self.may_pause(entry);
+                self.change(&mut contents, id, may_pause, |entry| entry.paused = true)
+            }
+            Command::Resume(id) => self.change(&mut contents, id, |_| true, |entry| entry.paused = false),
+            Command::Accept(id) => self.change(&mut contents, id, Entry::is_judged, |entry| {
+                entry.judgement = Some(Judgement::Accept);
+            }),
+            Command::Refuse { connection, frame } => {
+                self.change(&mut contents, connection, Entry::is_judged, |entry| {
+                    entry.judgement = Some(Judgement::Refuse(frame));
+                })
+            }
+        }
+    }
+
+    /// PW-HB-024.
+    fn may_pause(&self, entry: &Entry) -> bool {
+        let early = entry.is_judged() && self.behaviour.has(Bug::PausesBeforeHandshake);
+        entry.is_open() || early || self.behaviour.has(Bug::PausesBehindClose)
+    }
+
+    /// Changes what is wanted of a connection, if its state permits it.
+    fn change(
+        &self,
+        contents: &mut Contents,
+        id: Id,
+        permits: impl Fn(&Entry) -> bool,
+        change: impl FnOnce(&mut Entry),
+    ) -> Reply {
+        match self.find(contents, id) {
+            Err(reason) => Reply::Refused { reason, payload: Vec::new() },
+            Ok(entry) if !permits(entry) => Reply::Refused { reason: Refusal::Closed, payload: Vec::new() },
+            Ok(entry) => {
+                change(entry);
+                Reply::Done
+            }
         }
     }
 
@@ -183,9 +265,25 @@ impl Contents {
 }
 
 impl Entry {
+    /// The message limit of the peer, once the handshake is complete.
+    fn limit(&self) -> Option<u32> {
+        match self.stage {
+            Stage::Greeting | Stage::Judging => None,
+            Stage::Established { message_limit } => Some(message_limit),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.limit().is_some() && self.closing.is_none()
+    }
+
+    fn is_judged(&self) -> bool {
+        self.stage == Stage::Judging && self.judgement.is_none()
+    }
+
     /// Why the application cannot send this now.
     fn obstacle(&self, payload: &[u8]) -> Option<Refusal> {
-        let Some(limit) = self.message_limit else {
+        let Some(limit) = self.limit() else {
             return Some(Refusal::Stale);
         };
         if self.closing.is_some() {

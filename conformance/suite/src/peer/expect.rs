@@ -115,6 +115,12 @@ impl Peer {
         }
     }
 
+    /// The next packet must be a REJECT of this message, for this reason.
+    pub(crate) fn expect_reject(&mut self, ordinal: u64, code: u16) -> Outcome {
+        let came = self.expect_kind(kind::REJECT)?.rejected();
+        require(came == (ordinal, code), format!("REJECT {came:?} came instead of {:?}", (ordinal, code)))
+    }
+
     /// The next packet must be a CLOSE with this reason.
     pub(crate) fn expect_close(&mut self, code: u16) -> Result<Close, Failure> {
         match self.receive()? {

@@ -1,7 +1,7 @@
 //! What every packet of a subject is held to, whatever the case is about.
 
 use super::Peer;
-use crate::codec::registry::{flag, kind};
+use crate::codec::registry::{flag, kind, reject};
 use crate::codec::{Close, Packet};
 use crate::verdict::{Outcome, require, violation};
 
@@ -30,8 +30,14 @@ impl Peer {
                 let on_wire = !(256..32_768).contains(&close.reason);
                 require(on_wire, format!("section 11.3: {} never appears on the wire", close.reason))
             }
-            kind::REJECT | kind::BUSY | kind::DRAIN => {
-                violation(format!("section 12: a reserved {} was sent", kind::name(packet.kind)))
+            kind::REJECT => {
+                let (_, code) = packet.rejected();
+                let defined = matches!(code, reject::TOO_LARGE | reject::DAMAGED | 32_768..);
+                require(defined, format!("section 11.4: REJECT with the reason {code}, which is not defined"))
+            }
+            kind::DRAIN => {
+                let first = !std::mem::replace(&mut self.drain_seen, true);
+                require(first, "PW-CLS-016: DRAIN was sent for the second time")
             }
             _ => Ok(()),
         }

@@ -1,10 +1,12 @@
 //! Two drivers on one fake network, in virtual time, over many seeds.
 
+mod admission;
 mod disorder;
 mod echo;
 mod endings;
 mod handing_over;
 mod listening;
+mod pausing;
 mod stopping;
 #[cfg(windows)]
 mod system_port;
@@ -14,7 +16,9 @@ use super::*;
 use crate::fake_port::{FakeNetwork, FakePort, FakeSocket, for_each_seed};
 use crate::handler::Context;
 use crate::mailbox::Mailbox;
-use pulsewire_protocol::{Class, CloseReason, Closed, Config, Disconnect, Event, Message, SendError, SendRefused};
+use pulsewire_protocol::{
+    Class, CloseFrame, CloseReason, Closed, Config, Disconnect, Event, Message, Request, SendError, SendRefused,
+};
 use std::net::SocketAddr;
 use std::sync::mpsc::sync_channel;
 
@@ -23,13 +27,29 @@ const PATIENCE: usize = 1_000_000;
 
 const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
+#[derive(Clone)]
+enum Answer {
+    Accept,
+    Refuse(CloseFrame),
+}
+
 /// A handler that keeps everything, and echoes where it is told to.
 #[derive(Default)]
 struct Recorder {
     echoes: bool,
+    /// Pauses at every message.
+    pauses: bool,
+    /// What it answers at once to whoever asks to be admitted.
+    answers: Option<Answer>,
+    asked: Vec<(ConnectionId, Request)>,
+    /// How often each connection was suspect, and recovered.
+    suspect: Vec<ConnectionId>,
+    recovered: Vec<ConnectionId>,
+    /// The counts of DRAIN.
+    draining: Vec<u64>,
     established: Vec<ConnectionId>,
     messages: Vec<(ConnectionId, Message<'static>)>,
-    closing: Vec<ConnectionId>,
+    closing: Vec<CloseFrame>,
     closed: Vec<(ConnectionId, Closed)>,
     unsent: Vec<SendError<'static>>,
     writable: usize,
@@ -48,10 +68,27 @@ impl Handler for Recorder {
                 Err(SendError { reason: SendRefused::Full, .. }) => self.full += 1,
                 Err(refused) => assert!(!connection.is_open(), "{refused}"),
             },
-            Event::Message(message) => self.messages.push((id, message.into_owned())),
-            Event::Closing(_) => self.closing.push(id),
+            Event::Message(message) => {
+                self.messages.push((id, message.into_owned()));
+                if self.pauses {
+                    connection.pause();
+                }
+            }
+            Event::Admission(request) => {
+                self.asked.push((id, *request));
+                match self.answers.clone() {
+                    Some(Answer::Accept) => connection.accept(),
+                    Some(Answer::Refuse(close)) => connection.refuse(close),
+                    None => {}
+                }
+            }
+            Event::Suspect(_) => self.suspect.push(id),
+            Event::Recovered(_) => self.recovered.push(id),
+            Event::Draining { received } => self.draining.push(received),
+            Event::Closing(said) => self.closing.push(*said),
             Event::Closed(closed) => self.closed.push((id, *closed)),
             Event::Gap(gap) => panic!("{gap:?} on a clean link"),
+            other => panic!("{other:?} between two that keep to the protocol"),
         }
     }
 
@@ -84,9 +121,10 @@ impl Side {
 
     /// Acts on a live connection as its handler may.
     fn with_context(&mut self, id: ConnectionId, act: impl FnOnce(&mut Context<'_>)) {
+        let now = self.now;
         let mut entry = self.table.get_mut(id).expect("it lives");
         let (connection, peer) = entry.parts();
-        act(&mut calls::context(connection, peer, id));
+        act(&mut calls::context(connection, peer, id, now));
     }
 
     /// The socket of a live connection, if it has one by now.

@@ -1,58 +1,59 @@
 //! How a connection of the oracle ends: faults, deadlines, the end of the stream.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::Bug;
 use super::super::fault::Fault;
-use super::super::heartbeat::Action;
-use super::{Connection, Phase};
+use super::super::heartbeat::{Action, Heartbeat};
+use super::{Connection, FAREWELL, Phase};
 use crate::codec::registry::reason;
 use crate::role::Role;
-use crate::subject::Origin;
-
-/// How long a side that has ended its direction reads on (PW-CLS-012), and how long a last CLOSE may take to go out.
-const LINGER: Duration = Duration::from_secs(1);
+use crate::subject::{CloseFrame, Happening, Origin};
 
 impl Connection {
     /// Closes for a fault of the peer.
     pub(super) fn fail(&mut self, fault: Fault, now: Instant) {
         if self.behaviour.has(Bug::CutsWithoutAWord) {
-            self.end(fault.reason, Origin::Local);
+            self.end(CloseFrame::from(fault.reason), Origin::Local);
             return;
+        }
+        if self.behaviour.has(Bug::FaultWaitsInLine) {
+            self.accept_messages();
         }
         let wrong = self.behaviour.has(Bug::NamesWrongReason);
         let fault = if wrong { Fault::new(reason::BAD_PACKET) } else { fault };
-        self.ending = Some((fault.reason, Origin::Local));
+        let frame = CloseFrame::from(fault.reason);
+        self.ending = Some((frame.clone(), Origin::Local));
         let close = fault.to_close(self.assembler.received).to_packet();
         match (&self.phase, self.role) {
             (Phase::Greeting { .. }, Role::Client) if !self.behaviour.has(Bug::ScreamsBeforeHelloAck) => {
-                self.end(fault.reason, Origin::Local);
+                self.end(frame, Origin::Local);
                 return;
             }
-            (Phase::Greeting { .. }, _) => self.outgoing.push_first(close),
-            (Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. }, _) => self.outgoing.push_last(close),
+            (Phase::Greeting { .. } | Phase::Judging { .. }, _) => self.outgoing.push_first(close),
+            (Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. }, _) => self.outgoing.fail(close),
             (Phase::Failing { .. } | Phase::Lingering { .. } | Phase::Gone, _) => return,
         }
-        self.table.refuse_sends(self.id, fault.reason);
-        self.phase = Phase::Failing { until: now + LINGER };
+        self.table.refuse_sends(self.id, frame);
+        self.phase = Phase::Failing { until: now + FAREWELL };
     }
 
     /// Ends this side's direction and reads on for a while.
-    pub(super) fn linger(&mut self) {
+    pub(super) fn linger(&mut self, now: Instant) {
         if self.peer_ended || self.behaviour.has(Bug::ClosesAtOnce) {
-            let (reason, origin) = self.ending.unwrap_or((reason::ABORTED, Origin::Local));
-            self.end(reason, origin);
+            let (frame, origin) = self.known_ending();
+            self.end(frame, origin);
             return;
         }
         self.forget_id();
         self.link.half_close();
-        self.phase = Phase::Lingering { until: Instant::now() + LINGER };
+        self.phase = Phase::Lingering { until: now + FAREWELL };
     }
 
     /// The connection is over; the transport is closed when the thread ends.
-    pub(super) fn end(&mut self, reason: u16, origin: Origin) {
+    pub(super) fn end(&mut self, frame: CloseFrame, origin: Origin) {
         if !matches!(self.phase, Phase::Lingering { .. }) {
-            self.ending = Some((reason, origin));
+            self.ending = Some((frame, origin));
         }
         self.forget_id();
         self.phase = Phase::Gone;
@@ -63,13 +64,15 @@ impl Connection {
         self.peer_ended = true;
         match self.phase {
             Phase::Acknowledging { .. } | Phase::Failing { .. } => {}
-            Phase::Greeting { .. } | Phase::Open if self.behaviour.has(Bug::ReportsEndAsOrderly) => {
-                self.end(reason::NORMAL, Origin::Peer);
+            Phase::Greeting { .. } | Phase::Judging { .. } | Phase::Open => {
+                let orderly = self.behaviour.has(Bug::ReportsEndAsOrderly);
+                let (code, origin) =
+                    if orderly { (reason::NORMAL, Origin::Peer) } else { (reason::PEER_ENDED, Origin::Transport) };
+                self.end(CloseFrame::from(code), origin);
             }
-            Phase::Greeting { .. } | Phase::Open => self.end(reason::PEER_ENDED, Origin::Transport),
             Phase::Closing { .. } | Phase::Lingering { .. } | Phase::Gone => {
-                let (reason, origin) = self.ending.unwrap_or((reason::PEER_ENDED, Origin::Transport));
-                self.end(reason, origin);
+                let (frame, origin) = self.known_ending();
+                self.end(frame, origin);
             }
         }
     }
@@ -80,30 +83,45 @@ impl Connection {
             Phase::Greeting { until } if now >= until && !self.behaviour.has(Bug::NoHandshakeTimeout) => {
                 self.fail(Fault::new(reason::HANDSHAKE_TIMEOUT), now);
             }
+            Phase::Judging { until, .. } if now >= until && !self.behaviour.has(Bug::JudgesForEver) => {
+                self.fail(Fault::new(reason::HANDSHAKE_TIMEOUT), now);
+            }
             Phase::Closing { sent_at: Some(sent_at), .. }
                 if now >= sent_at + self.behaviour.profile.close_timeout
                     && !self.behaviour.has(Bug::NoCloseTimeout) =>
             {
-                self.end(reason::CLOSE_TIMEOUT, Origin::Local);
+                self.end(CloseFrame::from(reason::CLOSE_TIMEOUT), Origin::Local);
             }
             Phase::Failing { until } | Phase::Lingering { until } if now >= until => {
-                let (reason, origin) = self.ending.unwrap_or((reason::ABORTED, Origin::Local));
-                self.end(reason, origin);
+                let (frame, origin) = self.known_ending();
+                self.end(frame, origin);
             }
-            Phase::Open => self.tick(now),
             Phase::Greeting { .. }
+            | Phase::Judging { .. }
+            | Phase::Open
             | Phase::Closing { .. }
             | Phase::Acknowledging { .. }
             | Phase::Failing { .. }
             | Phase::Lingering { .. }
             | Phase::Gone => {}
         }
-        let receives = matches!(self.phase, Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. });
-        if receives && self.framer.stall_deadline().is_some_and(|deadline| now >= deadline) {
+        // The heartbeat goes on while the connection closes.
+        let established = matches!(self.phase, Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. });
+        if established && (!self.is_pausing() || self.behaviour.has(Bug::JudgesWhilePausing)) {
+            self.tick(now);
+        }
+        self.report_suspicion();
+        self.check_stalls(now);
+    }
+
+    fn check_stalls(&mut self, now: Instant) {
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
+        let established = matches!(self.phase, Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. });
+        let reads = !self.is_pausing() || self.behaviour.has(Bug::StallsWhilePausing);
+        if established && reads && passed(self.framer.stall_deadline()) {
             self.fail(Fault::new(reason::FRAME_STALL), now);
         }
-        let stall = self.behaviour.profile.write_stall;
-        if self.blocked_since.is_some_and(|since| now >= since + stall) {
+        if passed(self.outgoing.stall_deadline()) {
             self.fail(Fault::new(reason::WRITE_STALL), now);
         }
     }
@@ -116,10 +134,30 @@ impl Connection {
         }
     }
 
+    /// Tells the application when its opinion of the peer changes (PW-HB-018).
+    fn report_suspicion(&mut self) {
+        let suspect = self.heartbeat.as_ref().is_some_and(Heartbeat::is_suspect);
+        if suspect != self.suspect {
+            self.suspect = suspect;
+            let (what, hidden) = if suspect {
+                (Happening::Suspect, Bug::NeverSuspects)
+            } else {
+                (Happening::Recovered, Bug::NeverRecovers)
+            };
+            if !self.behaviour.has(hidden) {
+                self.table.note(self.id, what);
+            }
+        }
+    }
+
+    fn known_ending(&self) -> (CloseFrame, Origin) {
+        self.ending.clone().unwrap_or((CloseFrame::from(reason::ABORTED), Origin::Local))
+    }
+
     /// The id becomes invalid (PW-CK-005).
     fn forget_id(&mut self) {
-        let (reason, origin) = self.ending.unwrap_or((reason::ABORTED, Origin::Local));
+        let (frame, origin) = self.known_ending();
         let unsent = self.outgoing.take_messages();
-        self.table.remove(self.id, reason, origin, unsent);
+        self.table.remove(self.id, frame, origin, unsent);
     }
 }

@@ -1,21 +1,26 @@
 //! The oracle reads the vectors of the specification as they say.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pulsewire_spec::vectors::{self, Expectation, FramingEnd, FramingEvent, FramingVector, HelloPacket};
 
-use super::{Phase, judge_in_phase};
-use crate::codec::registry::{kind, reason};
-use crate::codec::{Close, Header};
+use super::Connection;
+use super::conversations::{kept_words, message_word};
+use super::phase::Phase;
+use super::pipe::Pipe;
+use crate::codec::registry::kind;
+use crate::codec::{Header, Hello, Packet, encode_items};
 use crate::oracle::Behaviour;
-use crate::oracle::framing::{Found, Framer};
-use crate::oracle::messages::Assembler;
+use crate::oracle::framing::Framer;
+use crate::oracle::table::Table;
+use crate::peer::Message;
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::role::Role;
+use crate::subject::{Command, Happening, Origin, Reply};
 
-fn behaviour(profile: Profile) -> Arc<Behaviour> {
+pub(super) fn behaviour(profile: Profile) -> Arc<Behaviour> {
     let random = || Mutex::new(Random::from_seed(1));
     Arc::new(Behaviour { profile, bug: None, keys: random(), jitter: random() })
 }
@@ -67,77 +72,136 @@ fn hellos() {
 
 #[test]
 fn streams_in_one_piece_and_byte_by_byte() {
-    for vector in vectors::framing() {
-        // Gaps show in what is delivered; their sizes are no business of the oracle's application.
-        let events: Vec<&FramingEvent> =
-            vector.events.iter().filter(|event| !matches!(event, FramingEvent::Gap { .. })).collect();
+    for vector in vectors::framing().iter().chain(vectors::control()) {
         for piece in [vector.stream.bytes().len().max(1), 1] {
-            let (seen, end) = receive(vector, piece);
-            let same = seen.iter().zip(&events).all(|(seen, event)| is_same(seen, event));
-            assert!(same && seen.len() == events.len(), "{} in pieces of {piece}: {seen:?}", vector.name);
-            let expected = match vector.end {
-                FramingEnd::Open | FramingEnd::PeerClosed => None,
-                FramingEnd::Closed(reason) => Some(reason.value),
-            };
-            assert_eq!(end, expected, "{} in pieces of {piece}", vector.name);
-        }
-    }
-}
-
-#[derive(Debug)]
-enum Seen {
-    Message(crate::peer::Message),
-    Ping(u64),
-    Close(Close),
-}
-
-/// What the oracle notices in the stream, and the reason for which it closes.
-fn receive(vector: &FramingVector, piece: usize) -> (Vec<Seen>, Option<u16>) {
-    let FramingVector { resync, frame_limit, message_limit, .. } = *vector;
-    let behaviour = behaviour(Profile { resync, frame_limit, message_limit, ..Profile::calm() });
-    let mut framer = Framer::new(Arc::clone(&behaviour));
-    framer.first_packet_received(vector.key);
-    let mut assembler = Assembler::new(Arc::clone(&behaviour));
-    let (mut seen, mut peer_closed, now) = (Vec::new(), false, Instant::now());
-    for bytes in vector.stream.bytes().chunks(piece) {
-        framer.push(bytes, now);
-        loop {
-            let judge = |header: &Header| {
-                judge_in_phase(&Phase::Open, Role::Server, peer_closed, &behaviour, header.kind)?;
-                if header.kind == kind::DATA { assembler.judge(header) } else { Ok(()) }
-            };
-            match framer.next(&judge, now) {
-                Ok(None) => break,
-                Ok(Some(Found::Gap)) => assembler.gap(),
-                Ok(Some(Found::Packet(packet))) => match packet.kind {
-                    kind::DATA => seen.extend(assembler.receive(packet).map(Seen::Message)),
-                    kind::PING => seen.push(Seen::Ping(packet.number())),
-                    kind::PONG => return (seen, Some(reason::BAD_PONG)),
-                    kind::CLOSE => {
-                        peer_closed = true;
-                        seen.extend(Close::parse(&packet.payload).map(Seen::Close));
-                    }
-                    _ => {}
-                },
-                Err(fault) => return (seen, Some(fault.reason)),
+            let place = format!("{} in pieces of {piece}", vector.name);
+            let (connection, sent) = receive(vector, piece);
+            let messages = vector.events.iter().filter_map(|event| match event {
+                FramingEvent::Message { class, encrypted, payload } => {
+                    Some(message_word(*class, *encrypted, payload.bytes()))
+                }
+                _ => None,
+            });
+            assert_eq!(kept_words(&connection), messages.collect::<Vec<_>>(), "{place}: messages");
+            assert_eq!(told(&connection), expected(vector), "{place}: events");
+            let mut refused = refused(vector);
+            if vector.end != FramingEnd::Open {
+                // What still waits at the end is dropped.
+                refused.truncate(sent.len());
             }
+            assert_eq!(sent, refused, "{place}: REJECT");
         }
     }
-    (seen, None)
 }
 
-fn is_same(seen: &Seen, event: &FramingEvent) -> bool {
-    match (seen, event) {
-        (Seen::Message(message), FramingEvent::Message { class, encrypted, payload }) => {
-            message.class == *class && message.encrypted == *encrypted && message.payload == payload.bytes()
-        }
-        (Seen::Ping(number), FramingEvent::Ping(expected)) => number == expected,
-        (Seen::Close(close), FramingEvent::Close { reason, received, retry_after, limit, .. }) => {
-            close.reason == *reason
-                && close.received == *received
-                && close.retry_after == *retry_after
-                && close.limit() == limit.map(|limit| (limit.limit, limit.size))
-        }
-        (Seen::Message(_) | Seen::Ping(_) | Seen::Close(_), _) => false,
+/// A server that gets the stream, and ordinal and reason of each REJECT that it sends.
+fn receive(vector: &FramingVector, piece: usize) -> (Connection, Vec<(u64, u16)>) {
+    let FramingVector { resync, frame_limit, message_limit, .. } = *vector;
+    let quiet = Duration::from_secs(3_600);
+    let profile = Profile { resync, frame_limit, message_limit, idle: quiet, interval: quiet, ..Profile::calm() };
+    let behaviour = behaviour(Profile { probes: 100, ..profile });
+    let (mut now, pipe) = (Instant::now(), Pipe::default());
+    let table = Arc::new(Table::new(Arc::clone(&behaviour)));
+    let peer = Hello { sync_key: 7, frame_limit: 65_536, message_limit: 65_536, ..behaviour.greeting() };
+    let greeting = Hello { sync_key: vector.key, ..peer.clone() };
+    let link = Box::new(pipe.clone());
+    let mut connection = Connection::new(link, Role::Server, greeting, behaviour, table, now);
+    connection.kept = Some(Vec::new());
+    connection.receive(&Packet::control(kind::HELLO, encode_items(&peer.to_items())).encode(0), now);
+    for _ in 0..vector.messages_sent {
+        connection.outgoing.push_message(Message { class: 0, encrypted: false, payload: vec![0] });
     }
+    for _ in 0..vector.pings_sent {
+        connection.send(now);
+        now += quiet;
+        connection.check_deadlines(now);
+    }
+    connection.send(now);
+    pipe.with(|taken| taken.bytes.clear());
+    for bytes in vector.stream.bytes().chunks(piece) {
+        connection.receive(bytes, now);
+        // CLOSE is not answered before all has come.
+        if !matches!(connection.phase, Phase::Acknowledging { .. }) {
+            connection.send(now);
+        }
+    }
+    connection.send(now);
+    connection.check_deadlines(now + quiet);
+    let rejects = pipe.with(|taken| rejects(&taken.bytes));
+    (connection, rejects)
+}
+
+fn rejects(mut stream: &[u8]) -> Vec<(u64, u16)> {
+    let mut found = Vec::new();
+    while stream.len() >= Header::SIZE {
+        let header = Header::decode(stream);
+        let (raw, rest) = stream.split_at(header.packet_size());
+        if header.kind == kind::REJECT {
+            found.push(Packet::control(kind::REJECT, raw[Header::SIZE..].to_vec()).rejected());
+        }
+        stream = rest;
+    }
+    found
+}
+
+fn refused(vector: &FramingVector) -> Vec<(u64, u16)> {
+    let refusals = vector.events.iter().filter_map(|event| match event {
+        FramingEvent::Refused { ordinal, reason } => Some((*ordinal, reason.value())),
+        _ => None,
+    });
+    refusals.collect()
+}
+
+/// What the application was told, beside messages, and the end of the connection.
+fn told(connection: &Connection) -> Vec<String> {
+    let Reply::Events(events) = connection.table.control(Command::Events) else { panic!("events are not told") };
+    let mut told: Vec<String> = events.iter().filter_map(|event| word(&event.what)).collect();
+    told.dedup();
+    told
+}
+
+fn word(what: &Happening) -> Option<String> {
+    Some(match what {
+        Happening::Rejected { ordinal, reason } => format!("rejected {ordinal} {reason}"),
+        Happening::Draining { received } => format!("drain {received}"),
+        Happening::Closed { frame, origin: Origin::Peer } => said(frame.reason, frame.retry_after, &frame.text),
+        Happening::Closed { frame, origin: Origin::Local } => format!("close {}", frame.reason),
+        // What is due to this side's own bounds, and what every CLOSE brings.
+        Happening::Admission
+        | Happening::TooLarge
+        | Happening::Suspect
+        | Happening::Recovered
+        | Happening::Closing(_)
+        | Happening::Closed { origin: Origin::Transport, .. } => return None,
+    })
+}
+
+fn said(reason: u16, retry_after: Option<u32>, text: &str) -> String {
+    format!("closed by peer {reason} {retry_after:?} {text}")
+}
+
+fn expected(vector: &FramingVector) -> Vec<String> {
+    let mut peer = None;
+    let mut expected: Vec<String> = Vec::new();
+    for event in &vector.events {
+        match event {
+            FramingEvent::Rejected { ordinal, reason } => expected.push(format!("rejected {ordinal} {reason}")),
+            FramingEvent::Drain { received } => expected.push(format!("drain {received}")),
+            FramingEvent::Close { reason, retry_after, text, .. } => {
+                peer = Some(said(*reason, Some(*retry_after), text.as_deref().unwrap_or_default()));
+            }
+            FramingEvent::Message { .. }
+            | FramingEvent::Gap { .. }
+            | FramingEvent::Refused { .. }
+            | FramingEvent::Ping(_)
+            | FramingEvent::Pong(_)
+            | FramingEvent::Busy(_) => {}
+        }
+    }
+    match vector.end {
+        FramingEnd::Open => {}
+        FramingEnd::PeerClosed | FramingEnd::PeerFailed => expected.extend(peer),
+        FramingEnd::Closed(reason) => expected.push(format!("close {}", reason.value)),
+    }
+    expected
 }

@@ -3,15 +3,22 @@
 //! It touches nothing else. Evidence is recorded by storing one instant, so that a packet costs next to nothing; deadlines
 //! are worked out when somebody asks.
 
+#[cfg(test)]
+mod model;
+mod pause;
+mod probe;
+
 use alloc::boxed::Box;
-use alloc::format;
-use alloc::string::String;
 use core::time::Duration;
+
+use probe::{Cause, Extensions, Probe};
 
 use crate::config::{HeartbeatConfig, millis};
 use crate::error::ProtocolError;
-use crate::rtt::RttEstimator;
-use crate::time::{Instant, nanos};
+use crate::event::{Recovered, Suspect};
+use crate::rtt::{Rtt, RttEstimator};
+use crate::time::Instant;
+use crate::verdict::Verdict;
 
 /// What the connection has to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +26,15 @@ pub(crate) enum Action {
     Nothing,
     /// Queue PING.
     Ping,
-    /// Give the peer up; a sentence with the particulars.
-    GiveUp(String),
+    /// Give the peer up. What the connection itself knows is not filled in yet.
+    GiveUp(Box<Verdict>),
+}
+
+/// What the application has to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Suspect(Suspect),
+    Recovered(Recovered),
 }
 
 #[derive(Debug, Clone)]
@@ -29,39 +43,8 @@ enum State {
     Quiet,
     /// Rare, so that it takes no room in a connection that is merely idle.
     Probing(Box<Probe>),
-}
-
-/// One silence that is being probed.
-#[derive(Debug, Clone)]
-struct Probe {
-    unanswered: u32,
-    /// When the current wait began: when the PING was queued, later when the transport took it.
-    since: Instant,
-    wait: Duration,
-    /// The transport took the latest PING.
-    flushed: bool,
-    /// The transport took some byte during this wait.
-    progressed: bool,
-    /// The one probe for a stall of our own was spent (PW-HB-016).
-    grace_spent: bool,
-    /// What this silence was extended by so far.
-    extended: Duration,
-}
-
-impl Probe {
-    /// As much of `wanted` as this silence may still be extended by (PW-HB-013).
-    fn extend(&mut self, wanted: Duration, extension_max: Duration) -> Duration {
-        let granted = wanted.min(extension_max.saturating_sub(self.extended));
-        self.extended += granted;
-        granted
-    }
-
-    /// Starts the next wait for an answer.
-    fn wait_again(&mut self, now: Instant, interval: Duration, excess: Duration, extension_max: Duration) {
-        self.since = now;
-        self.wait = interval + self.extend(excess, extension_max);
-        self.progressed = false;
-    }
+    /// The peer pauses: it is left alone until then, and at most until `latest` (PW-HB-020, PW-HB-021).
+    Spared { until: Instant, latest: Instant },
 }
 
 #[derive(Debug, Clone)]
@@ -80,13 +63,20 @@ pub(crate) struct Heartbeat {
     /// When the transport took the latest PING, if it did and no answer came.
     sent_at: Option<Instant>,
     state: State,
+    /// The application knows that the peer is suspect: after this many probes.
+    suspect: Option<u32>,
+    notice: Option<Notice>,
+    busy_max: Duration,
+    /// A pause of the peer lasted for `busy_max`: it may not begin another one yet (PW-HB-021).
+    busy_spent: bool,
+    pauses: u64,
     received: Received,
 }
 
-/// The peer's PINGs: the last number, and the bucket that meters them (PW-HB-017).
+/// The peer's PINGs: the last number (0 before the first), and the bucket that meters them (PW-HB-017).
 #[derive(Debug, Clone)]
 struct Received {
-    last: Option<u64>,
+    last: u64,
     refill: Duration,
     /// The bucket as a time: it is full once this has passed, and empty when this lies `BURST` refills ahead.
     full_at: Instant,
@@ -114,12 +104,13 @@ impl Heartbeat {
             rtt: RttEstimator::default(),
             sent_at: None,
             state: State::Quiet,
+            suspect: None,
+            notice: None,
+            busy_max: config.busy_max,
+            busy_spent: false,
+            pauses: 0,
             // Half of what was announced, which is whole milliseconds.
-            received: Received {
-                last: None,
-                refill: Duration::from_millis(millis(config.ping_floor)) / 2,
-                full_at: now,
-            },
+            received: Received { last: 0, refill: Duration::from_millis(millis(config.ping_floor)) / 2, full_at: now },
         };
         heartbeat.draw_first_wait();
         heartbeat
@@ -149,17 +140,48 @@ impl Heartbeat {
         self.idle + self.interval * self.probes
     }
 
-    pub(crate) fn rtt(&self) -> Option<Duration> {
-        self.rtt.smoothed()
+    pub(crate) fn rtt(&self) -> Option<Rtt> {
+        self.rtt.rtt()
     }
 
-    /// The peer lives (PW-HB-001, PW-HB-002, PW-HB-004).
+    pub(crate) fn take_notice(&mut self) -> Option<Notice> {
+        self.notice.take()
+    }
+
+    /// A packet came, so the peer lives (PW-HB-001, PW-HB-004). Not for BUSY, which [`busy`](Self::busy) judges.
     #[inline]
     pub(crate) fn evidence(&mut self, now: Instant) {
+        if !matches!(self.state, State::Quiet) || self.suspect.is_some() || self.busy_spent {
+            self.end_silence(now);
+            self.busy_spent = false;
+        }
         self.last_evidence = now;
-        if let State::Probing(_) = self.state {
-            self.state = State::Quiet;
-            self.draw_first_wait();
+    }
+
+    /// Bytes of a payload came, so the peer lives (PW-HB-002).
+    pub(crate) fn evidence_of_payload(&mut self, now: Instant) {
+        self.end_silence(now);
+        self.last_evidence = now;
+    }
+
+    #[cold]
+    fn end_silence(&mut self, now: Instant) {
+        self.end_pause(now);
+        if let Some(unanswered) = self.suspect.take() {
+            // An application that has not been told that the peer is suspect need not be told that it recovered.
+            self.notice = match self.notice {
+                Some(Notice::Suspect(_)) => None,
+                Some(Notice::Recovered(_)) | None => {
+                    Some(Notice::Recovered(Recovered { silent_for: now - self.last_evidence, unanswered }))
+                }
+            };
+        }
+        match self.state {
+            State::Probing(_) => {
+                self.state = State::Quiet;
+                self.draw_first_wait();
+            }
+            State::Quiet | State::Spared { .. } => {}
         }
     }
 
@@ -178,7 +200,7 @@ impl Heartbeat {
         {
             probe.flushed = true;
             // The wait runs from here; what lay before extends the silence, as far as that may be extended.
-            probe.since = probe.since + probe.extend(now - probe.since, self.extension_max);
+            probe.since = probe.since + probe.extend(Cause::SlowWrite, now - probe.since, self.extension_max);
         }
     }
 
@@ -200,9 +222,8 @@ impl Heartbeat {
     /// PING came (PW-HB-007, PW-HB-017).
     pub(crate) fn ping(&mut self, now: Instant, number: u64) -> Result<(), ProtocolError> {
         let received = &mut self.received;
-        if let Some(last) = received.last.replace(number)
-            && number <= last
-        {
+        let last = core::mem::replace(&mut received.last, number);
+        if number <= last {
             return Err(ProtocolError::BadPing { number, last });
         }
         let full_at = received.full_at.max(now) + received.refill;
@@ -220,36 +241,36 @@ impl Heartbeat {
         match &self.state {
             State::Quiet => self.last_evidence + self.first_wait,
             State::Probing(probe) => probe.since + probe.wait,
+            State::Spared { until, latest } => *until.min(latest),
         }
     }
 
     /// Time passed. Calling it early does nothing.
     pub(crate) fn timeout(&mut self, now: Instant) -> Action {
+        self.end_pause(now);
         let deadline = self.deadline();
         if now < deadline {
             return Action::Nothing;
         }
         let excess = self.rtt.wait(self.interval) - self.interval;
         match &mut self.state {
+            State::Spared { .. } => Action::Nothing,
             State::Quiet => {
-                let mut probe = Probe {
-                    unanswered: 0,
-                    since: now,
-                    wait: self.interval,
-                    flushed: false,
-                    progressed: false,
-                    grace_spent: false,
-                    extended: Duration::ZERO,
-                };
-                probe.wait_again(now, self.interval, excess, self.extension_max);
-                self.state = State::Probing(Box::new(probe));
+                self.state = State::Probing(Box::new(Probe::new(
+                    now,
+                    now - deadline,
+                    self.interval,
+                    excess,
+                    self.extension_max,
+                )));
                 self.sent_at = None;
                 Action::Ping
             }
             State::Probing(probe) => {
+                probe.extensions.own_stalls += now - deadline;
                 if !probe.flushed && probe.progressed {
                     // A slow link, not a dead one: wait for the PING to get through (PW-HB-011).
-                    let extension = probe.extend(probe.wait, self.extension_max);
+                    let extension = probe.extend(Cause::SlowWrite, probe.wait, self.extension_max);
                     if !extension.is_zero() {
                         (probe.since, probe.wait, probe.progressed) = (now, extension, false);
                         return Action::Nothing;
@@ -258,37 +279,51 @@ impl Heartbeat {
                 if now - deadline > self.interval && !probe.grace_spent {
                     // This side was late itself; it asks once more, and can't know better how long that may take.
                     probe.grace_spent = true;
-                    probe.extend(probe.wait, self.extension_max);
+                    probe.extensions.own_stalls += probe.wait;
                 } else {
                     probe.unanswered += 1;
                 }
-                if probe.unanswered >= self.probes {
+                let unanswered = probe.unanswered;
+                if unanswered >= self.probes {
                     return Action::GiveUp(self.verdict(now));
                 }
                 probe.wait_again(now, self.interval, excess, self.extension_max);
-                if !probe.flushed {
+                let queues = core::mem::take(&mut probe.flushed);
+                self.suspect_after(now, unanswered);
+                if !queues {
                     return Action::Nothing;
                 }
-                probe.flushed = false;
                 self.sent_at = None;
                 Action::Ping
             }
         }
     }
 
+    /// Notes that this many probes are unanswered, and tells the application at the first one (PW-HB-018).
+    fn suspect_after(&mut self, now: Instant, unanswered: u32) {
+        if unanswered > 0 && self.suspect.replace(unanswered).is_none() {
+            self.notice = Some(Notice::Suspect(Suspect { silent_for: now - self.last_evidence, unanswered }));
+        }
+    }
+
     /// What was seen, for the person who asks why.
-    fn verdict(&self, now: Instant) -> String {
-        let extended = match &self.state {
-            State::Quiet => Duration::ZERO,
-            State::Probing(probe) => probe.extended,
+    fn verdict(&self, now: Instant) -> Box<Verdict> {
+        let silent_for = now - self.last_evidence;
+        let (unanswered, extensions) = match &self.state {
+            State::Quiet | State::Spared { .. } => (0, Extensions::default()),
+            State::Probing(probe) => (probe.unanswered, probe.extensions),
         };
-        let rtt = self.rtt.smoothed().map_or_else(|| String::from("unknown"), |rtt| format!("{rtt:?}"));
-        format!(
-            "silent for {} ms; {} probes unanswered; allowed {} ms + {} ms for slow writes and round trips; round trip {rtt}",
-            millis(now - self.last_evidence),
-            self.probes,
-            millis(self.bound()),
-            nanos(extended) / 1_000_000,
-        )
+        Box::new(Verdict {
+            silent_for,
+            last_byte_in: silent_for,
+            last_byte_out: None,
+            unanswered,
+            bound: self.bound(),
+            for_round_trips: extensions.round_trips,
+            for_slow_writes: extensions.slow_writes,
+            for_own_stalls: extensions.own_stalls,
+            unsent: 0,
+            rtt: self.rtt.smoothed(),
+        })
     }
 }

@@ -1,0 +1,50 @@
+//! A subject whose transport is full, so that messages wait in its queue: what overtakes them?
+
+use crate::codec::Packet;
+use crate::codec::registry::kind;
+use crate::context::Context;
+use crate::peer::{Arrival, Message, Peer};
+use crate::subject::Id;
+use crate::verdict::{Failure, Outcome, violation};
+
+/// More than the system takes from a sender whose peer does not read.
+const ENOUGH: usize = 12 << 20;
+/// Bytes of each message.
+const MESSAGE_SIZE: usize = 60_000;
+
+/// Fills the queue of a subject, reads one message to see that it sends, and then nothing; gives the number of the others.
+pub(super) fn fill(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Result<usize, Failure> {
+    let message = Message::new(0, [0xCC; MESSAGE_SIZE]);
+    let count = context.fill_queue(peer, id, &message.payload, ENOUGH)?;
+    if count * MESSAGE_SIZE < ENOUGH / 2 {
+        let sentence = "the subject queues no more than the system takes at once, so that nothing waits";
+        return Err(Failure::NotApplicable(sentence.into()));
+    }
+    peer.expect_message(&message)?;
+    Ok(count - 1)
+}
+
+/// Reads all the messages, and gives the other packets that came before the last of them.
+pub(super) fn read_all(peer: &mut Peer, count: usize) -> Result<Vec<Packet>, Failure> {
+    let (mut messages, mut others) = (0, Vec::new());
+    while messages < count {
+        match peer.receive()? {
+            Arrival::Packet(packet) if packet.kind == kind::DATA => {
+                messages += usize::from(peer.take_frame(packet)?.is_some());
+            }
+            Arrival::Packet(packet) => others.push(packet),
+            other => return violation(format!("{other:?} came between messages")),
+        }
+    }
+    Ok(others)
+}
+
+/// Reads all the messages; before the last of them these packets must come, and no others.
+pub(super) fn overtaken_by(peer: &mut Peer, count: usize, due: &[Packet]) -> Outcome {
+    let came = read_all(peer, count)?;
+    if came == due {
+        return Ok(());
+    }
+    let names: Vec<String> = came.iter().map(|packet| kind::name(packet.kind)).collect();
+    violation(format!("{names:?} came before the last of {count} messages that waited, {} were due", due.len()))
+}

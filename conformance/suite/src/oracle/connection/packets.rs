@@ -1,0 +1,169 @@
+//! What each kind of packet does to a connection of the oracle.
+
+use std::time::Instant;
+
+use super::super::Bug;
+use super::super::fault::Fault;
+use super::{Connection, FAREWELL, Phase};
+use crate::codec::registry::{kind, reason, reject};
+use crate::codec::{Close, Packet};
+use crate::peer::Message;
+use crate::subject::{CloseFrame, Happening, Origin};
+
+impl Connection {
+    pub(super) fn act(&mut self, packet: Packet, now: Instant) -> Result<(), Fault> {
+        if let Phase::Greeting { until } = self.phase {
+            return self.greet(&packet, until, now);
+        }
+        match packet.kind {
+            kind::DATA => {
+                if let Some(message) = self.assembler.receive(packet) {
+                    self.deliver(message);
+                }
+                Ok(())
+            }
+            kind::PING => self.answer_ping(packet.number(), now),
+            kind::PONG => self.take_pong(packet.number(), now),
+            kind::REJECT => self.take_reject(&packet),
+            kind::DRAIN => self.take_drain(packet.number()),
+            kind::CLOSE => self.take_close(&packet, now),
+            kind::CLOSE_ACK => self.take_close_ack(packet.number()),
+            // BUSY has done its work on the heartbeat. Kinds of 0x80 and above are a sign of life and nothing else.
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands a message to the application, which returns it.
+    fn deliver(&mut self, message: Message) {
+        #[cfg(test)]
+        if let Some(kept) = &mut self.kept {
+            kept.push(message);
+            return;
+        }
+        let may_send = match self.phase {
+            Phase::Open => true,
+            Phase::Closing { .. } => self.behaviour.has(Bug::SendsAfterClose),
+            Phase::Failing { .. } => self.behaviour.has(Bug::ActsAfterFault),
+            Phase::Greeting { .. }
+            | Phase::Judging { .. }
+            | Phase::Acknowledging { .. }
+            | Phase::Lingering { .. }
+            | Phase::Gone => false,
+        };
+        if may_send {
+            self.outgoing.push_message(message);
+        } else if self.behaviour.has(Bug::DeafAfterClose) {
+            self.assembler.received -= 1;
+        }
+    }
+
+    fn answer_ping(&mut self, number: u64, now: Instant) -> Result<(), Fault> {
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.ping(number, now)?;
+        }
+        if self.behaviour.has(Bug::PongWrongNumber) {
+            self.outgoing.push_pong(number + 1);
+        } else if !self.behaviour.has(Bug::NoPong) {
+            self.outgoing.push_pong(number);
+        }
+        Ok(())
+    }
+
+    fn take_pong(&mut self, number: u64, now: Instant) -> Result<(), Fault> {
+        let Some(heartbeat) = &mut self.heartbeat else {
+            return Ok(());
+        };
+        heartbeat.pong(number, now)?;
+        if !self.behaviour.has(Bug::PongsAreNoEvidence) {
+            heartbeat.packet(now);
+        }
+        Ok(())
+    }
+
+    fn take_reject(&mut self, packet: &Packet) -> Result<(), Fault> {
+        let (ordinal, code) = packet.rejected();
+        if ordinal > self.outgoing.begun() && !self.behaviour.has(Bug::BelievesAnyOrdinal) {
+            return Err(Fault::new(reason::BAD_COUNT));
+        }
+        let known = matches!(code, reject::TOO_LARGE | reject::DAMAGED);
+        if !known && self.behaviour.has(Bug::ClosesOnUnknownReject) {
+            return Err(Fault::new(reason::BAD_PACKET));
+        }
+        if !self.behaviour.has(Bug::HidesReject) {
+            self.table.note(self.id, Happening::Rejected { ordinal, reason: code });
+        }
+        Ok(())
+    }
+
+    /// Nobody can have received more messages than were sent (PW-CLS-019).
+    fn judge_count(&self, received: u64) -> Result<(), Fault> {
+        let too_many = received > self.outgoing.completed() && !self.behaviour.has(Bug::BelievesAnyCount);
+        if too_many { Err(Fault::new(reason::BAD_COUNT)) } else { Ok(()) }
+    }
+
+    fn take_drain(&mut self, received: u64) -> Result<(), Fault> {
+        self.judge_count(received)?;
+        self.peer.drained = true;
+        if !self.behaviour.has(Bug::HidesDrain) {
+            self.table.note(self.id, Happening::Draining { received });
+        }
+        if self.behaviour.has(Bug::DrainCloses) && matches!(self.phase, Phase::Open) {
+            self.ending = Some((CloseFrame::from(reason::NORMAL), Origin::Local));
+            self.phase = Phase::Closing { queued: false, sent_at: None, acknowledged: false };
+        }
+        Ok(())
+    }
+
+    fn take_close(&mut self, packet: &Packet, now: Instant) -> Result<(), Fault> {
+        let Some(close) = Close::parse(&packet.payload) else {
+            return Err(Fault::new(reason::BAD_LENGTH));
+        };
+        if close.to_packet() != *packet && self.behaviour.has(Bug::RejectsOddCloseItem) {
+            return Err(Fault::new(reason::BAD_PACKET));
+        }
+        let known = !reason::name(close.reason).starts_with("reason");
+        if !known && self.behaviour.has(Bug::RejectsUnknownReason) {
+            return Err(Fault::new(reason::BAD_PACKET));
+        }
+        let final_word = reason::is_fault(close.reason) && !self.behaviour.has(Bug::AcknowledgesFault);
+        if !final_word {
+            self.judge_count(close.received)?;
+        }
+        self.peer.closed = true;
+        let frame = close.to_frame();
+        self.table.note(self.id, Happening::Closing(frame.clone()));
+        match self.phase {
+            _ if final_word => {
+                self.table.refuse_sends(self.id, frame.clone());
+                self.ending = Some((frame, Origin::Peer));
+                self.outgoing.finish();
+                self.phase = Phase::Failing { until: now + FAREWELL };
+            }
+            Phase::Closing { .. } if self.behaviour.has(Bug::IgnoresCrossingClose) => {}
+            // Behind its own CLOSE, if that still waits.
+            Phase::Closing { queued: false, .. } => {}
+            Phase::Closing { .. } => self.outgoing.push_last(Packet::close_ack(self.assembler.received)),
+            Phase::Greeting { .. }
+            | Phase::Judging { .. }
+            | Phase::Open
+            | Phase::Acknowledging { .. }
+            | Phase::Failing { .. }
+            | Phase::Lingering { .. }
+            | Phase::Gone => {
+                self.table.refuse_sends(self.id, frame.clone());
+                self.accept_messages();
+                self.ending = Some((frame, Origin::Peer));
+                self.phase = Phase::Acknowledging { queued: false };
+            }
+        }
+        Ok(())
+    }
+
+    fn take_close_ack(&mut self, received: u64) -> Result<(), Fault> {
+        self.judge_count(received)?;
+        if let Phase::Closing { acknowledged, .. } = &mut self.phase {
+            *acknowledged = true;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! Where a connection stands, and what may come then (spec appendix A).
+
+use std::time::Instant;
+
+use super::super::fault::Fault;
+use super::super::{Behaviour, Bug};
+use crate::codec::Hello;
+use crate::codec::registry::{kind, reason};
+use crate::role::Role;
+
+/// Where the connection stands.
+pub(super) enum Phase {
+    /// The peer's first packet is awaited.
+    Greeting { until: Instant },
+    /// The application judges HELLO (PW-HS-020).
+    Judging { until: Instant, client: Box<Hello>, version: u8 },
+    /// Messages go both ways.
+    Open,
+    /// The application closes; this side's CLOSE goes out behind the messages, and `acknowledged` when CLOSE_ACK came.
+    Closing { queued: bool, sent_at: Option<Instant>, acknowledged: bool },
+    /// The peer's CLOSE came: what was accepted goes out, then CLOSE_ACK, then nothing.
+    Acknowledging { queued: bool },
+    /// A fault of either side: what is begun goes out, and CLOSE where this side found it. Nothing that comes is acted on.
+    Failing { until: Instant },
+    /// This side's direction is ended; the peer's is read to its end.
+    Lingering { until: Instant },
+    /// Over.
+    Gone,
+}
+
+impl Phase {
+    /// Whether what comes is ignored.
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            Self::Closing { acknowledged, .. } => *acknowledged,
+            Self::Failing { .. } | Self::Lingering { .. } | Self::Gone => true,
+            Self::Greeting { .. } | Self::Judging { .. } | Self::Open | Self::Acknowledging { .. } => false,
+        }
+    }
+}
+
+/// What the peer has said about the end.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Farewell {
+    /// DRAIN came.
+    pub(super) drained: bool,
+    /// CLOSE came.
+    pub(super) closed: bool,
+}
+
+/// Which kinds may come in which phase.
+pub(super) fn judge_in_phase(
+    phase: &Phase,
+    role: Role,
+    peer: Farewell,
+    behaviour: &Behaviour,
+    kind: u8,
+) -> Result<(), Fault> {
+    let bug = |bug| behaviour.has(bug);
+    let fits = match (phase, kind) {
+        (Phase::Greeting { .. }, _) => match role {
+            Role::Server => kind == kind::HELLO,
+            Role::Client => kind == kind::HELLO_ACK || kind == kind::CLOSE,
+        },
+        (Phase::Judging { .. }, _) => bug(Bug::HearsWhileJudging),
+        (_, kind::HELLO | kind::HELLO_ACK) => bug(Bug::SecondHelloAccepted),
+        (Phase::Closing { sent_at: Some(_), .. }, kind::CLOSE_ACK) => true,
+        (Phase::Closing { sent_at: None, .. }, kind::CLOSE_ACK) => bug(Bug::AcceptsEarlyCloseAck),
+        (_, kind::CLOSE_ACK) => bug(Bug::AcceptsStrayCloseAck),
+        (_, kind::DATA | kind::CLOSE) => !peer.closed || bug(Bug::ListensAfterClose),
+        (_, kind::DRAIN) if peer.closed => bug(Bug::AcceptsDrainBehindClose),
+        (_, kind::DRAIN) => !peer.drained || bug(Bug::AcceptsSecondDrain),
+        (_, _) => true,
+    };
+    if fits { Ok(()) } else { Err(Fault::new(reason::UNEXPECTED_PACKET)) }
+}

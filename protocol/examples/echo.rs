@@ -1,0 +1,191 @@
+//! Pulsewire over plain blocking sockets of the standard library: an echo server and its client, a thread per connection.
+//!
+//! ```sh
+//! cargo run -p pulsewire-protocol --example echo -- serve 127.0.0.1:7400
+//! cargo run -p pulsewire-protocol --example echo -- call 127.0.0.1:7400 hello world
+//! ```
+
+use std::error::Error;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use pulsewire_protocol::{
+    Class, Clock, CloseReason, Config, Connection, Disconnect, Event, Message, Seed, Transmit, ValidConfig,
+};
+
+/// How long writing waits before reading gets its turn, and the other way round.
+const TURN: Duration = Duration::from_millis(10);
+
+/// How long the end may take.
+const LINGER: Duration = Duration::from_secs(2);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let config = Config::default().validate()?;
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["serve", address] => serve(address, &config),
+        ["call", address, ref words @ ..] => call(address, words, &config),
+        _ => Err("usage: echo serve ADDRESS | echo call ADDRESS WORD...".into()),
+    }
+}
+
+fn serve(address: &str, config: &ValidConfig) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind(address)?;
+    println!("listening on {}", listener.local_addr()?);
+    for socket in listener.incoming() {
+        let (socket, config) = (socket?, config.clone());
+        thread::spawn(move || {
+            let clock = Clock::new();
+            let connection = Connection::server(clock.now(), &config, seed());
+            let ended = Driver::new(socket, connection, clock).run(|connection, event| match event {
+                Event::Message(message) => answer(connection, message),
+                Event::Closed(closed) => println!("closed: {closed}"),
+                _ => {}
+            });
+            if let Err(error) = ended {
+                eprintln!("a connection broke: {error}");
+            }
+        });
+    }
+    Ok(())
+}
+
+fn answer(connection: &mut Connection, message: Message<'_>) {
+    // Full: a client that doesn't read its answers. Everybody else has nothing to wait for here.
+    if connection.send(message).is_err() {
+        connection.close(CloseReason::OVERLOADED);
+    }
+}
+
+fn call(address: &str, words: &[&str], config: &ValidConfig) -> Result<(), Box<dyn Error>> {
+    let clock = Clock::new();
+    let connection = Connection::client(clock.now(), config, seed());
+    let mut missing = words.len();
+    Driver::new(TcpStream::connect(address)?, connection, clock).run(|connection, event| match event {
+        Event::Established(_) => {
+            for word in words {
+                connection.send(Message::new(Class::COMMUNICATION, word.as_bytes())).expect("the queue has room");
+            }
+        }
+        Event::Message(message) => {
+            println!("{}", String::from_utf8_lossy(&message.payload));
+            missing -= 1;
+            if missing == 0 {
+                connection.close(CloseReason::NORMAL);
+            }
+        }
+        Event::Closed(closed) => println!("closed: {closed}"),
+        _ => {}
+    })?;
+    Ok(())
+}
+
+/// Fresh random numbers, which no third party can predict.
+fn seed() -> Seed {
+    let mut bytes = [0; 12];
+    getrandom::fill(&mut bytes).expect("the system has random numbers");
+    Seed::from_bytes(bytes)
+}
+
+/// Moves the bytes and the time of one connection.
+struct Driver {
+    socket: TcpStream,
+    connection: Connection,
+    clock: Clock,
+    /// What was read; the first `held` bytes of it wait for more.
+    buffer: Vec<u8>,
+    held: usize,
+    batch: Transmit,
+}
+
+impl Driver {
+    fn new(socket: TcpStream, connection: Connection, clock: Clock) -> Self {
+        Self { socket, connection, clock, buffer: vec![0; 64 << 10], held: 0, batch: Transmit::new() }
+    }
+
+    /// Runs the connection to its end: write once, read once, handle everything.
+    fn run(mut self, mut handle: impl FnMut(&mut Connection, Event<'_>)) -> io::Result<()> {
+        self.socket.set_nodelay(true)?;
+        loop {
+            self.write(TURN)?;
+            while let Some(event) = self.connection.poll_event() {
+                handle(&mut self.connection, event);
+            }
+            if self.connection.is_over() {
+                return self.end();
+            }
+            self.read()?;
+            self.deliver(&mut handle);
+        }
+    }
+
+    /// Hands what is queued to the system, for as long as it takes some within `patience`.
+    fn write(&mut self, patience: Duration) -> io::Result<()> {
+        self.socket.set_write_timeout(Some(patience))?;
+        while !self.batch.is_empty() || self.connection.poll_transmit(self.clock.now(), 64 << 10, &mut self.batch) {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let count = self.batch.fill(&mut slices);
+            match self.socket.write_vectored(&slices[..count]) {
+                Ok(written) => {
+                    self.batch.advance(written);
+                    self.connection.transmitted(self.clock.now(), written);
+                }
+                Err(error) if is_timeout(&error) => break,
+                Err(_) => self.lose(Disconnect::Reset),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes, at most until the next deadline; not for long while there is more to write.
+    fn read(&mut self) -> io::Result<()> {
+        let until = self.connection.poll_timeout().map_or(TURN, |deadline| self.clock.until(deadline));
+        let wait = if self.batch.is_empty() { until } else { TURN.min(until) };
+        self.socket.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
+        match self.socket.read(&mut self.buffer[self.held..]) {
+            Ok(0) => self.lose(Disconnect::EndOfStream),
+            Ok(count) => self.held += count,
+            Err(error) if is_timeout(&error) => {}
+            Err(_) => self.lose(Disconnect::Reset),
+        }
+        Ok(())
+    }
+
+    /// Handles everything that came, then lets time pass.
+    fn deliver(&mut self, handle: &mut impl FnMut(&mut Connection, Event<'_>)) {
+        let now = self.clock.now();
+        let mut input = &self.buffer[..self.held];
+        loop {
+            match self.connection.receive(now, &mut input) {
+                Ok(Some(event)) => handle(&mut self.connection, event),
+                Ok(None) => break,
+                Err(error) => eprintln!("the peer broke the protocol: {error}"),
+            }
+        }
+        let left = input.len();
+        self.buffer.copy_within(self.held - left..self.held, 0);
+        self.held = left;
+        self.connection.handle_timeout(now);
+    }
+
+    /// The socket is gone, and with it what was to be written.
+    fn lose(&mut self, how: Disconnect) {
+        self.connection.disconnected(how);
+        self.batch = Transmit::new();
+    }
+
+    /// Says the last word, and reads to the end before closing, or a reset destroys what is on its way (PW-CLS-012).
+    fn end(mut self) -> io::Result<()> {
+        self.write(LINGER)?;
+        self.socket.shutdown(Shutdown::Write)?;
+        self.socket.set_read_timeout(Some(LINGER))?;
+        while self.socket.read(&mut self.buffer)? > 0 {}
+        Ok(())
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

@@ -1,0 +1,153 @@
+//! Who answers HELLO: the connection itself, or the application of a server (PW-HS-020).
+
+use alloc::boxed::Box;
+
+use super::state::{Role, State};
+use super::{Connection, VERSION};
+use crate::close::{CloseFrame, CloseReason};
+use crate::config::{Admission, Damage, Seed, millis};
+use crate::error::ProtocolError;
+use crate::event::{Established, Event, Request};
+use crate::heartbeat::Heartbeat;
+use crate::time::Instant;
+use crate::wire::{Hello, Kind};
+
+impl Connection {
+    /// Admits the client that [`Event::Admission`] told of: HELLO_ACK goes out, and `Established` follows. Without such a
+    /// client this does nothing.
+    pub fn accept(&mut self, now: Instant) {
+        match core::mem::replace(&mut self.state, State::Open) {
+            State::Judging { seed, hello, .. } => {
+                let established = self.establish(now, seed, *hello);
+                self.established = Some(established);
+            }
+            state @ (State::Handshake { .. }
+            | State::Open
+            | State::Closing { .. }
+            | State::PeerClosing { .. }
+            | State::BothClosing { .. }
+            | State::Over) => self.state = state,
+        }
+    }
+
+    /// Refuses the client that [`Event::Admission`] told of: CLOSE goes out in place of HELLO_ACK, with the reason
+    /// (`REFUSED`, `OVERLOADED`, or one of the application's own), the advice and the text. `Closed` follows. Without such a
+    /// client this does nothing.
+    ///
+    /// A reason that must not be on the wire (0, 256 to 32,767) is taken for `REFUSED`.
+    pub fn refuse(&mut self, close: impl Into<CloseFrame>) {
+        match &self.state {
+            State::Judging { .. } => self.fault(close.into().on_wire_or(CloseReason::REFUSED), None, None),
+            State::Handshake { .. }
+            | State::Open
+            | State::Closing { .. }
+            | State::PeerClosing { .. }
+            | State::BothClosing { .. }
+            | State::Over => {}
+        }
+    }
+
+    /// The peer's first packet: HELLO or HELLO_ACK (section 7).
+    pub(super) fn greeting(
+        &mut self,
+        now: Instant,
+        kind: Kind,
+        payload: &[u8],
+    ) -> Result<Option<Event<'static>>, ProtocolError> {
+        let Some((deadline, seed)) = self.state.handshake() else { return Ok(None) };
+        let hello = Hello::decode(kind, payload)?;
+        if self.role == Role::Client {
+            self.outgoing.key = hello.sync_key.get();
+        }
+        self.judge_versions(&hello)?;
+        self.judge_timers(now, seed, &hello)?;
+        match (self.role, self.config.admission) {
+            (Role::Server, Admission::Ask) => {
+                let request = request(&hello);
+                self.state = State::Judging { deadline, seed, hello: Box::new(hello) };
+                Ok(Some(Event::Admission(Box::new(request))))
+            }
+            (Role::Server, Admission::Automatic) | (Role::Client, Admission::Ask | Admission::Automatic) => {
+                self.state = State::Open;
+                Ok(Some(Event::Established(self.establish(now, seed, hello))))
+            }
+        }
+    }
+
+    fn judge_versions(&self, hello: &Hello) -> Result<(), ProtocolError> {
+        let Hello { version_lowest: lowest, version_highest: highest, .. } = *hello;
+        let agreed = match self.role {
+            Role::Server => lowest == VERSION,
+            Role::Client => lowest == VERSION && highest == VERSION,
+        };
+        if agreed { Ok(()) } else { Err(ProtocolError::UnsupportedVersion { lowest, highest }) }
+    }
+
+    fn judge_timers(&self, now: Instant, seed: Seed, hello: &Hello) -> Result<(), ProtocolError> {
+        let bound = self.new_heartbeat(now, seed, hello).bound();
+        match self.config.heartbeat.detect_within {
+            Some(limit) if bound > limit => {
+                Err(ProtocolError::IncompatibleTimers { bound_ms: millis(bound), limit_ms: millis(limit) })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn new_heartbeat(&self, now: Instant, seed: Seed, hello: &Hello) -> Heartbeat {
+        Heartbeat::new(now, &self.config.heartbeat, hello.ping_floor, seed.jitter)
+    }
+
+    /// Takes over what the peer's HELLO says, and answers it where that is this side's turn.
+    fn establish(&mut self, now: Instant, seed: Seed, hello: Hello) -> Box<Established> {
+        if self.role == Role::Server {
+            let answer = self.hello(seed, VERSION, VERSION, None);
+            self.outgoing.greet(Kind::HELLO_ACK, answer);
+            self.outgoing.key = hello.sync_key.get();
+        }
+        self.outgoing.establish(&hello);
+        self.framer.establish(seed.sync_key.get(), self.config.damage == Damage::Resynchronise);
+        let heartbeat = self.new_heartbeat(now, seed, &hello);
+        let established = Established {
+            version: VERSION,
+            frame_limit: hello.frame_limit,
+            message_limit: hello.message_limit,
+            idle: heartbeat.idle(),
+            interval: heartbeat.interval(),
+            // TOKEN in HELLO_ACK means nothing.
+            token: hello.token.filter(|_| self.role == Role::Server),
+        };
+        self.heartbeat = Some(heartbeat);
+        Box::new(established)
+    }
+
+    pub(super) fn hello(
+        &self,
+        seed: Seed,
+        version_lowest: u8,
+        version_highest: u8,
+        token: Option<bytes::Bytes>,
+    ) -> Hello {
+        Hello {
+            version_lowest,
+            version_highest,
+            sync_key: seed.sync_key,
+            frame_limit: self.config.limits.frame,
+            message_limit: self.config.limits.message,
+            ping_floor: self.config.heartbeat.ping_floor,
+            resync: self.config.damage == Damage::Resynchronise,
+            token,
+        }
+    }
+}
+
+fn request(hello: &Hello) -> Request {
+    Request {
+        token: hello.token.clone(),
+        version_lowest: hello.version_lowest,
+        version_highest: hello.version_highest,
+        frame_limit: hello.frame_limit,
+        message_limit: hello.message_limit,
+        ping_floor: hello.ping_floor,
+        resync: hello.resync,
+    }
+}

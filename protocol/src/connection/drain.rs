@@ -1,0 +1,39 @@
+//! Draining (section 9.1 of the specification), and the counts that DRAIN, CLOSE and CLOSE_ACK carry.
+
+use super::Connection;
+use super::state::State;
+use crate::error::ProtocolError;
+use crate::event::Event;
+use crate::wire::{Kind, count};
+
+impl Connection {
+    /// Tells the peer that this side is going to close: both go on to send and receive, but its application should begin
+    /// nothing new here, and close when what it had begun is finished (PW-CLS-016).
+    ///
+    /// Before the handshake is complete, while the connection is closing, and a second time, this does nothing.
+    pub fn drain(&mut self) {
+        match &self.state {
+            State::Open => self.outgoing.drain(),
+            State::Handshake { .. }
+            | State::Judging { .. }
+            | State::Closing { .. }
+            | State::PeerClosing { .. }
+            | State::BothClosing { .. }
+            | State::Over => {}
+        }
+    }
+
+    /// DRAIN came (PW-CLS-017).
+    pub(super) fn peer_drains(&mut self, payload: &[u8]) -> Result<Option<Event<'static>>, ProtocolError> {
+        let received = count(payload);
+        self.judge_count(Kind::DRAIN, received)?;
+        self.peer_drained = true;
+        Ok(Some(Event::Draining { received }))
+    }
+
+    /// The peer can't have received what was not sent (PW-CLS-019).
+    pub(super) fn judge_count(&self, kind: Kind, count: u64) -> Result<(), ProtocolError> {
+        let sent = self.outgoing.messages().completed;
+        if count > sent { Err(ProtocolError::BadCount { kind, count, sent }) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,77 @@
+//! Pausing (section 8.4 of the specification): this side does not read for a while.
+
+use core::time::Duration;
+
+use super::Connection;
+use super::state::State;
+use crate::time::Instant;
+
+/// A pause of this side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pause {
+    /// What each BUSY asks for.
+    announced: Duration,
+    /// When the next BUSY goes out.
+    renewed_at: Instant,
+}
+
+impl Pause {
+    pub(super) fn renewed_at(self) -> Instant {
+        self.renewed_at
+    }
+}
+
+impl Connection {
+    /// This side stops reading, though bytes may come, because its application is slow: tells the peer, which does not judge
+    /// this side meanwhile, and does not judge the peer (PW-HB-019, PW-HB-023). The driver reads nothing until
+    /// [`resume`](Self::resume), but goes on writing and handling timeouts: BUSY is sent again in time.
+    ///
+    /// Before the handshake is complete, and while this side closes, no pause begins (PW-HB-024); while one lasts, nothing
+    /// changes. Ask [`is_paused`](Self::is_paused): a pause ends by itself when this side closes or the connection is over.
+    pub fn pause(&mut self, now: Instant) {
+        match &self.state {
+            State::Open | State::PeerClosing { .. } if self.pause.is_none() => {}
+            State::Handshake { .. }
+            | State::Judging { .. }
+            | State::Open
+            | State::Closing { .. }
+            | State::PeerClosing { .. }
+            | State::BothClosing { .. }
+            | State::Over => return,
+        }
+        let Some(heartbeat) = &self.heartbeat else { return };
+        self.counters.pauses += 1;
+        self.announce_pause(now, heartbeat.pause_to_announce());
+    }
+
+    /// This side reads again: tells the peer, and watches it as if it had just been heard of (PW-HB-023).
+    pub fn resume(&mut self, now: Instant) {
+        if self.pause.take().is_none() {
+            return;
+        }
+        self.outgoing.busy(Duration::ZERO);
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.restart(now);
+        }
+        self.framer.restart(now);
+    }
+
+    /// Whether this side pauses.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.pause.is_some()
+    }
+
+    fn announce_pause(&mut self, now: Instant, announced: Duration) {
+        self.pause = Some(Pause { announced, renewed_at: now + announced / 2 });
+        self.outgoing.busy(announced);
+    }
+
+    pub(super) fn handle_pause_timeout(&mut self, now: Instant) {
+        if let Some(pause) = self.pause
+            && now >= pause.renewed_at
+        {
+            self.announce_pause(now, pause.announced);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Refusing messages of the peer (section 6.1 of the specification).
+
+use alloc::collections::VecDeque;
+use core::num::NonZeroU64;
+
+use super::Connection;
+use crate::error::ProtocolError;
+use crate::event::{Event, Gap};
+use crate::refusal::{RejectReason, Rejected, TooLarge};
+use crate::wire::{Class, Flags, Header, Kind};
+
+/// How many REJECT may wait to be sent (PW-REJ-006).
+const WAITING_MAX: usize = 16;
+
+/// REJECTs that wait to be sent, in the order of the refusals.
+#[derive(Debug, Default)]
+pub(super) struct Rejects {
+    waiting: VecDeque<Rejected>,
+}
+
+impl Rejects {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    fn push(&mut self, rejected: Rejected) -> Result<(), ProtocolError> {
+        if self.waiting.len() >= WAITING_MAX {
+            return Err(ProtocolError::TooManyRefused { waiting: self.waiting.len() });
+        }
+        self.waiting.push_back(rejected);
+        Ok(())
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Rejected> {
+        let rejected = self.waiting.pop_front();
+        if self.waiting.is_empty() {
+            self.clear();
+        }
+        rejected
+    }
+
+    /// Bytes of memory that they hold.
+    pub(super) fn buffered(&self) -> usize {
+        self.waiting.capacity() * size_of::<Rejected>()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.waiting = VecDeque::new();
+    }
+}
+
+/// Numbers the messages of the peer (PW-REJ-002).
+#[derive(Debug, Default)]
+pub(super) struct Ordinals {
+    /// Messages that were begun and not received whole: the open one, and those that were refused.
+    undelivered: u64,
+    /// Skipped bytes may have held messages.
+    uncertain: bool,
+}
+
+impl Ordinals {
+    /// A message begins that is not whole at once; `received` were received whole before. Gives its number.
+    pub(super) fn begin(&mut self, received: u64) -> Option<NonZeroU64> {
+        self.undelivered += 1;
+        NonZeroU64::new(received.saturating_add(self.undelivered)).filter(|_| !self.uncertain)
+    }
+
+    /// The open message was received whole.
+    pub(super) fn complete(&mut self) {
+        self.undelivered -= 1;
+    }
+}
+
+impl Connection {
+    /// The open message grew above the limit (PW-DAT-008).
+    #[cold]
+    pub(super) fn refuse_open(&mut self, class: Class, size: u64) -> Result<Event<'static>, ProtocolError> {
+        let ordinal = self.fragments.refuse();
+        self.reject(ordinal, RejectReason::TOO_LARGE)?;
+        Ok(Event::TooLarge(TooLarge { class, ordinal, limit: self.config.limits.message, size }))
+    }
+
+    /// Bytes were skipped: what was open is lost, and nobody knows what began meanwhile.
+    #[cold]
+    pub(super) fn skipped(&mut self, skipped: u64) -> Result<Event<'static>, ProtocolError> {
+        self.ordinals.uncertain = true;
+        let message_lost = self.lose_open()?;
+        Ok(self.gap(skipped, message_lost))
+    }
+
+    /// A packet whose trailer is wrong was dropped. Only DATA takes messages with it (PW-FRM-009).
+    #[cold]
+    pub(super) fn dropped(&mut self, header: &Header, size: u64) -> Result<Event<'static>, ProtocolError> {
+        if header.kind != Kind::DATA {
+            return Ok(self.gap(size, false));
+        }
+        let message_lost = self.lose_open()?;
+        if header.flags.contains(Flags::FIRST) {
+            let ordinal = self.ordinals.begin(self.received);
+            self.reject(ordinal, RejectReason::DAMAGED)?;
+        }
+        Ok(self.gap(size, message_lost))
+    }
+
+    /// Discards the open message, if there is one, and says so if that is news.
+    fn lose_open(&mut self) -> Result<bool, ProtocolError> {
+        let Some(ordinal) = self.fragments.gap() else { return Ok(false) };
+        self.reject(ordinal, RejectReason::DAMAGED)?;
+        Ok(true)
+    }
+
+    fn gap(&mut self, skipped: u64, message_lost: bool) -> Event<'static> {
+        self.counters.gaps += 1;
+        self.counters.bytes_skipped += skipped;
+        Event::Gap(Gap { skipped, message_lost })
+    }
+
+    fn reject(&mut self, ordinal: Option<NonZeroU64>, reason: RejectReason) -> Result<(), ProtocolError> {
+        self.counters.messages_refused += 1;
+        match self.outgoing.rejects() {
+            Some(rejects) => rejects.push(Rejected { ordinal, reason }),
+            None => Ok(()),
+        }
+    }
+
+    /// REJECT came (PW-REJ-007, PW-REJ-008).
+    pub(super) fn rejected(&mut self, payload: &[u8]) -> Result<Option<Event<'static>>, ProtocolError> {
+        let Some(rejected) = Rejected::decode(payload) else { return Ok(None) };
+        let sent = self.outgoing.messages().begun;
+        if let Some(ordinal) = rejected.ordinal.filter(|ordinal| ordinal.get() > sent) {
+            return Err(ProtocolError::BadCount { kind: Kind::REJECT, count: ordinal.get(), sent });
+        }
+        self.counters.messages_rejected += 1;
+        Ok(Some(Event::Rejected(rejected)))
+    }
+}

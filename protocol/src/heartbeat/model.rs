@@ -1,0 +1,469 @@
+//! A model check of the heartbeat (section 8 of the specification): the real machine, every order of events.
+//!
+//! Time goes in ticks. In each tick the world may do whatever a setup allows (answer now or later, lose a packet, take a PING
+//! late, pause, die, block this side's own loop), then the machine judges. The clock is moved back after each tick, so that
+//! the states are finite and the result holds for any length of time.
+
+use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
+use std::string::String;
+use std::vec::Vec;
+use std::{format, println};
+
+use stateright::{Checker, Model, Property};
+
+use super::*;
+
+/// The present, always.
+const NOW: Instant = Instant::from_nanos(1_000_000 * TICK.as_nanos() as u64);
+const TICK: Duration = Duration::from_secs(1);
+
+/// What the world may do. All times in ticks.
+#[derive(Debug, Clone, Copy)]
+struct Setup {
+    idle: u32,
+    interval: u32,
+    probes: u32,
+    /// A living peer's answer arrives at most this long after the transport took the PING.
+    delay: u32,
+    /// So many exchanges in a row may be lost.
+    losses: u32,
+    /// The transport takes a PING at most this late, as long as the peer lives.
+    flush: u32,
+    /// This side may be blocked for as long as this.
+    stall: u32,
+    /// The peer may pause for as long as this, again and again up to `busy_max`.
+    pause: u32,
+    busy_max: u32,
+    /// The round trip that was measured before; it sets the wait for an answer.
+    measured: Option<u32>,
+}
+
+const CALM: Setup = Setup {
+    idle: 3,
+    interval: 2,
+    probes: 3,
+    delay: 2,
+    losses: 0,
+    flush: 0,
+    stall: 0,
+    pause: 0,
+    busy_max: 0,
+    measured: None,
+};
+
+impl Setup {
+    fn bound(&self) -> u32 {
+        self.idle + self.interval * self.probes
+    }
+
+    /// The earliest verdict: the bound, and what a measured round trip adds to every wait.
+    fn shortest(&self) -> u32 {
+        let wait = self.measured.map_or(self.interval, |measured| measured.clamp(self.interval, 4 * self.interval));
+        self.idle + (wait * self.probes).min(self.interval * self.probes + self.bound())
+    }
+
+    /// All that PW-HB-013 allows: `extension_max`, which is the bound again, the wait granted for a stall of this side's own,
+    /// and its stalls, one at each deadline.
+    fn longest(&self) -> u32 {
+        2 * self.bound() + 4 * self.interval + (self.probes + 2) * self.stall
+    }
+}
+
+/// A PING that the transport took, and that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Exchange {
+    age: u32,
+    latest: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Peer {
+    Reading,
+    /// It announced a pause that goes on for so long; it has paused for `paused` by now.
+    Pausing {
+        left: u32,
+        paused: u32,
+    },
+    /// It died during a pause that goes on for so long; until then nobody can know.
+    Dead {
+        left: u32,
+    },
+}
+
+/// How it ended, for this side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Outcome {
+    alive: bool,
+    /// Ticks from the last evidence, or the end of a pause, to the verdict.
+    silent: u32,
+    /// What the verdict says was allowed.
+    allowed: u32,
+}
+
+#[derive(Debug, Clone)]
+struct World {
+    heartbeat: Heartbeat,
+    peer: Peer,
+    exchanges: Vec<Exchange>,
+    /// A PING waits for the transport since so many ticks.
+    unflushed: Option<u32>,
+    silent: u32,
+    lost: u32,
+    stalled: u32,
+    outcome: Option<Outcome>,
+}
+
+/// The Debug form has every field of the machine, so two worlds that look alike behave alike.
+impl World {
+    fn key(&self) -> String {
+        let mut key = String::new();
+        write!(key, "{self:?}").expect("strings grow");
+        key
+    }
+}
+
+impl PartialEq for World {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Hash for World {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The answer to the oldest PING arrives.
+    Answer,
+    /// The oldest PING, or its answer, is damaged on the way.
+    Lose,
+    /// Something else arrives.
+    Message,
+    /// BUSY arrives.
+    Pause,
+    Resume,
+    Die,
+    /// The transport takes the PING.
+    Flush,
+    /// The transport takes something, but not yet the PING.
+    Progress,
+    /// What could be read was read: the machine judges, and the tick is over.
+    Judge,
+    /// The tick passes unseen: this side is blocked.
+    Block,
+}
+
+fn ticks(duration: Duration) -> u32 {
+    duration.as_secs() as u32
+}
+
+impl World {
+    fn new(setup: &Setup) -> Self {
+        let config = HeartbeatConfig {
+            idle: TICK * setup.idle,
+            interval: TICK * setup.interval,
+            probes: setup.probes,
+            busy_max: TICK * setup.busy_max,
+            ..HeartbeatConfig::default()
+        };
+        // A floor as long as `idle` leaves no room for jitter.
+        let mut heartbeat = Heartbeat::new(NOW, &config, TICK * setup.idle.min(setup.interval), 1);
+        heartbeat.spread = Duration::ZERO;
+        heartbeat.first_wait = heartbeat.idle;
+        let mut world = Self {
+            heartbeat,
+            peer: Peer::Reading,
+            exchanges: Vec::new(),
+            unflushed: None,
+            silent: 0,
+            lost: 0,
+            stalled: 0,
+            outcome: None,
+        };
+        world.forget(setup);
+        world
+    }
+
+    /// Sets back what only counts or drifts, and has no part in what is checked.
+    fn forget(&mut self, setup: &Setup) {
+        self.heartbeat.jitter = 1;
+        self.heartbeat.pauses = 0;
+        self.heartbeat.notice = None;
+        // Only a measurement looks at it, and those are set back too.
+        self.heartbeat.sent_at = self.heartbeat.sent_at.map(|_| NOW);
+        self.heartbeat.rtt = RttEstimator::default();
+        if let Some(measured) = setup.measured {
+            // After so many equal measurements the variation is 0.
+            (0..100).for_each(|_| self.heartbeat.rtt.sample(TICK * measured));
+        }
+    }
+
+    fn alive(&self) -> bool {
+        !matches!(self.peer, Peer::Dead { .. })
+    }
+
+    fn evidence(&mut self) {
+        (self.silent, self.lost) = (0, 0);
+    }
+
+    /// Moves every moment that the machine remembers one tick into the past.
+    fn pass(&mut self) {
+        let earlier = |instant: Instant| Instant::from_nanos(instant.as_nanos() - TICK.as_nanos() as u64);
+        let heartbeat = &mut self.heartbeat;
+        heartbeat.last_evidence = earlier(heartbeat.last_evidence);
+        match &mut heartbeat.state {
+            State::Quiet => {}
+            State::Probing(probe) => probe.since = earlier(probe.since),
+            State::Spared { until, latest } => (*until, *latest) = (earlier(*until), earlier(*latest)),
+        }
+        self.silent += 1;
+        self.unflushed = self.unflushed.map(|age| age + 1);
+        match &mut self.peer {
+            Peer::Reading => self.exchanges.iter_mut().for_each(|exchange| exchange.age += 1),
+            Peer::Pausing { left, paused } => {
+                self.silent = 0;
+                (*left, *paused) = (*left - 1, *paused + 1);
+                if *left == 0 {
+                    self.peer = Peer::Reading;
+                }
+            }
+            Peer::Dead { left } => {
+                if *left > 0 {
+                    self.silent = 0;
+                    *left -= 1;
+                }
+            }
+        }
+    }
+
+    fn judge(&mut self) {
+        match self.heartbeat.timeout(NOW) {
+            Action::Nothing => {}
+            Action::Ping => {
+                self.exchanges.iter_mut().for_each(|exchange| exchange.latest = false);
+                self.unflushed = Some(0);
+            }
+            Action::GiveUp(verdict) => {
+                let extended = verdict.for_round_trips + verdict.for_slow_writes + verdict.for_own_stalls;
+                self.outcome = Some(Outcome {
+                    alive: self.alive(),
+                    silent: self.silent,
+                    allowed: ticks(verdict.bound + extended),
+                });
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.unflushed = None;
+        self.heartbeat.flushed(NOW);
+        if self.alive() {
+            self.exchanges.push(Exchange { age: 0, latest: true });
+        }
+    }
+}
+
+impl Model for Setup {
+    type State = World;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<World> {
+        [World::new(self)].into()
+    }
+
+    fn actions(&self, world: &World, steps: &mut Vec<Step>) {
+        if world.outcome.is_some() {
+            return;
+        }
+        let reading = world.peer == Peer::Reading;
+        let answered = reading && !world.exchanges.is_empty();
+        let (paused, pausing) = match world.peer {
+            Peer::Pausing { paused, .. } => (paused, true),
+            Peer::Reading | Peer::Dead { .. } => (0, false),
+        };
+        let overdue = reading && world.exchanges.first().is_some_and(|exchange| exchange.age >= self.delay);
+        let unwritten = world.alive() && world.unflushed.is_some_and(|age| age >= self.flush);
+        steps.extend(answered.then_some(Step::Answer));
+        steps.extend((answered && world.lost < self.losses).then_some(Step::Lose));
+        steps.extend(reading.then_some(Step::Message));
+        steps.extend((world.alive() && self.pause > 0 && paused + self.pause < self.busy_max).then_some(Step::Pause));
+        steps.extend(pausing.then_some(Step::Resume));
+        steps.extend(world.alive().then_some(Step::Die));
+        steps.extend(world.unflushed.is_some().then_some(Step::Flush));
+        steps.extend((world.unflushed.is_some() && self.flush > 0).then_some(Step::Progress));
+        if !overdue && !unwritten {
+            steps.push(Step::Judge);
+            steps.extend((world.stalled < self.stall).then_some(Step::Block));
+        }
+    }
+
+    fn next_state(&self, world: &World, step: Step) -> Option<World> {
+        let mut next = world.clone();
+        match step {
+            Step::Answer => {
+                let exchange = next.exchanges.remove(0);
+                // The latest PING has number 2 here, any before it 1.
+                let number = if exchange.latest { 2 } else { 1 };
+                next.heartbeat.pong(NOW, number, 2).expect("a number that was sent");
+                next.heartbeat.evidence(NOW);
+                next.evidence();
+            }
+            Step::Lose => {
+                next.exchanges.remove(0);
+                next.lost += 1;
+            }
+            Step::Message => {
+                next.heartbeat.evidence(NOW);
+                next.evidence();
+            }
+            Step::Pause => {
+                let paused = if let Peer::Pausing { paused, .. } = next.peer { paused } else { 0 };
+                next.heartbeat.busy(NOW, TICK * self.pause);
+                next.peer = Peer::Pausing { left: self.pause, paused };
+                next.evidence();
+            }
+            Step::Resume => {
+                next.heartbeat.busy(NOW, Duration::ZERO);
+                next.peer = Peer::Reading;
+                next.evidence();
+            }
+            Step::Die => {
+                let left = if let Peer::Pausing { left, .. } = next.peer { left } else { 0 };
+                next.peer = Peer::Dead { left };
+                next.exchanges.clear();
+            }
+            Step::Flush => next.flush(),
+            Step::Progress => next.heartbeat.progress(),
+            Step::Judge => {
+                next.judge();
+                if next.outcome.is_none() {
+                    if self.flush == 0 && next.unflushed.is_some() {
+                        next.flush();
+                    }
+                    next.stalled = 0;
+                    next.pass();
+                }
+            }
+            Step::Block => {
+                next.stalled += 1;
+                next.pass();
+            }
+        }
+        next.forget(self);
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        [
+            Property::always("a living peer is never given up", |_, world: &World| {
+                !world.outcome.is_some_and(|outcome| outcome.alive)
+            }),
+            Property::always(
+                "a verdict comes after exactly what it says was allowed",
+                |setup: &Self, world: &World| {
+                    world.outcome.is_none_or(|end| end.silent == end.allowed && end.silent >= setup.bound())
+                },
+            ),
+            Property::always("no silence goes on without a verdict", |setup: &Self, world: &World| {
+                world.outcome.is_some() || world.silent <= setup.longest()
+            }),
+            Property::sometimes("a dead peer is found after the bound", |setup: &Self, world: &World| {
+                world.outcome.is_some_and(|end| !end.alive && end.silent == setup.shortest())
+            }),
+        ]
+        .into()
+    }
+}
+
+/// Searches all states; gives their number, and the names of the properties that do not hold, with the shortest way there.
+fn search(name: &str, setup: Setup) -> (usize, Vec<String>) {
+    let checker = setup.checker().threads(2).spawn_bfs().join();
+    let mut broken = Vec::new();
+    for property in setup.properties() {
+        let found = checker.discovery(property.name);
+        let holds = match property.expectation {
+            stateright::Expectation::Sometimes => found.is_some(),
+            stateright::Expectation::Always | stateright::Expectation::Eventually => found.is_none(),
+        };
+        if !holds {
+            let way = found.map_or_else(String::new, |path| format!("{:?}", path.into_actions()));
+            broken.push(format!("{}: {way}", property.name));
+        }
+    }
+    let states = checker.unique_state_count();
+    println!("model: {name}: {states} states");
+    (states, broken)
+}
+
+fn holds(name: &str, setup: Setup) {
+    let (states, broken) = search(name, setup);
+    assert!(broken.is_empty(), "{name}, {states} states: {broken:#?}");
+}
+
+/// The same with one more of something: then a living peer can be given up, so the limit is tight.
+fn breaks(name: &str, setup: Setup) {
+    let (_, broken) = search(name, setup);
+    assert!(
+        broken.iter().any(|text| text.starts_with("a living peer")),
+        "{name}: the limit could be wider: {broken:#?}"
+    );
+}
+
+/// With `losses` exchanges lost in a row, the answer to the next PING is in time if it comes before the last wait is over.
+#[test]
+fn losses_and_delays_within_the_bound_are_no_false_verdict_and_the_bound_is_tight() {
+    for probes in 1..=3 {
+        for losses in 0..probes {
+            let delay = (probes - losses) * CALM.interval;
+            let setup = Setup { probes, losses, delay, ..CALM };
+            holds(&format!("{probes} probes, {losses} lost, answers after {delay} ticks"), setup);
+            breaks(
+                &format!("{probes} probes, {losses} lost, answers after {} ticks", delay + 1),
+                Setup { delay: delay + 1, ..setup },
+            );
+        }
+        let lost = Setup { probes, losses: probes, delay: 1, ..CALM };
+        breaks(&format!("{probes} probes, {probes} lost"), lost);
+    }
+}
+
+/// A round trip that was measured as long makes the wait longer: it is tolerated, and the verdict itemises it.
+#[test]
+fn a_slow_round_trip_is_waited_for() {
+    let delay = 3 * CALM.probes;
+    holds("a measured round trip of 3 ticks", Setup { measured: Some(3), delay, ..CALM });
+    breaks("a measured round trip of 3 ticks, answers later", Setup { measured: Some(3), delay: delay + 1, ..CALM });
+}
+
+/// A PING that the transport takes late, be it while bytes before it trickle or while nothing moves (PW-HB-010, PW-HB-011).
+#[test]
+fn a_slow_transport_is_not_a_dead_peer() {
+    for flush in 1..=CALM.interval {
+        holds(&format!("PINGs taken up to {flush} ticks late"), Setup { flush, ..CALM });
+    }
+}
+
+/// This side is blocked now and then: the peer is asked once more (PW-HB-016).
+#[test]
+fn a_stall_of_this_side_costs_the_peer_nothing() {
+    for stall in 1..=6 {
+        holds(&format!("this side blocked for up to {stall} ticks"), Setup { stall, ..CALM });
+    }
+}
+
+/// The peer pauses, and may die meanwhile (section 8.4).
+#[test]
+fn a_pause_is_not_a_silence() {
+    holds("the peer pauses", Setup { pause: 2, busy_max: 5, ..CALM });
+}
+
+/// All of it together, in every order.
+#[test]
+fn everything_at_once() {
+    let setup = Setup { delay: 4, losses: 1, flush: 1, stall: 2, pause: 2, busy_max: 5, ..CALM };
+    holds("losses, delays, slow writes, stalls and pauses together", setup);
+}

@@ -1,0 +1,90 @@
+//! One silence that is being probed (section 8.3 of the specification).
+
+use core::time::Duration;
+
+use crate::time::Instant;
+
+/// Why a silence is allowed to last longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The round trip takes longer than `interval`.
+    RoundTrip,
+    /// The transport takes bytes slowly (PW-HB-010, PW-HB-011).
+    SlowWrite,
+}
+
+/// What a silence was extended by, by cause.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Extensions {
+    pub(super) round_trips: Duration,
+    pub(super) slow_writes: Duration,
+    /// How late this side was itself, and the waits that it granted for that (PW-HB-016).
+    pub(super) own_stalls: Duration,
+}
+
+impl Extensions {
+    /// What counts towards `extension_max`.
+    fn limited(&self) -> Duration {
+        self.round_trips + self.slow_writes
+    }
+
+    fn of(&mut self, cause: Cause) -> &mut Duration {
+        match cause {
+            Cause::RoundTrip => &mut self.round_trips,
+            Cause::SlowWrite => &mut self.slow_writes,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Probe {
+    pub(super) unanswered: u32,
+    /// When the current wait began: when the PING was queued, later when the transport took it.
+    pub(super) since: Instant,
+    pub(super) wait: Duration,
+    /// The transport took the latest PING.
+    pub(super) flushed: bool,
+    /// The transport took some byte during this wait.
+    pub(super) progressed: bool,
+    /// The one probe for a stall of our own was spent (PW-HB-016).
+    pub(super) grace_spent: bool,
+    /// What this silence was extended by so far.
+    pub(super) extensions: Extensions,
+}
+
+impl Probe {
+    /// The first PING of a silence is queued, so much too late.
+    pub(super) fn new(
+        now: Instant,
+        late: Duration,
+        interval: Duration,
+        excess: Duration,
+        extension_max: Duration,
+    ) -> Self {
+        let mut probe = Self {
+            unanswered: 0,
+            since: now,
+            wait: interval,
+            flushed: false,
+            progressed: false,
+            grace_spent: false,
+            extensions: Extensions { own_stalls: late, ..Extensions::default() },
+        };
+        probe.wait_again(now, interval, excess, extension_max);
+        probe
+    }
+
+    /// As much of `wanted` as this silence may still be extended by (PW-HB-013).
+    pub(super) fn extend(&mut self, cause: Cause, wanted: Duration, extension_max: Duration) -> Duration {
+        let granted = wanted.min(extension_max.saturating_sub(self.extensions.limited()));
+        *self.extensions.of(cause) += granted;
+        granted
+    }
+
+    /// Starts the next wait for an answer.
+    pub(super) fn wait_again(&mut self, now: Instant, interval: Duration, excess: Duration, extension_max: Duration) {
+        self.since = now;
+        self.wait = interval + self.extend(Cause::RoundTrip, excess, extension_max);
+        self.progressed = false;
+    }
+}

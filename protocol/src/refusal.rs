@@ -1,0 +1,66 @@
+//! Messages that one side refused while the connection goes on (section 6.1 of the specification).
+
+use core::fmt;
+use core::num::NonZeroU64;
+
+use crate::wire::Class;
+
+/// Why a message was refused: a number of the registry in section 11.4 of the specification.
+///
+/// Unknown numbers are kept as they came. 32,768 to 65,535 are private experiments.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RejectReason(pub u16);
+
+impl RejectReason {
+    /// The message was above the receiver's limit.
+    pub const TOO_LARGE: Self = Self(1);
+    /// Damage to the stream destroyed it.
+    pub const DAMAGED: Self = Self(2);
+}
+
+impl fmt::Debug for RejectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::TOO_LARGE => f.write_str("TOO_LARGE"),
+            Self::DAMAGED => f.write_str("DAMAGED"),
+            Self(other) => write!(f, "RejectReason({other})"),
+        }
+    }
+}
+
+impl fmt::Display for RejectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sentence = match *self {
+            Self::TOO_LARGE => "the message was above the receiver's limit",
+            Self::DAMAGED => "the message was damaged on its way",
+            Self(32_768..) => "the peer refused the message for a reason of its own",
+            Self(_) => "the peer refused the message for a reason that this version does not know",
+        };
+        write!(f, "{sentence} ({})", self.0)
+    }
+}
+
+/// The peer refused one of our messages (PW-REJ-007). The connection goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rejected {
+    /// Which: its number among the messages of this side, from 1. `None` where damage kept the peer from counting.
+    pub ordinal: Option<NonZeroU64>,
+    /// Why.
+    pub reason: RejectReason,
+}
+
+/// This side refused a message of the peer, because it grew above the limit that this side announced (PW-DAT-008). The peer
+/// is told, and the rest of the message is passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TooLarge {
+    /// What it was about.
+    pub class: Class,
+    /// Its number among the messages of the peer, from 1. `None` where damage kept this side from counting.
+    pub ordinal: Option<NonZeroU64>,
+    /// The limit, in bytes.
+    pub limit: u32,
+    /// What the message had grown to when it was refused, in bytes.
+    pub size: u64,
+}

@@ -1,0 +1,200 @@
+"""conversations/handshake.json: how a connection begins, or does not (section 7)."""
+
+from .codec import CLOSE, DATA, FIRST, HELLO, HELLO_ACK, PING, TEXT, item, packet, u64
+from .hello_vectors import hello_payload
+from .names import NEVER, REASONS
+from .script import OWN_KEY, PEER_KEY, Script, by_side, calm, close_payload, ended, to_side
+
+TOKEN = b"let me in"
+
+
+def build():
+    scripts = [
+        client(), server(), server_token(), admission_accepted(), admission_refused(), admission_too_slow(),
+        more_while_judging(), refused_client(), server_timeout(), client_timeout(), not_pulsewire(),
+        hello_after_hello(),
+        no_version_in_common(), ack_of_other_version(), bad_hello(), incompatible_timers(), incompatible_server(),
+        first_packet_is_ping(),
+    ]
+    return [script.build() for script in scripts]
+
+
+def client():
+    script = calm("client", ["PW-HS-001", "PW-KEY-001"], "A client greets and is greeted.", "client", token=TOKEN)
+    script.start(out=[script.own_hello()])
+    script.receive(20, script.peer_hello(), events=[script.established()])
+    script.send(30, b"hi", out=[by_side(DATA, b"hi", FIRST | 0x04, 2)])
+    return script
+
+
+def server():
+    script = calm("server", ["PW-HS-001", "PW-KEY-001"], "A server is greeted byte by byte, and greets.")
+    script.start()
+    hello = script.peer_hello()
+    script.receive(10, hello[:1])
+    script.receive(20, hello[1:-1])
+    script.receive(30, hello[-1:], out=[script.own_hello()], events=[script.established()])
+    script.receive(40, to_side(PING, u64(1)), out=[by_side(0x06, u64(1))])
+    return script
+
+
+def server_token():
+    script = calm(
+        "server-token", ["PW-HS-003", "PW-HS-006", "PW-HS-014"], "HELLO has a token, versions and items to come.",
+    )
+    script.start()
+    payload = hello_payload(script.peer, PEER_KEY, TOKEN, highest=9) + item(0x8FFF, b"\x01")
+    hello = packet(HELLO, payload, key=0)
+    script.receive(10, hello, out=[script.own_hello()], events=[script.established(TOKEN.hex())])
+    return script
+
+
+def admission_accepted():
+    script = calm("admission-accepted", ["PW-HS-020"], "The application judges HELLO, and accepts.", admission=True)
+    script.start()
+    script.receive(10, script.peer_hello(TOKEN), events=[{"admission": {"token": TOKEN.hex()}}])
+    script.wait(500)
+    script.command(510, "accept", out=[script.own_hello()], events=[script.established(TOKEN.hex())])
+    script.send(520, b"welcome", out=[by_side(DATA, b"welcome", FIRST | 0x04, 2)])
+    return script
+
+
+def admission_refused():
+    script = calm(
+        "admission-refused", ["PW-HS-019", "PW-HS-020"], "The application judges HELLO, and refuses.", admission=True,
+    )
+    script.start()
+    script.receive(10, script.peer_hello(TOKEN), events=[{"admission": {"token": TOKEN.hex()}}])
+    payload = close_payload(REASONS["OVERLOADED"], 0, 7_000, item(TEXT, b"full until eight"))
+    script.refuse(
+        20, REASONS["OVERLOADED"], "full until eight", 7_000, out=[packet(CLOSE, payload, key=0)],
+        events=[ended(REASONS["OVERLOADED"], "local")],
+    )
+    return script
+
+
+def fault(reason, received=0, items=b"", key=PEER_KEY):
+    return packet(CLOSE, close_payload(REASONS[reason], received, None, items), key=key)
+
+
+def failed(reason, received=0):
+    return ended(REASONS[reason], "local", received=received)
+
+
+def admission_too_slow():
+    script = calm(
+        "admission-too-slow", ["PW-HS-012", "PW-HS-020"], "The application does not decide in time.", admission=True,
+    )
+    script.start()
+    script.receive(10, script.peer_hello(), events=[{"admission": {"token": None}}])
+    script.wait(999)
+    script.wait(1_000, out=[fault("HANDSHAKE_TIMEOUT", key=0)], events=[failed("HANDSHAKE_TIMEOUT")])
+    return script
+
+
+def more_while_judging():
+    script = calm("more-while-judging", ["PW-HS-021"], "The client goes on before it was answered.", admission=True)
+    script.start()
+    script.receive(10, script.peer_hello(), events=[{"admission": {"token": None}}])
+    early = packet(PING, u64(1), key=OWN_KEY)
+    script.receive(20, early, out=[fault("UNEXPECTED_PACKET", key=0)], events=[failed("UNEXPECTED_PACKET")])
+    return script
+
+
+def refused_client():
+    script = calm("refused-client", ["PW-HS-022"], "A client gets CLOSE in place of HELLO_ACK.", "client")
+    script.start(out=[script.own_hello()])
+    payload = close_payload(REASONS["REFUSED"], 0, NEVER, item(TEXT, b"not you"))
+    events = [ended(REASONS["REFUSED"], "peer", text="not you", retry_after=NEVER)]
+    script.receive(20, packet(CLOSE, payload, key=0), events=events)
+    return script
+
+
+def server_timeout():
+    script = calm("server-timeout", ["PW-HS-012", "PW-HS-019"], "HELLO is not whole in time.")
+    script.start()
+    script.receive(990, script.peer_hello()[:-1])
+    script.wait(999)
+    script.wait(1_000, out=[fault("HANDSHAKE_TIMEOUT", key=0)], events=[failed("HANDSHAKE_TIMEOUT")])
+    return script
+
+
+def client_timeout():
+    script = calm(
+        "client-timeout", ["PW-HS-012", "PW-HS-018"], "HELLO_ACK does not come; the client says nothing.", "client",
+    )
+    script.start(out=[script.own_hello()])
+    script.wait(999)
+    script.wait(1_000, events=[failed("HANDSHAKE_TIMEOUT")])
+    return script
+
+
+def not_pulsewire():
+    script = calm(
+        "not-pulsewire", ["PW-FRM-003"], "A client meets a server of another protocol, and says nothing.", "client",
+    )
+    script.start(out=[script.own_hello()])
+    script.receive(20, b"HTTP/1.1 400 Bad Request\r\n", events=[failed("NOT_PULSEWIRE")])
+    return script
+
+
+def hello_after_hello():
+    script = calm("hello-after-hello", ["PW-HS-013"], "HELLO comes a second time, with the right key.")
+    script.greet()
+    again = to_side(HELLO, hello_payload(script.peer, PEER_KEY, None))
+    script.receive(10, again, out=[fault("UNEXPECTED_PACKET")], events=[failed("UNEXPECTED_PACKET")])
+    return script
+
+
+def no_version_in_common():
+    script = calm("no-version-in-common", ["PW-HS-004"], "A client of versions 2 to 3.")
+    script.start()
+    hello = packet(HELLO, hello_payload(script.peer, PEER_KEY, None, 2, 3), key=0)
+    script.receive(10, hello, out=[fault("UNSUPPORTED_VERSION", key=0)], events=[failed("UNSUPPORTED_VERSION")])
+    return script
+
+
+def ack_of_other_version():
+    script = calm("ack-of-other-version", ["PW-HS-018"], "A client cannot read the key, and says nothing.", "client")
+    script.start(out=[script.own_hello()])
+    hello = packet(HELLO_ACK, hello_payload(script.peer, 0, None), key=0)
+    script.receive(10, hello, events=[failed("BAD_HELLO")])
+    return script
+
+
+def bad_hello():
+    script = calm("bad-hello", ["PW-HS-005", "PW-HS-019"], "HELLO has an unknown critical item.")
+    script.start()
+    hello = packet(HELLO, hello_payload(script.peer, PEER_KEY, None) + item(0x0077, b""), key=0)
+    script.receive(10, hello, out=[fault("UNKNOWN_ITEM", key=0)], events=[failed("UNKNOWN_ITEM")])
+    return script
+
+
+def incompatible_timers():
+    script = Script(
+        "incompatible-timers", ["PW-HS-016"], "The client's floor makes detection too slow.",
+        peer={"ping_floor": 200}, detect_within=400,
+    )
+    script.start()
+    script.receive(
+        10, script.peer_hello(), out=[fault("INCOMPATIBLE_TIMERS", key=0)], events=[failed("INCOMPATIBLE_TIMERS")]
+    )
+    return script
+
+
+def incompatible_server():
+    script = Script(
+        "compatible-timers", ["PW-HS-016"], "The client's floor is just low enough.", peer={"ping_floor": 100},
+        detect_within=400,
+    )
+    script.start()
+    script.receive(10, script.peer_hello(), out=[script.own_hello()], events=[script.established()])
+    return script
+
+
+def first_packet_is_ping():
+    script = calm("first-packet-is-ping", ["PW-FRM-004"], "The first packet of a client is no HELLO.")
+    script.start()
+    ping = packet(PING, u64(1), key=0)
+    script.receive(10, ping, out=[fault("UNEXPECTED_PACKET", key=0)], events=[failed("UNEXPECTED_PACKET")])
+    return script

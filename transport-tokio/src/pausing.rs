@@ -1,0 +1,128 @@
+//! Pausing (section 8.4 of the specification): who is not ready for more says so, and the peer does not take it for dead.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+use pulsewire_protocol::Instant;
+
+use crate::clock::Clock;
+use crate::driver::{Driver, Shared};
+use crate::timer::Timer;
+
+/// Who wants the connection to pause.
+#[derive(Default)]
+pub(crate) struct Pausing {
+    /// The application paused it, and did not resume it yet.
+    asked: bool,
+    /// How many tasks are busy.
+    busy: usize,
+}
+
+impl Driver {
+    pub(crate) fn pause(&mut self, clock: &Clock) {
+        self.begin_pause(clock);
+        self.pausing.asked = self.connection.is_paused();
+    }
+
+    pub(crate) fn resume(&mut self, clock: &Clock) {
+        self.pausing.asked = false;
+        self.end_pause(clock);
+    }
+
+    fn begin_busy(&mut self, clock: &Clock) {
+        self.pausing.busy += 1;
+        self.begin_pause(clock);
+    }
+
+    fn end_busy(&mut self, clock: &Clock) {
+        self.pausing.busy -= 1;
+        self.end_pause(clock);
+        // Whoever waits may have relied on this task to write.
+        self.wake_senders();
+    }
+
+    /// Stops reading; BUSY goes out at once (PW-HB-019).
+    fn begin_pause(&mut self, clock: &Clock) {
+        if self.is_broken() {
+            return;
+        }
+        self.connection.pause(clock.now());
+        // What is sent meanwhile does not wait for the receiver to come back.
+        self.more_input = false;
+        self.flush_aside(clock);
+        // The next deadline is another one.
+        self.wake_receiver();
+    }
+
+    /// Reads again, unless somebody else still wants the pause.
+    fn end_pause(&mut self, clock: &Clock) {
+        if self.pausing.asked || self.pausing.busy > 0 {
+            return;
+        }
+        self.connection.resume(clock.now());
+        self.flush_aside(clock);
+        self.wake_receiver();
+    }
+
+    /// Writes for a busy task. Gives the next deadline that it has to keep.
+    fn write_busy(&mut self, clock: &Clock, context: &mut Context<'_>) -> Option<Instant> {
+        // When it is over, the rest is the receiver's.
+        if self.connection.is_over() {
+            return None;
+        }
+        self.flush_for(clock, context);
+        self.wait(context);
+        if self.connection.is_paused() { self.connection.poll_timeout() } else { self.connection.write_timeout() }
+    }
+
+    /// Lets time pass for a busy task. Where it does not pause, what may be read counts first (PW-TCP-001), and so does the
+    /// receiver, who reads it.
+    fn time_busy(&mut self, now: Instant) {
+        if !self.connection.is_paused() {
+            return self.end_stalled(now);
+        }
+        self.connection.handle_timeout(now);
+        if self.connection.is_over() {
+            self.wake_all();
+        }
+    }
+}
+
+/// Runs `work`, and drives the connection as paused while that takes time.
+pub(crate) async fn busy_while<W: Future>(shared: &Shared, work: W) -> W::Output {
+    let mut work = pin!(work);
+    // What is done at once is no reason to pause.
+    if let Poll::Ready(output) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+        return output;
+    }
+    let _busy = Busy::new(shared);
+    let mut timer = Timer::default();
+    poll_fn(|context| {
+        if let Poll::Ready(output) = work.as_mut().poll(context) {
+            return Poll::Ready(output);
+        }
+        loop {
+            let Some(deadline) = shared.lock().write_busy(&shared.clock, context) else { return Poll::Pending };
+            let Poll::Ready(now) = timer.poll(&shared.clock, deadline, context) else { return Poll::Pending };
+            shared.lock().time_busy(now);
+        }
+    })
+    .await
+}
+
+/// A task that is busy, also where its future is dropped.
+struct Busy<'s>(&'s Shared);
+
+impl<'s> Busy<'s> {
+    fn new(shared: &'s Shared) -> Self {
+        shared.lock().begin_busy(&shared.clock);
+        Self(shared)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.lock().end_busy(&self.0.clock);
+    }
+}

@@ -1,0 +1,263 @@
+//! Slow applications that say so (section 8.4 of the specification), in virtual time.
+
+mod support;
+
+use std::future::{pending, ready};
+
+use pulsewire_transport_tokio::Connection;
+use pulsewire_transport_tokio::protocol::{CloseReason, Closed, Config, Event, Origin};
+use support::{bounded, brisk, message, ms, next_message, pair, until_closed};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+const STREAM: usize = 1 << 20;
+
+/// Receives in a task of its own, until the end.
+fn receive(mut connection: Connection) -> JoinHandle<Closed> {
+    tokio::spawn(async move { until_closed(&mut connection).await.1 })
+}
+
+/// Ten times as long as a healthy peer may be silent.
+fn long() -> std::time::Duration {
+    brisk().heartbeat.bound() * 10
+}
+
+/// PW-HB-019, PW-HB-020, PW-HB-023.
+#[tokio::test(start_paused = true)]
+async fn a_paused_receiver_outlives_ten_bounds_and_then_gets_every_message() {
+    bounded(async {
+        let (mut near, far) = pair(brisk(), STREAM).await;
+        near.pause();
+        for number in 0..50 {
+            far.sender().try_send(message(number, 3_000)).unwrap();
+        }
+        let (sender, far_sender) = (near.sender(), far.sender());
+        let ending = receive(far);
+        assert!(timeout(long(), near.recv()).await.is_err(), "it pauses");
+        assert!(near.is_paused() && !ending.is_finished());
+        tokio::join!(
+            async {
+                for number in 0..50 {
+                    assert_eq!(next_message(&mut near).await, message(number, 3_000));
+                }
+            },
+            // From another task, while the receiver waits in `recv`.
+            async { sender.resume() },
+        );
+        assert_eq!((near.statistics().pauses, far_sender.statistics().peer_pauses), (1, 1));
+        assert_eq!(near.statistics().messages_received, 50);
+        assert!(timeout(long(), near.recv()).await.is_err(), "both answer each other again");
+    })
+    .await;
+}
+
+/// What was read together with the message that made it too much waits as well.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_delivered_behind_the_message_at_which_the_receiver_pauses() {
+    bounded(async {
+        let (mut near, far) = pair(brisk(), STREAM).await;
+        for number in 0..3 {
+            far.sender().try_send(message(number, 10)).unwrap();
+        }
+        let ending = receive(far);
+        for number in 0..3 {
+            assert_eq!(next_message(&mut near).await, message(number, 10));
+            near.pause();
+            assert!(timeout(long(), near.recv()).await.is_err(), "it pauses");
+            near.resume();
+        }
+        assert!(!ending.is_finished());
+    })
+    .await;
+}
+
+/// PW-HB-019: work that takes longer than the peer would wait.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_slow_keeps_its_connection_if_it_says_so() {
+    bounded(async {
+        let (mut near, far) = pair(brisk(), STREAM).await;
+        let sender = near.sender();
+        for number in 0..3 {
+            far.sender().try_send(message(number, 100)).unwrap();
+        }
+        let ending = receive(far);
+        for number in 0..3 {
+            let Some(Event::Message(borrowed)) = near.recv().await else { panic!("a message") };
+            let handled = sender.busy_while(async {
+                sleep(long()).await;
+                borrowed == message(number, 100)
+            });
+            assert!(handled.await);
+        }
+        near.busy_while(sleep(long())).await;
+        assert!(!near.is_paused() && !ending.is_finished());
+        assert_eq!(near.statistics().pauses, 4);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_slow_loses_its_connection_if_it_does_not_say_so() {
+    bounded(async {
+        let (mut near, far) = pair(brisk(), STREAM).await;
+        far.sender().try_send(message(1, 100)).unwrap();
+        let ending = receive(far);
+        next_message(&mut near).await;
+        sleep(long()).await;
+        assert_eq!(ending.await.unwrap().reason, CloseReason::PEER_TIMEOUT);
+        let (_, closed) = until_closed(&mut near).await;
+        assert_eq!((closed.reason, closed.origin), (CloseReason::PEER_TIMEOUT, Origin::Peer));
+    })
+    .await;
+}
+
+/// Nobody is in `recv` while the answers of slow work wait to leave, and the stream takes little at a time.
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_during_slow_work_leaves() {
+    bounded(async {
+        let (mut near, mut far) = pair(brisk(), 1_000).await;
+        let sender = near.sender();
+        far.sender().try_send(message(0, 100)).unwrap();
+        far.sender().try_send(message(1, 100)).unwrap();
+        next_message(&mut near).await;
+        near.busy_while(async {
+            sender.try_send(message(2, 50_000)).unwrap();
+            assert_eq!(next_message(&mut far).await, message(2, 50_000));
+        })
+        .await;
+        let ending = receive(far);
+        assert_eq!(next_message(&mut near).await, message(1, 100));
+        assert!(!ending.is_finished());
+    })
+    .await;
+}
+
+/// Whoever works and whoever receives may be two tasks.
+#[tokio::test(start_paused = true)]
+async fn a_receiver_rests_while_another_task_is_busy() {
+    bounded(async {
+        let (mut near, far) = pair(brisk(), STREAM).await;
+        let (sender, far_sender) = (near.sender(), far.sender());
+        let ending = receive(far);
+        let work = tokio::spawn(async move { sender.busy_while(sleep(long())).await });
+        tokio::task::yield_now().await;
+        far_sender.try_send(message(1, 100)).unwrap();
+        assert!(timeout(long() / 2, near.recv()).await.is_err(), "it pauses");
+        assert_eq!(next_message(&mut near).await, message(1, 100));
+        work.await.unwrap();
+        assert!(!ending.is_finished());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_lasts_until_nobody_wants_it_any_more() {
+    bounded(async {
+        let (mut near, _far) = pair(brisk(), STREAM).await;
+        let sender = near.sender();
+        let (first, second) = (sender.busy_while(sleep(ms(10))), sender.busy_while(sleep(ms(20))));
+        let pauses = async {
+            sleep(ms(5)).await;
+            assert!(sender.is_paused());
+            sender.resume();
+            sleep(ms(10)).await;
+            assert!(sender.is_paused(), "the second is still busy");
+            sender.pause();
+        };
+        tokio::join!(first, second, pauses);
+        assert!(sender.is_paused(), "the application wants it");
+        near.busy_while(sleep(ms(1))).await;
+        assert!(sender.is_paused());
+        near.resume();
+        assert!(!sender.is_paused());
+        assert_eq!(near.statistics().pauses, 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_is_given_up_ends_its_pause_and_work_that_is_done_begins_none() {
+    bounded(async {
+        let (mut near, _far) = pair(brisk(), STREAM).await;
+        assert_eq!(near.busy_while(ready(7)).await, 7);
+        assert_eq!(near.statistics().pauses, 0);
+        assert!(timeout(ms(10), near.busy_while(pending::<()>())).await.is_err());
+        assert!(!near.is_paused());
+        assert_eq!(near.statistics().pauses, 1);
+    })
+    .await;
+}
+
+/// PW-HB-024.
+#[tokio::test(start_paused = true)]
+async fn closing_ends_a_pause_and_none_begins_then() {
+    bounded(async {
+        let (mut near, far) = pair(brisk(), STREAM).await;
+        far.sender().try_send(message(1, 100)).unwrap();
+        let ending = receive(far);
+        near.pause();
+        near.close(CloseReason::NORMAL);
+        assert!(!near.is_paused());
+        near.pause();
+        assert!(!near.is_paused());
+        let (messages, closed) = until_closed(&mut near).await;
+        assert!(closed.orderly && ending.await.unwrap().orderly);
+        assert_eq!(messages, [message(1, 100)]);
+    })
+    .await;
+}
+
+/// What the peer said last is heard, though this side did not want to hear more.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_ends_a_pause_and_nothing_that_came_is_lost() {
+    bounded(async {
+        let (mut near, far) = pair(brisk(), STREAM).await;
+        near.pause();
+        far.sender().try_send(message(1, 100)).unwrap();
+        drop(far);
+        let (messages, closed) = until_closed(&mut near).await;
+        assert_eq!(messages, [message(1, 100)]);
+        assert_eq!((closed.reason, closed.origin), (CloseReason::PEER_ENDED, Origin::Transport));
+    })
+    .await;
+}
+
+/// PW-HB-023: two sides that both pause do not wait for ever.
+#[tokio::test(start_paused = true)]
+async fn a_stalled_write_ends_a_pause_in_the_work_and_in_the_receiver() {
+    bounded(async {
+        let config = || {
+            let mut config = brisk();
+            config.timeouts.write_stall = ms(300);
+            config
+        };
+        let (mut near, mut far) = pair(config(), 1_000).await;
+        for side in [&near, &far] {
+            side.sender().try_send(message(1, 10_000)).unwrap();
+        }
+        far.pause();
+        near.busy_while(async {
+            let (_, closed) = until_closed(&mut far).await;
+            assert_eq!(closed.reason, CloseReason::WRITE_STALL);
+            sleep(ms(10)).await;
+        })
+        .await;
+        let (_, closed) = until_closed(&mut near).await;
+        assert_eq!(closed.reason, CloseReason::WRITE_STALL);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_handshake_nothing_pauses() {
+    bounded(async {
+        let (near, _far) = tokio::io::duplex(STREAM);
+        let endpoint = pulsewire_transport_tokio::Endpoint::new(support::valid(Config::default()));
+        let role = pulsewire_transport_tokio::protocol::Role::Server;
+        let mut server = endpoint.connection(near, role).unwrap();
+        server.pause();
+        server.busy_while(sleep(ms(10))).await;
+        assert!(!server.is_paused());
+    })
+    .await;
+}
