@@ -62,7 +62,9 @@ fn owner(name: &str, count: u64) -> Group {
         })
         .contender(SLOTS, move || {
             next(&ids, &mut other).iter().for_each(|id| {
-                black_box(slots.get(*id).map(|value| value[0]));
+                if let Some(value) = slots.get(*id) {
+                    black_box(value[0]);
+                }
             });
             LOOK_UPS as u64
         })

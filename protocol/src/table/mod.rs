@@ -1,5 +1,6 @@
 //! Many peers: ids with cookies, and one structure for all deadlines (section 13 of the specification).
 
+mod buckets;
 mod entry;
 mod limits;
 #[cfg(target_has_atomic = "64")]
