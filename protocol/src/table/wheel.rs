@@ -89,10 +89,15 @@ impl TimingWheel {
     pub fn note(&mut self, slot: u32, deadline: Instant) {
         let bucket = self.bucket(deadline);
         let home = self.buckets.home(slot);
-        // The way of nearly every packet: to a later bucket.
-        if home < bucket && bucket >= NEAR {
-            return;
+        // Nearly every packet moves a deadline to a later bucket.
+        if home >= bucket || bucket < NEAR {
+            self.note_in(slot, home, bucket, deadline);
         }
+    }
+
+    /// Out of line, so that the way of nearly every packet stays short.
+    #[inline(never)]
+    fn note_in(&mut self, slot: u32, home: u16, bucket: u16, deadline: Instant) {
         if home > bucket {
             self.cancel(slot);
             self.arm(slot, bucket, deadline);
