@@ -40,13 +40,7 @@ fn serve(address: &str, config: &ValidConfig) -> Result<(), Box<dyn Error>> {
             let clock = Clock::new();
             let connection = Connection::server(clock.now(), &config, seed());
             let ended = Driver::new(socket, connection, clock).run(|connection, event| match event {
-                Event::Message(message) => {
-                    // Full: a client that doesn't read its answers. Everybody else has nothing to wait for here.
-                    let sent = connection.send(message);
-                    if sent.is_err() {
-                        connection.close(CloseReason::OVERLOADED);
-                    }
-                }
+                Event::Message(message) => answer(connection, message),
                 Event::Closed(closed) => println!("closed: {closed}"),
                 _ => {}
             });
@@ -56,6 +50,13 @@ fn serve(address: &str, config: &ValidConfig) -> Result<(), Box<dyn Error>> {
         });
     }
     Ok(())
+}
+
+fn answer(connection: &mut Connection, message: Message<'_>) {
+    // Full: a client that doesn't read its answers. Everybody else has nothing to wait for here.
+    if connection.send(message).is_err() {
+        connection.close(CloseReason::OVERLOADED);
+    }
 }
 
 fn call(address: &str, words: &[&str], config: &ValidConfig) -> Result<(), Box<dyn Error>> {

@@ -206,7 +206,7 @@ impl Config {
     }
 }
 
-fn within<T: PartialOrd + fmt::Debug>(
+pub(crate) fn within<T: PartialOrd + fmt::Debug>(
     name: &'static str,
     value: T,
     low: T,

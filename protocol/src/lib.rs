@@ -170,6 +170,8 @@ mod refusal;
 mod representation;
 mod rtt;
 mod statistics;
+#[cfg(target_has_atomic = "64")]
+mod sync;
 mod table;
 mod time;
 mod trace;
@@ -178,14 +180,19 @@ mod wire;
 
 pub use close::{CloseFrame, CloseReason, Closed, Disconnect, Origin, Retry};
 pub use config::{Admission, Config, Damage, HeartbeatConfig, Limits, Seed, Timeouts, ValidConfig};
-pub use connection::{Connection, Role, Transmit};
+pub use connection::{Connection, PreparedMessage, Role, Transmit};
 pub use error::{ConfigError, ProtocolError, SendError, SendRefused};
 pub use event::{Established, Event, Gap, Recovered, Request, Suspect};
 pub use message::{Message, Payload};
 pub use refusal::{RejectReason, Rejected, TooLarge};
 pub use rtt::Rtt;
 pub use statistics::Statistics;
-pub use table::{ConnectionId, ConnectionRef, ConnectionTable, Slots};
+#[cfg(target_has_atomic = "64")]
+pub use table::Liveness;
+pub use table::{
+    ConnectionId, ConnectionRef, ConnectionTable, InsertError, InsertRefused, Slots, TableLimits, TimingWheel,
+    ValidTableLimits,
+};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;

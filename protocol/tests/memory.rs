@@ -1,4 +1,5 @@
-//! What a connection holds: never more than its limits allow, whatever arrives; and next to nothing when it is over.
+//! What a connection holds: never more than its limits allow, whatever arrives; and next to nothing when it is idle or
+//! over.
 
 mod pair;
 
@@ -7,7 +8,7 @@ use std::cell::Cell;
 
 use pair::*;
 use proptest::prelude::*;
-use pulsewire_protocol::{Class, Connection, Damage, Disconnect, Flags, Kind, Message, Transmit};
+use pulsewire_protocol::{Class, Connection, Damage, Disconnect, Flags, Instant, Kind, Message, TimingWheel, Transmit};
 
 struct Counting;
 
@@ -79,6 +80,45 @@ fn a_connection_that_is_over_lets_go_of_the_message_under_way() {
     let frame = data(Flags::MORE, 4, &[7; 60_000], SERVER_KEY);
     let within_a_frame = held_after(&frame[..30_000]);
     assert!(within_a_frame < 10_000, "{within_a_frame} bytes");
+}
+
+/// A connection that is established, has sent and received and then fell silent: what it is and holds together, besides its
+/// share of the configuration.
+#[test]
+fn an_idle_connection_is_small() {
+    let config = valid(config());
+    let connections =
+        [Connection::client(Instant::ZERO, &config, seed(1)), Connection::server(Instant::ZERO, &config, seed(2))];
+    let mut pair = Pair::of(connections, [1, 2]);
+    pair.run_for(ms(10));
+    for size in [10, 3_000, 200_000] {
+        pair.send(CLIENT, business(size));
+        pair.send(SERVER, business(size));
+    }
+    pair.run_for(ms(10_000));
+    for end in pair.ends {
+        assert_eq!((end.messages().len(), end.connection.buffered()), (3, 0));
+        let End { connection, .. } = end;
+        let before = live();
+        drop(connection);
+        let held = size_of::<Connection>() + before.wrapping_sub(live());
+        assert!(held <= 984, "{held} bytes");
+    }
+}
+
+/// A million deadlines that have moved and passed.
+#[test]
+fn a_deadline_takes_at_most_twelve_bytes() {
+    const COUNT: u32 = 1_000_000;
+    let before = live();
+    let mut wheel = TimingWheel::new();
+    for round in 1..4 {
+        let at = |slot| Instant::from_nanos(round * 5_000_000_000 + u64::from(slot) * 1_000);
+        (0..COUNT).for_each(|slot| wheel.note(slot, at(slot)));
+        while wheel.expire(at(COUNT / 2), |slot| Some(at(slot))).is_some() {}
+    }
+    let held = live().wrapping_sub(before);
+    assert!(held <= 12 * COUNT as usize, "{held} bytes");
 }
 
 const FRAME: usize = 10_000;

@@ -21,14 +21,14 @@ fn server(handshake: u64) -> Connection {
 #[test]
 fn a_stale_id_is_refused_by_every_verb() {
     let mut table = ConnectionTable::new(3);
-    let removed = table.insert(server(1_000), "removed");
+    let removed = table.insert(server(1_000), "removed").unwrap();
     table.remove(removed).unwrap();
-    let retired = table.insert(server(1_000), "retired");
+    let retired = table.insert(server(1_000), "retired").unwrap();
     assert!(table.retire(retired));
-    let released = table.insert(server(1_000), "released");
+    let released = table.insert(server(1_000), "released").unwrap();
     table.retire(released);
     table.release(released).unwrap();
-    let living = table.insert(server(1_000), "living");
+    let living = table.insert(server(1_000), "living").unwrap();
     assert_eq!(living.slot, released.slot, "the slot was used again");
     let wrong = [
         removed,
@@ -57,10 +57,10 @@ fn a_stale_id_is_refused_by_every_verb() {
 #[test]
 fn a_cookie_is_never_used_again() {
     let mut table = ConnectionTable::new(0);
-    let mut before = table.insert(server(1_000), ());
+    let mut before = table.insert(server(1_000), ()).unwrap();
     for _ in 0..10_000 {
         table.remove(before).unwrap();
-        let id = table.insert(server(1_000), ());
+        let id = table.insert(server(1_000), ()).unwrap();
         assert!(id.slot == before.slot && id.cookie > before.cookie);
         before = id;
     }
@@ -71,7 +71,7 @@ fn a_cookie_is_never_used_again() {
 fn a_queue_belongs_to_its_connection() {
     let mut table = ConnectionTable::new(0);
     let connect = |table: &mut ConnectionTable<()>| {
-        let id = table.insert(server(1_000), ());
+        let id = table.insert(server(1_000), ()).unwrap();
         let hello = hello_packet(Kind::HELLO, &hello(PEER_KEY));
         let mut connection = table.get_mut(id).unwrap();
         assert!(matches!(connection.receive(Instant::ZERO, &mut &hello[..]), Ok(Some(Event::Established(_)))));
@@ -98,7 +98,7 @@ fn a_queue_belongs_to_its_connection() {
 #[test]
 fn a_retired_connection_has_no_deadline() {
     let mut table = ConnectionTable::new(0);
-    let id = table.insert(server(1_000), 7);
+    let id = table.insert(server(1_000), 7).unwrap();
     assert_eq!(table.poll_timeout(), Some(at(1_000)));
     table.retire(id);
     assert_eq!((table.poll_timeout(), table.handle_timeout(at(5_000)), table.len()), (None, None, 0));
@@ -112,7 +112,7 @@ fn a_retired_connection_has_no_deadline() {
 #[test]
 fn a_deadline_that_moved_is_armed_lazily() {
     let mut table = ConnectionTable::new(0);
-    let id = table.insert(server(1_000), ());
+    let id = table.insert(server(1_000), ()).unwrap();
     let mut connection = table.get_mut(id).unwrap();
     let hello = hello_packet(Kind::HELLO, &hello(PEER_KEY));
     connection.receive(at(900), &mut &hello[..]).unwrap();
@@ -197,7 +197,7 @@ proptest! {
             match operation {
                 Operation::Insert { handshake } => {
                     // A handshake that ends at the same moment for both: measured from the epoch.
-                    let id = table.insert(server(*handshake), Vec::new());
+                    let id = table.insert(server(*handshake), Vec::new()).unwrap();
                     twins.insert(id, (server(*handshake), Vec::new()));
                 }
                 Operation::Wait(time) => now = now + ms(*time),
@@ -238,6 +238,8 @@ proptest! {
             // The table may look earlier than it need, never later.
             prop_assert!(earliest.is_none() || table.poll_timeout().is_some_and(|armed| Some(armed) <= earliest));
             prop_assert!(table.poll_timeout().is_none_or(|armed| armed > now));
+            let held: usize = twins.values().map(|(twin, _)| twin.buffered()).sum();
+            prop_assert_eq!(table.buffered(), held);
             for (id, (twin, _)) in &twins {
                 prop_assert_eq!(table.get_mut(*id).unwrap().poll_timeout(), twin.poll_timeout());
             }

@@ -27,6 +27,8 @@
 //! The contenders of a group take turns, a millisecond each, so that whatever else the machine does meets them all alike;
 //! a ratio is taken within each round, and the median over the rounds.
 
+mod cookies;
+mod deadlines;
 mod decode;
 mod encode;
 mod goal;
@@ -42,7 +44,10 @@ use measure::Group;
 
 /// Every group, in the order of the report.
 fn groups() -> Vec<Group> {
-    [decode::groups(), encode::groups(), socket::groups()].into_iter().flatten().collect()
+    [decode::groups(), encode::groups(), socket::groups(), deadlines::groups(), cookies::groups()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn main() -> ExitCode {

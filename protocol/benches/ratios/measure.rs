@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::goal::{Goal, Interval};
 
-/// Rounds per group: each contender has one turn in each.
+/// Rounds per group, where it says nothing else: each contender has one turn in each.
 const ROUNDS: usize = 201;
 
 /// How long a turn lasts, about. Shorter than a time slice of the scheduler, so that most turns pass undisturbed.
@@ -17,6 +17,7 @@ pub(crate) struct Group {
     name: String,
     contenders: Vec<Contender>,
     goals: Vec<Goal>,
+    rounds: usize,
 }
 
 struct Contender {
@@ -46,7 +47,7 @@ pub(crate) fn time(work: impl FnOnce() -> u64) -> (Duration, u64) {
 impl Group {
     /// A group without contenders. The name is what a run is filtered by.
     pub(crate) fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), contenders: Vec::new(), goals: Vec::new() }
+        Self { name: name.into(), contenders: Vec::new(), goals: Vec::new(), rounds: ROUNDS }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -70,18 +71,24 @@ impl Group {
         self
     }
 
+    /// Takes this many rounds: at least 9, or the interval is not the one of 99 %. For passes that take long.
+    pub(crate) fn rounds(mut self, rounds: usize) -> Self {
+        self.rounds = rounds;
+        self
+    }
+
     /// Runs all rounds.
     pub(crate) fn measure(mut self) -> Measured {
         self.contenders.iter_mut().for_each(Contender::calibrate);
         let count = self.contenders.len();
-        let rounds: Vec<HashMap<&'static str, f64>> = (0..ROUNDS)
+        let rounds: Vec<HashMap<&'static str, f64>> = (0..self.rounds)
             .map(|round| {
                 // Another one begins each time: nobody always follows the same neighbour's traces in the caches.
                 self.contenders.rotate_left(usize::from(round > 0) % count);
                 self.contenders.iter_mut().map(|contender| (contender.name, contender.turn())).collect()
             })
             .collect();
-        self.contenders.rotate_right((ROUNDS - 1) % count);
+        self.contenders.rotate_right((self.rounds - 1) % count);
         let over_rounds =
             |value: &dyn Fn(&HashMap<&'static str, f64>) -> f64| Interval::of(rounds.iter().map(value).collect());
         Measured {

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use super::state::{Role, State};
 use super::{Connection, VERSION};
 use crate::close::{CloseFrame, CloseReason};
-use crate::config::{Admission, Damage, millis};
+use crate::config::{Admission, Damage, Seed, millis};
 use crate::error::ProtocolError;
 use crate::event::{Established, Event, Request};
 use crate::heartbeat::Heartbeat;
@@ -17,8 +17,8 @@ impl Connection {
     /// client this does nothing.
     pub fn accept(&mut self, now: Instant) {
         match core::mem::replace(&mut self.state, State::Open) {
-            State::Judging { hello, .. } => {
-                let established = self.establish(now, *hello);
+            State::Judging { seed, hello, .. } => {
+                let established = self.establish(now, seed, *hello);
                 self.established = Some(established);
             }
             state @ (State::Handshake { .. }
@@ -53,22 +53,23 @@ impl Connection {
         now: Instant,
         kind: Kind,
         payload: &[u8],
-    ) -> Result<Event<'static>, ProtocolError> {
+    ) -> Result<Option<Event<'static>>, ProtocolError> {
+        let Some((deadline, seed)) = self.state.handshake() else { return Ok(None) };
         let hello = Hello::decode(kind, payload)?;
         if self.role == Role::Client {
             self.outgoing.key = hello.sync_key.get();
         }
         self.judge_versions(&hello)?;
-        self.judge_timers(now, &hello)?;
-        match (self.role, self.config.admission, &self.state) {
-            (Role::Server, Admission::Ask, State::Handshake { deadline }) => {
+        self.judge_timers(now, seed, &hello)?;
+        match (self.role, self.config.admission) {
+            (Role::Server, Admission::Ask) => {
                 let request = request(&hello);
-                self.state = State::Judging { deadline: *deadline, hello: Box::new(hello) };
-                Ok(Event::Admission(Box::new(request)))
+                self.state = State::Judging { deadline, seed, hello: Box::new(hello) };
+                Ok(Some(Event::Admission(Box::new(request))))
             }
-            (Role::Server | Role::Client, Admission::Ask | Admission::Automatic, _) => {
+            (Role::Server, Admission::Automatic) | (Role::Client, Admission::Ask | Admission::Automatic) => {
                 self.state = State::Open;
-                Ok(Event::Established(self.establish(now, hello)))
+                Ok(Some(Event::Established(self.establish(now, seed, hello))))
             }
         }
     }
@@ -84,8 +85,8 @@ impl Connection {
         if agreed { Ok(()) } else { Err(ProtocolError::UnsupportedVersion { lowest, highest }) }
     }
 
-    fn judge_timers(&self, now: Instant, hello: &Hello) -> Result<(), ProtocolError> {
-        let bound = self.new_heartbeat(now, hello).bound();
+    fn judge_timers(&self, now: Instant, seed: Seed, hello: &Hello) -> Result<(), ProtocolError> {
+        let bound = self.new_heartbeat(now, seed, hello).bound();
         match self.config.heartbeat.detect_within {
             Some(limit) if bound > limit => {
                 Err(ProtocolError::IncompatibleTimers { bound_ms: millis(bound), limit_ms: millis(limit) })
@@ -94,21 +95,21 @@ impl Connection {
         }
     }
 
-    fn new_heartbeat(&self, now: Instant, hello: &Hello) -> Heartbeat {
-        Heartbeat::new(now, &self.config.heartbeat, hello.ping_floor, self.seed.jitter)
+    fn new_heartbeat(&self, now: Instant, seed: Seed, hello: &Hello) -> Heartbeat {
+        Heartbeat::new(now, &self.config.heartbeat, hello.ping_floor, seed.jitter)
     }
 
     /// Takes over what the peer's HELLO says, and answers it with the version chosen where that is this side's turn
     /// (PW-HS-003).
-    fn establish(&mut self, now: Instant, hello: Hello) -> Box<Established> {
+    fn establish(&mut self, now: Instant, seed: Seed, hello: Hello) -> Box<Established> {
         if self.role == Role::Server {
-            let answer = self.hello(VERSION, VERSION, None);
+            let answer = self.hello(seed, VERSION, VERSION, None);
             self.outgoing.greet(Kind::HELLO_ACK, answer);
             self.outgoing.key = hello.sync_key.get();
         }
         self.outgoing.establish(&hello);
-        self.framer.establish(self.seed.sync_key.get(), self.config.damage == Damage::Resynchronise);
-        let heartbeat = self.new_heartbeat(now, &hello);
+        self.framer.establish(seed.sync_key.get(), self.config.damage == Damage::Resynchronise);
+        let heartbeat = self.new_heartbeat(now, seed, &hello);
         let established = Established {
             version: VERSION,
             frame_limit: hello.frame_limit,
@@ -122,11 +123,17 @@ impl Connection {
         Box::new(established)
     }
 
-    pub(super) fn hello(&self, version_lowest: u8, version_highest: u8, token: Option<bytes::Bytes>) -> Hello {
+    pub(super) fn hello(
+        &self,
+        seed: Seed,
+        version_lowest: u8,
+        version_highest: u8,
+        token: Option<bytes::Bytes>,
+    ) -> Hello {
         Hello {
             version_lowest,
             version_highest,
-            sync_key: self.seed.sync_key,
+            sync_key: seed.sync_key,
             frame_limit: self.config.limits.frame,
             message_limit: self.config.limits.message,
             ping_floor: self.config.heartbeat.ping_floor,

@@ -1,6 +1,7 @@
 //! The ways a connection ends (section 9 of the specification).
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -79,6 +80,12 @@ impl Connection {
     /// The peer broke the protocol.
     pub(super) fn fail(&mut self, error: &ProtocolError) {
         self.fault(CloseFrame::from(error.close_reason()).with_text(error.to_string()), error.limit(), None);
+    }
+
+    /// The connections of a table hold more than they may, and this one asked for more (PW-CLS-020).
+    pub(crate) fn overload(&mut self, limit: usize) {
+        let text = format!("all connections together hold more than {limit} bytes");
+        self.fault(CloseFrame::from(CloseReason::OVERLOADED).with_text(text), None, None);
     }
 
     /// Closes at once: CLOSE goes out where this side may speak, ahead of messages that wait (PW-CLS-003), and nothing is waited

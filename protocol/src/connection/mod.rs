@@ -7,6 +7,7 @@ mod close;
 mod drain;
 mod outgoing;
 mod pause;
+mod prepared;
 mod receive;
 mod rejects;
 mod state;
@@ -21,6 +22,7 @@ use core::time::Duration;
 
 use outgoing::Outgoing;
 use pause::Pause;
+pub use prepared::PreparedMessage;
 use rejects::Ordinals;
 pub use state::Role;
 use state::State;
@@ -56,7 +58,6 @@ const VERSION: u8 = 1;
 /// After any call of the first two groups, poll all of the third. Calls in another order, or too many of them, do no harm.
 pub struct Connection {
     config: ValidConfig,
-    seed: Seed,
     role: Role,
     state: State,
     framer: Framer,
@@ -66,6 +67,8 @@ pub struct Connection {
     heartbeat: Option<Heartbeat>,
     /// Messages received whole.
     received: u64,
+    /// Bytes that may wait to be sent, by what all connections of a table hold together.
+    queue_ceiling: usize,
     ordinals: Ordinals,
     /// DRAIN came.
     peer_drained: bool,
@@ -84,7 +87,7 @@ impl Connection {
     #[must_use]
     pub fn client(now: Instant, config: &ValidConfig, seed: Seed) -> Self {
         let mut connection = Self::new(now, config, seed, Role::Client);
-        let hello = connection.hello(VERSION, VERSION, config.token.clone());
+        let hello = connection.hello(seed, VERSION, VERSION, config.token.clone());
         connection.outgoing.greet(Kind::HELLO, hello);
         connection
     }
@@ -99,14 +102,14 @@ impl Connection {
     fn new(now: Instant, config: &ValidConfig, seed: Seed, role: Role) -> Self {
         Self {
             config: config.clone(),
-            seed,
             role,
-            state: State::Handshake { deadline: now + config.timeouts.handshake },
+            state: State::Handshake { deadline: now + config.timeouts.handshake, seed },
             framer: Framer::new(),
             fragments: Fragments::default(),
             outgoing: Outgoing::new(),
             heartbeat: None,
             received: 0,
+            queue_ceiling: usize::MAX,
             ordinals: Ordinals::default(),
             peer_drained: false,
             pause: None,
@@ -141,7 +144,8 @@ impl Connection {
     fn send_small(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> bool {
         if !matches!(self.state, State::Open)
             || class.is_reserved()
-            || self.outgoing.queued().saturating_add(payload.len()) > self.config.limits.send_queue
+            || self.outgoing.queued().saturating_add(payload.len())
+                > self.config.limits.send_queue.min(self.queue_ceiling)
         {
             return false;
         }
@@ -151,7 +155,7 @@ impl Connection {
 
     #[inline(never)]
     fn send_any<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
-        match self.refusal(&message) {
+        match self.refusal(message.class, message.payload.len()) {
             None => {
                 self.outgoing.message(message);
                 Ok(())
@@ -160,9 +164,24 @@ impl Connection {
         }
     }
 
+    /// As [`send`](Self::send), for a message that goes to many.
+    ///
+    /// # Errors
+    /// The reason; nothing has changed.
+    pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), SendRefused> {
+        let Message { class, payload, .. } = prepared.message();
+        match self.refusal(*class, payload.len()) {
+            None => {
+                self.outgoing.prepared(prepared);
+                Ok(())
+            }
+            Some(reason) => Err(reason),
+        }
+    }
+
     /// Why a message may not be sent: this side closes (PW-CLS-002), the peer would refuse it (PW-DAT-009, PW-HDR-011), or
     /// there is no room.
-    fn refusal(&self, message: &Message<'_>) -> Option<SendRefused> {
+    fn refusal(&self, class: Class, size: usize) -> Option<SendRefused> {
         match &self.state {
             State::Open => {}
             State::Handshake { .. } | State::Judging { .. } => return Some(SendRefused::NotEstablished),
@@ -170,15 +189,16 @@ impl Connection {
                 return Some(SendRefused::Closed(self.reason.unwrap_or(CloseReason::NORMAL)));
             }
         }
-        if message.class.is_reserved() {
+        if class.is_reserved() {
             return Some(SendRefused::ReservedClass);
         }
         let limit = self.outgoing.message_limit;
-        if message.payload.len() > limit as usize {
+        if size > limit as usize {
             return Some(SendRefused::TooLarge { limit });
         }
         let queued = self.outgoing.queued();
-        if queued > 0 && queued.saturating_add(message.payload.len()) > self.config.limits.send_queue {
+        let full = queued.saturating_add(size);
+        if (queued > 0 && full > self.config.limits.send_queue) || full > self.queue_ceiling {
             return Some(SendRefused::Full);
         }
         None
@@ -265,6 +285,29 @@ impl Connection {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.outgoing.queued()
+    }
+
+    /// Bytes of memory that this connection holds: for the packet and the message that are only partly received, room that was
+    /// made ahead of them included; for a HELLO that is being judged; for refusals that wait to be told; and for what was
+    /// accepted and not yet handed out.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.receiving() + self.outgoing.queued()
+    }
+
+    /// The part of [`buffered`](Self::buffered) that the peer caused.
+    pub(crate) fn receiving(&self) -> usize {
+        self.framer.buffered() + self.fragments.buffered() + self.state.buffered() + self.outgoing.rejects_buffered()
+    }
+
+    /// Whether the handshake is not complete.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.state.handshake().is_some()
+    }
+
+    /// Accepts at most this many bytes more than what waits now.
+    pub(crate) fn limit_queue(&mut self, room: usize) {
+        self.queue_ceiling = self.outgoing.queued().saturating_add(room);
     }
 
     /// Messages received whole.

@@ -14,8 +14,9 @@ use super::batch::{Batch, encode};
 use super::rejects::Rejects;
 use super::transmit::Transmit;
 use crate::framer::LARGE;
+use crate::message::Message;
 use crate::time::Instant;
-use crate::wire::{Class, ClosePayload, Flags, Header, Hello, Kind, MessageHeaders};
+use crate::wire::{Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind, MessageHeaders, TRAILER_SIZE};
 
 /// Something that waits to be sent.
 enum Entry {
@@ -23,6 +24,8 @@ enum Entry {
     Batch(Batch),
     /// A large message, `sent` bytes of which went out in frames.
     Large { class: Class, encrypted: bool, payload: Bytes, sent: usize },
+    /// A large message whose only frame was prepared.
+    Frame { message: Message<'static>, header: [u8; HEADER_SIZE], trailer: Option<[u8; TRAILER_SIZE]> },
 }
 
 /// The last packets of this side: what waits, and what was handed out.
@@ -200,6 +203,7 @@ impl Outgoing {
         }
         self.ping = true;
         self.ping_ends = None;
+        self.rest();
     }
 
     /// Takes back a PING that was not handed out.
@@ -210,6 +214,11 @@ impl Outgoing {
     /// The REJECTs that wait, if any may still go out (PW-REJ-005).
     pub(super) fn rejects(&mut self) -> Option<&mut Rejects> {
         (!self.farewell.close_ack_handed).then_some(&mut self.announcements.rejects)
+    }
+
+    /// Bytes of memory that waiting REJECTs hold.
+    pub(super) fn rejects_buffered(&self) -> usize {
+        self.announcements.rejects.buffered()
     }
 
     pub(super) fn drain(&mut self) {
@@ -233,6 +242,14 @@ impl Outgoing {
             return;
         }
         self.pong = Some(number);
+        self.rest();
+    }
+
+    /// A side was silent for long: an empty queue keeps no memory for messages that may come.
+    fn rest(&mut self) {
+        if self.queue.is_empty() {
+            self.queue.shrink_to_fit();
+        }
     }
 
     /// Queues CLOSE, unless one went out before or none may any more.

@@ -227,7 +227,7 @@ impl Connection {
     fn control<'b>(&mut self, now: Instant, kind: Kind, body: Body<'b>) -> Result<Option<Event<'b>>, ProtocolError> {
         let payload = body.bytes();
         match self.input(kind) {
-            Input::Hello | Input::HelloAck => self.greeting(now, kind, payload).map(Some),
+            Input::Hello | Input::HelloAck => self.greeting(now, kind, payload),
             Input::Refusal => {
                 // CLOSE in place of HELLO_ACK (PW-HS-019).
                 if let Some(close) = ClosePayload::decode(payload) {

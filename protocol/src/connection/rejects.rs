@@ -32,7 +32,16 @@ impl Rejects {
     }
 
     pub(super) fn pop(&mut self) -> Option<Rejected> {
-        self.waiting.pop_front()
+        let rejected = self.waiting.pop_front();
+        if self.waiting.is_empty() {
+            self.clear();
+        }
+        rejected
+    }
+
+    /// Bytes of memory that they hold.
+    pub(super) fn buffered(&self) -> usize {
+        self.waiting.capacity() * size_of::<Rejected>()
     }
 
     pub(super) fn clear(&mut self) {

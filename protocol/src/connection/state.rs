@@ -2,7 +2,10 @@
 
 use alloc::boxed::Box;
 
+use bytes::Bytes;
+
 use crate::close::CloseFrame;
+use crate::config::Seed;
 use crate::time::Instant;
 use crate::wire::{ClosePayload, Hello, Kind};
 
@@ -20,9 +23,9 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     /// The peer's first packet has not come.
-    Handshake { deadline: Instant },
+    Handshake { deadline: Instant, seed: Seed },
     /// The application of a server judges this HELLO.
-    Judging { deadline: Instant, hello: Box<Hello> },
+    Judging { deadline: Instant, seed: Seed, hello: Box<Hello> },
     /// Messages go both ways.
     Open,
     /// This side asked to close: it sends no message any more, and still receives them (PW-CLS-002, PW-CLS-005). The deadline
@@ -112,6 +115,29 @@ impl State {
 
     pub(super) fn is_over(&self) -> bool {
         matches!(self, Self::Over)
+    }
+
+    /// The deadline of the handshake, and the seed, until it is complete.
+    pub(super) fn handshake(&self) -> Option<(Instant, Seed)> {
+        match self {
+            Self::Handshake { deadline, seed } | Self::Judging { deadline, seed, .. } => Some((*deadline, *seed)),
+            Self::Open | Self::Closing { .. } | Self::PeerClosing { .. } | Self::BothClosing { .. } | Self::Over => {
+                None
+            }
+        }
+    }
+
+    /// Bytes of memory that a HELLO holds while it is judged.
+    pub(super) fn buffered(&self) -> usize {
+        match self {
+            Self::Judging { hello, .. } => size_of::<Hello>() + hello.token.as_ref().map_or(0, Bytes::len),
+            Self::Handshake { .. }
+            | Self::Open
+            | Self::Closing { .. }
+            | Self::PeerClosing { .. }
+            | Self::BothClosing { .. }
+            | Self::Over => 0,
+        }
     }
 
     /// CLOSE of the peer, while it is being answered.

@@ -19,7 +19,7 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadline = match &self.state {
             State::Over => return None,
-            State::Handshake { deadline } | State::Judging { deadline, .. } => Some(*deadline),
+            State::Handshake { deadline, .. } | State::Judging { deadline, .. } => Some(*deadline),
             State::Closing { deadline, .. } | State::BothClosing { deadline, .. } => *deadline,
             State::Open | State::PeerClosing { .. } => None,
         };
@@ -38,7 +38,7 @@ impl Connection {
     pub fn handle_timeout(&mut self, now: Instant) {
         match &self.state {
             State::Over => return,
-            State::Handshake { deadline } | State::Judging { deadline, .. } if now >= *deadline => {
+            State::Handshake { deadline, .. } | State::Judging { deadline, .. } if now >= *deadline => {
                 let waited = format!("{} ms", millis(self.config.timeouts.handshake));
                 return self.time_out(CloseReason::HANDSHAKE_TIMEOUT, waited);
             }

@@ -60,6 +60,11 @@ impl Fragments {
         self.open.is_some()
     }
 
+    /// Bytes of memory that the open message holds, beside what a large frame under way has of it.
+    pub(crate) fn buffered(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.buffer.capacity())
+    }
+
     /// Judges a DATA header (PW-DAT-001, PW-DAT-002, PW-DAT-003, PW-DAT-004, PW-DAT-005, PW-DAT-006, PW-DAT-007, PW-DAT-008).
     /// Changes nothing, so it may be asked again. A single frame is never too large: no frame limit is above the message
     /// limit.

@@ -80,6 +80,8 @@ struct Partial {
     buffer: BytesMut,
     /// Bytes in `buffer` that were there before this packet.
     start: usize,
+    /// The buffer's capacity while it is lent, else 0.
+    lent: usize,
 }
 
 impl Partial {
@@ -220,7 +222,7 @@ impl Framer {
             self.seen = input.len();
         } else {
             let buffer = buffer();
-            let mut partial = Box::new(Partial { header, start: buffer.len(), buffer });
+            let mut partial = Box::new(Partial { header, start: buffer.len(), buffer, lent: 0 });
             partial.reserve(rest.len());
             partial.buffer.extend_from_slice(rest);
             self.partial = Some(partial);
@@ -257,6 +259,7 @@ impl Framer {
             partial.reserve(1);
         }
         let missing = partial.missing();
+        partial.lent = partial.buffer.capacity();
         Some((core::mem::take(&mut partial.buffer), missing))
     }
 
@@ -268,7 +271,7 @@ impl Framer {
         received: usize,
     ) -> Result<Arrival<'static>, ProtocolError> {
         if let Some(partial) = &mut self.partial {
-            partial.buffer = buffer;
+            (partial.buffer, partial.lent) = (buffer, 0);
         }
         self.finish_partial(now, received > 0)
     }
@@ -278,7 +281,7 @@ impl Framer {
             return Ok(Arrival::Incomplete { payload_grew });
         };
         self.forget_packet();
-        let Partial { header, mut buffer, start } = *partial;
+        let Partial { header, mut buffer, start, .. } = *partial;
         let end = start + header.body_size();
         let Some(payload) = verified(&header, &buffer[start..end]) else { return self.damaged(now, header) };
         buffer.truncate(start + payload.len());
@@ -294,6 +297,11 @@ impl Framer {
         let size = (HEADER_SIZE + header.body_size()) as u64;
         resync.charge_packet(now, size)?;
         Ok(Arrival::Damaged(header, size))
+    }
+
+    /// Bytes of memory that the large packet under way holds.
+    pub(crate) fn buffered(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.buffer.capacity() + partial.lent)
     }
 
     /// Lets go of the large packet under way.

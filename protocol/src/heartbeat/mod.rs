@@ -41,11 +41,10 @@ pub(crate) enum Notice {
 enum State {
     /// The peer was heard of lately; `idle` (with jitter) after `last_evidence` comes the first PING.
     Quiet,
-    Probing(Probe),
+    /// Rare, so that it takes no room in a connection that is merely idle.
+    Probing(Box<Probe>),
     /// The peer pauses: it is left alone until then (PW-HB-020).
-    Spared {
-        until: Instant,
-    },
+    Spared { until: Instant },
 }
 
 #[derive(Debug, Clone)]
@@ -258,7 +257,13 @@ impl Heartbeat {
         match &mut self.state {
             State::Spared { .. } => Action::Nothing,
             State::Quiet => {
-                self.state = State::Probing(Probe::new(now, now - deadline, self.interval, excess, self.extension_max));
+                self.state = State::Probing(Box::new(Probe::new(
+                    now,
+                    now - deadline,
+                    self.interval,
+                    excess,
+                    self.extension_max,
+                )));
                 self.sent_at = None;
                 Action::Ping
             }

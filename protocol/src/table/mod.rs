@@ -1,14 +1,26 @@
 //! Many peers: ids with cookies, and one structure for all deadlines (section 13 of the specification).
 
-mod deadlines;
+mod buckets;
+mod entry;
+mod limits;
+#[cfg(target_has_atomic = "64")]
+mod liveness;
 mod slots;
+mod wheel;
 
-use core::ops::{Deref, DerefMut};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 
-use deadlines::Deadlines;
+pub use entry::ConnectionRef;
+use entry::Entry;
+pub use limits::{InsertError, InsertRefused, TableLimits, ValidTableLimits};
+use limits::{Share, Usage};
+#[cfg(target_has_atomic = "64")]
+pub use liveness::Liveness;
 pub use slots::{ConnectionId, Slots};
+pub use wheel::TimingWheel;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, PreparedMessage};
 use crate::error::{SendError, SendRefused};
 use crate::message::Message;
 use crate::time::Instant;
@@ -22,44 +34,68 @@ use crate::time::Instant;
 ///
 /// let config = Config::default().validate()?;
 /// let mut table = ConnectionTable::new(0);
-/// let old = table.insert(Connection::server(Instant::ZERO, &config, Seed::from_bytes([1; 12])), "a socket");
+/// let old = table.insert(Connection::server(Instant::ZERO, &config, Seed::from_bytes([1; 12])), "a socket")?;
 /// table.remove(old);
-/// let new = table.insert(Connection::server(Instant::ZERO, &config, Seed::from_bytes([2; 12])), "another");
+/// let new = table.insert(Connection::server(Instant::ZERO, &config, Seed::from_bytes([2; 12])), "another")?;
 /// assert_eq!((old.slot, old.cookie == new.cookie), (new.slot, false));
 ///
 /// let refused = table.send(old, Message::new(Class::BUSINESS, b"to a stranger?")).unwrap_err();
 /// assert_eq!(refused.reason, SendRefused::Stale);
-/// # Ok::<(), pulsewire_protocol::ConfigError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct ConnectionTable<T> {
     slots: Slots<Entry<T>>,
-    deadlines: Deadlines,
-}
-
-#[derive(Debug)]
-struct Entry<T> {
-    connection: Connection,
-    data: T,
-    /// This connection's deadline in `deadlines`, or `Instant::MAX`. The true one may be later, never earlier.
-    armed: Instant,
+    /// No connection's true deadline is earlier than the one noted here.
+    wheel: TimingWheel,
+    usage: Usage,
 }
 
 impl<T> ConnectionTable<T> {
-    /// An empty table. `domain` tells its ids from those of the process's other tables.
+    /// An empty table with the default limits. `domain` tells its ids from those of the process's other tables.
     #[must_use]
     pub fn new(domain: u32) -> Self {
-        Self { slots: Slots::new(domain), deadlines: Deadlines::default() }
+        Self::with_limits(domain, ValidTableLimits::default())
+    }
+
+    /// An empty table with these limits.
+    #[must_use]
+    pub fn with_limits(domain: u32, limits: ValidTableLimits) -> Self {
+        Self { slots: Slots::new(domain), wheel: TimingWheel::new(), usage: Usage::new(limits) }
     }
 
     /// Gives the connection an id of its own, for ever (PW-CK-001).
-    pub fn insert(&mut self, connection: Connection, data: T) -> ConnectionId {
-        self.insert_with(connection, |_| data)
+    ///
+    /// # Errors
+    /// The reason, the connection and the data, where a limit is reached.
+    pub fn insert(&mut self, connection: Connection, data: T) -> Result<ConnectionId, InsertError<T>> {
+        match self.refusal(&connection) {
+            None => Ok(self.admit(connection, |_| data)),
+            Some(reason) => Err(InsertError { reason, connection: Box::new(connection), data }),
+        }
     }
 
     /// Like [`insert`](Self::insert), for data that knows the id.
-    pub fn insert_with(&mut self, connection: Connection, data: impl FnOnce(ConnectionId) -> T) -> ConnectionId {
-        let id = self.slots.insert_with(|id| Entry { connection, data: data(id), armed: Instant::MAX });
+    ///
+    /// # Errors
+    /// As there, with the function, which was not called.
+    pub fn insert_with<F>(&mut self, connection: Connection, data: F) -> Result<ConnectionId, InsertError<F>>
+    where
+        F: FnOnce(ConnectionId) -> T,
+    {
+        match self.refusal(&connection) {
+            None => Ok(self.admit(connection, data)),
+            Some(reason) => Err(InsertError { reason, connection: Box::new(connection), data }),
+        }
+    }
+
+    fn refusal(&self, connection: &Connection) -> Option<InsertRefused> {
+        self.usage.refusal(self.slots.len(), Share::of(connection))
+    }
+
+    fn admit(&mut self, connection: Connection, data: impl FnOnce(ConnectionId) -> T) -> ConnectionId {
+        self.usage.add(Share::of(&connection));
+        let id = self.slots.insert_with(|id| Entry::new(connection, data(id)));
         drop(self.get_mut(id));
         id
     }
@@ -67,7 +103,7 @@ impl<T> ConnectionTable<T> {
     /// The connection that `id` names, if it lives.
     pub fn get_mut(&mut self, id: ConnectionId) -> Option<ConnectionRef<'_, T>> {
         let entry = self.slots.get_mut(id)?;
-        Some(ConnectionRef { id, entry, deadlines: &mut self.deadlines })
+        Some(ConnectionRef::new(id, entry, &mut self.wheel, &mut self.usage))
     }
 
     /// [`Connection::send`] to the connection that `id` names.
@@ -81,22 +117,45 @@ impl<T> ConnectionTable<T> {
         }
     }
 
+    /// Sends one message to many, and gives back the ids that refused it, with the reason. Never waits.
+    ///
+    /// Checksums and header are worked out once, see [`PreparedMessage`]. Poll the others for what to transmit.
+    #[must_use = "some may not have accepted the message"]
+    pub fn broadcast(
+        &mut self,
+        ids: impl IntoIterator<Item = ConnectionId>,
+        message: Message<'_>,
+    ) -> Vec<(ConnectionId, SendRefused)> {
+        let prepared = PreparedMessage::new(message);
+        ids.into_iter().filter_map(|id| Some((id, self.send_prepared(id, &prepared).err()?))).collect()
+    }
+
+    /// [`Connection::send_prepared`] to the connection that `id` names.
+    ///
+    /// # Errors
+    /// As there, and [`SendRefused::Stale`].
+    pub fn send_prepared(&mut self, id: ConnectionId, message: &PreparedMessage) -> Result<(), SendRefused> {
+        self.get_mut(id).ok_or(SendRefused::Stale)?.send_prepared(message)
+    }
+
     /// Ends the id and frees the slot. For a driver that has nothing outstanding on the connection.
     pub fn remove(&mut self, id: ConnectionId) -> Option<(Connection, T)> {
-        self.disarm(id);
+        self.discount(id);
         self.slots.remove(id).map(Entry::into_parts)
     }
 
     /// Ends the id, but keeps the slot: operations of the driver are still outstanding (PW-CK-005). Says whether it lived.
     pub fn retire(&mut self, id: ConnectionId) -> bool {
-        self.disarm(id);
+        self.discount(id);
         self.slots.retire(id)
     }
 
-    fn disarm(&mut self, id: ConnectionId) {
+    /// A connection that ends has no deadline, and counts no more.
+    fn discount(&mut self, id: ConnectionId) {
         if let Some(entry) = self.slots.get_mut(id) {
-            self.deadlines.rearm(entry.armed, Instant::MAX, id);
-            entry.armed = Instant::MAX;
+            self.wheel.cancel(id.slot);
+            self.usage.remove(Share::of(&entry.connection));
+            entry.connection.limit_queue(usize::MAX);
         }
     }
 
@@ -108,6 +167,12 @@ impl<T> ConnectionTable<T> {
     /// Frees the slot of a retired connection.
     pub fn release(&mut self, id: ConnectionId) -> Option<(Connection, T)> {
         self.slots.release(id).map(Entry::into_parts)
+    }
+
+    /// Tells other threads which ids live.
+    #[cfg(target_has_atomic = "64")]
+    pub fn liveness(&mut self) -> Liveness {
+        self.slots.liveness()
     }
 
     /// The ids of all connections that live, by slot.
@@ -127,81 +192,31 @@ impl<T> ConnectionTable<T> {
         self.slots.len() == 0
     }
 
+    /// How many of them have not completed their handshake.
+    #[must_use]
+    pub fn handshakes(&self) -> usize {
+        self.usage.handshakes()
+    }
+
+    /// Bytes of memory that they hold together: the sum of [`Connection::buffered`].
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.usage.buffered()
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) has something to look at.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.earliest()
+        self.wheel.earliest()
     }
 
-    /// Lets time come to `now` for one connection whose deadline has passed, and names it: poll it then. Call until `None`.
+    /// Lets time come to `now` for one connection whose deadline has passed, and names it: poll it then. Names also those that
+    /// were closed for [`TableLimits::buffered`]. Call until `None`.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<ConnectionId> {
-        while let Some(id) = self.deadlines.pop_until(now) {
-            let Some(entry) = self.slots.get_mut(id) else { continue };
-            entry.armed = Instant::MAX;
-            let mut connection = ConnectionRef { id, entry, deadlines: &mut self.deadlines };
-            if connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
-                connection.handle_timeout(now);
-                return Some(id);
-            }
-        }
-        None
-    }
-}
-
-impl<T> Entry<T> {
-    fn into_parts(self) -> (Connection, T) {
-        (self.connection, self.data)
-    }
-}
-
-/// A connection of a table, borrowed. When it is given back, its deadline is noted.
-#[derive(Debug)]
-pub struct ConnectionRef<'t, T> {
-    id: ConnectionId,
-    entry: &'t mut Entry<T>,
-    deadlines: &'t mut Deadlines,
-}
-
-impl<T> ConnectionRef<'_, T> {
-    /// Its id.
-    #[must_use]
-    pub fn id(&self) -> ConnectionId {
-        self.id
-    }
-
-    /// The driver's data.
-    pub fn data(&mut self) -> &mut T {
-        &mut self.entry.data
-    }
-
-    /// The connection and the driver's data, both to be changed.
-    pub fn parts(&mut self) -> (&mut Connection, &mut T) {
-        (&mut self.entry.connection, &mut self.entry.data)
-    }
-}
-
-impl<T> Deref for ConnectionRef<'_, T> {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.entry.connection
-    }
-}
-
-impl<T> DerefMut for ConnectionRef<'_, T> {
-    fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.entry.connection
-    }
-}
-
-impl<T> Drop for ConnectionRef<'_, T> {
-    fn drop(&mut self) {
-        // A deadline that moved to later is found when the old one runs out; only an earlier one must be noted.
-        if let Some(deadline) = self.entry.connection.poll_timeout()
-            && deadline < self.entry.armed
-        {
-            self.deadlines.rearm(self.entry.armed, deadline, self.id);
-            self.entry.armed = deadline;
-        }
+        let Self { slots, wheel, usage } = self;
+        let slot = wheel.expire(now, |slot| slots.at(slot)?.1.deadline())?;
+        let (id, entry) = slots.at_mut(slot)?;
+        ConnectionRef::new(id, entry, wheel, usage).pass_time(now);
+        Some(id)
     }
 }

@@ -2,6 +2,9 @@
 
 use alloc::vec::Vec;
 
+#[cfg(target_has_atomic = "64")]
+use super::liveness::{Liveness, LivenessWriter};
+
 /// Names one connection of one table, for ever: the slot may be used again, the cookie never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
@@ -36,19 +39,30 @@ pub struct Slots<T> {
     free: Vec<u32>,
     last_cookie: u64,
     live: usize,
+    /// Made when somebody asks for it.
+    #[cfg(target_has_atomic = "64")]
+    liveness: Option<LivenessWriter>,
 }
 
 impl<T> Slots<T> {
     /// None yet. `domain` goes into every id.
     #[must_use]
     pub fn new(domain: u32) -> Self {
-        Self { domain, slots: Vec::new(), free: Vec::new(), last_cookie: 0, live: 0 }
+        Self {
+            domain,
+            slots: Vec::new(),
+            free: Vec::new(),
+            last_cookie: 0,
+            live: 0,
+            #[cfg(target_has_atomic = "64")]
+            liveness: None,
+        }
     }
 
     /// Stores a value under a new id.
     ///
     /// # Panics
-    /// With 2^32 slots in use, or after 2^64 insertions.
+    /// With 2^32 - 1 slots in use, or after 2^64 insertions.
     pub fn insert(&mut self, value: T) -> ConnectionId {
         self.insert_with(|_| value)
     }
@@ -62,12 +76,17 @@ impl<T> Slots<T> {
         self.last_cookie = self.last_cookie.checked_add(1).expect("2^64 cookies are used up");
         let cookie = self.last_cookie;
         let slot = self.free.pop().unwrap_or_else(|| {
+            let slot = u32::try_from(self.slots.len()).ok().filter(|slot| *slot < u32::MAX);
             self.slots.push(Slot::Free);
-            u32::try_from(self.slots.len() - 1).expect("2^32 slots are in use")
+            slot.expect("2^32 - 1 slots are in use")
         });
         let id = ConnectionId { slot, domain: self.domain, cookie };
         self.slots[slot as usize] = Slot::Live { cookie, value: value(id) };
         self.live += 1;
+        #[cfg(target_has_atomic = "64")]
+        if let Some(liveness) = &self.liveness {
+            liveness.begin(slot, cookie);
+        }
         id
     }
 
@@ -90,6 +109,22 @@ impl<T> Slots<T> {
         }
     }
 
+    /// The live id in a slot, and its value.
+    pub(super) fn at(&self, slot: u32) -> Option<(ConnectionId, &T)> {
+        match self.slots.get(slot as usize)? {
+            Slot::Live { cookie, value } => Some((ConnectionId { slot, domain: self.domain, cookie: *cookie }, value)),
+            Slot::Free | Slot::Retired { .. } => None,
+        }
+    }
+
+    /// The live id in a slot, and its value.
+    pub(super) fn at_mut(&mut self, slot: u32) -> Option<(ConnectionId, &mut T)> {
+        match self.slots.get_mut(slot as usize)? {
+            Slot::Live { cookie, value } => Some((ConnectionId { slot, domain: self.domain, cookie: *cookie }, value)),
+            Slot::Free | Slot::Retired { .. } => None,
+        }
+    }
+
     /// Ends a live id and keeps its slot. Says whether it lived.
     pub fn retire(&mut self, id: ConnectionId) -> bool {
         if self.get(id).is_none() {
@@ -101,6 +136,10 @@ impl<T> Slots<T> {
             other @ (Slot::Free | Slot::Retired { .. }) => other,
         };
         self.live -= 1;
+        #[cfg(target_has_atomic = "64")]
+        if let Some(liveness) = &self.liveness {
+            liveness.end(id.slot);
+        }
         true
     }
 
@@ -125,6 +164,18 @@ impl<T> Slots<T> {
     /// Ends a live id and frees its slot.
     pub fn remove(&mut self, id: ConnectionId) -> Option<T> {
         self.retire(id).then(|| self.release(id)).flatten()
+    }
+
+    /// Tells other threads which ids live. The first call costs eight bytes a slot, and a store at every begin and end of an
+    /// id from then on.
+    #[cfg(target_has_atomic = "64")]
+    pub fn liveness(&mut self) -> Liveness {
+        if let Some(liveness) = &self.liveness {
+            return liveness.reader();
+        }
+        let liveness = LivenessWriter::new(self.domain);
+        self.ids().for_each(|id| liveness.begin(id.slot, id.cookie));
+        self.liveness.insert(liveness).reader()
     }
 
     /// How many ids live.
@@ -166,6 +217,22 @@ mod tests {
         let new = slots.insert('c');
         assert_eq!(new.slot, old.slot);
         assert_eq!((slots.get(old), slots.get(new)), (None, Some(&'c')));
+    }
+
+    /// From before and after somebody asked, in slots that are used again.
+    #[cfg(target_has_atomic = "64")]
+    #[test]
+    fn liveness_says_what_get_says() {
+        let mut slots = Slots::new(0);
+        let mut ids: Vec<ConnectionId> = (0..100).map(|value| slots.insert(value)).collect();
+        ids[..50].iter().for_each(|id| assert!(slots.retire(*id)));
+        let liveness = slots.liveness();
+        ids[..20].iter().for_each(|id| assert!(slots.release(*id).is_some()));
+        ids[50..70].iter().for_each(|id| assert!(slots.remove(*id).is_some()));
+        ids.extend((0..200).map(|value| slots.insert(value)));
+        for id in ids {
+            assert_eq!(liveness.is_live(id), slots.get(id).is_some(), "{id:?}");
+        }
     }
 
     #[test]

@@ -85,10 +85,15 @@ impl Pair {
     pub fn new(client: Config, server: Config) -> Self {
         let client = Connection::client(Instant::ZERO, &valid(client), seed(CLIENT_KEY));
         let server = Connection::server(Instant::ZERO, &valid(server), seed(SERVER_KEY));
+        Self::of([client, server], [CLIENT_KEY, SERVER_KEY])
+    }
+
+    /// These two, with their keys.
+    pub fn of([client, server]: [Connection; 2], [client_key, server_key]: [u32; 2]) -> Self {
         Self {
             now: Instant::ZERO,
             latency: ms(1),
-            ends: [End::new(client, SERVER_KEY), End::new(server, CLIENT_KEY)],
+            ends: [End::new(client, server_key), End::new(server, client_key)],
             links: Default::default(),
             cut: false,
             step: usize::MAX,

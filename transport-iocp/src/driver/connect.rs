@@ -50,11 +50,12 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         };
         let (inbox, directory) = (&self.inbox, &self.directory);
         let room = self.config.limits.send_queue;
-        Ok(self.table.insert_with(connection, |id| {
+        let admitted = self.table.insert_with(connection, |id| {
             let mailbox = Arc::new(Mailbox::new(id, Arc::clone(inbox), room));
             directory.insert(&mailbox);
             Peer::new(remote, mailbox)
-        }))
+        });
+        admitted.map_err(|refused| io::Error::new(io::ErrorKind::QuotaExceeded, refused.reason.to_string()))
     }
 
     pub(super) fn connected(&mut self, id: ConnectionId, outcome: Result<(), SystemError>) {

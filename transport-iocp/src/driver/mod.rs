@@ -28,7 +28,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulsewire_protocol::{ConnectionId, ConnectionTable, Instant, Seed, Transmit, ValidConfig};
+use pulsewire_protocol::{ConnectionId, ConnectionTable, Instant, Seed, TableLimits, Transmit, ValidConfig};
 
 use crate::directory::Directory;
 use crate::error::SystemError;
@@ -88,6 +88,8 @@ pub(crate) struct Driver<Port: CompletionPort<Batch = Transmit>, H> {
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     pub(crate) fn new(port: Port, handler: H, parts: Parts) -> Self {
         let Parts { config, options, inbox, directory, domain, draw_seed } = parts;
+        // What waits to be sent is bounded by each mailbox, which relies on a connection that sends having room again.
+        let limits = TableLimits { buffered: usize::MAX, ..TableLimits::default() }.validate().unwrap_or_default();
         Self {
             config,
             options,
@@ -98,7 +100,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             handler,
             now: Instant::ZERO + port.now(),
             phase: Phase::Running,
-            table: ConnectionTable::new(domain),
+            table: ConnectionTable::with_limits(domain, limits),
             acceptors: Vec::new(),
             farewells: VecDeque::new(),
             touched: Vec::new(),

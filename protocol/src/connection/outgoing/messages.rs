@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Entry, Outgoing};
 use crate::connection::batch::Batch;
+use crate::connection::prepared::PreparedMessage;
 use crate::connection::transmit::Transmit;
 use crate::framer::LARGE;
 use crate::message::{Message, Payload};
@@ -57,6 +58,29 @@ impl Outgoing {
         }
         self.make_room(HEADER_SIZE + payload.len() + TRAILER_SIZE);
         self.append(class, encrypted, &payload);
+    }
+
+    /// Queues a prepared message that was judged before.
+    pub(in crate::connection) fn prepared(&mut self, prepared: &PreparedMessage) {
+        let message = prepared.message();
+        let size = message.payload.len();
+        if size > self.frame_limit as usize {
+            return self.large(message.class, message.encrypted, message.payload.clone().into_bytes());
+        }
+        let (header, trailer) = prepared.frame(self.key, self.checksums);
+        if size > self.copied_max {
+            self.push_tail();
+            self.accepted += 1;
+            self.enqueued += 1;
+            self.queued += HEADER_SIZE + size;
+            self.queue.push_back(Entry::Frame { message: message.clone(), header, trailer });
+            return;
+        }
+        self.make_room(HEADER_SIZE + size + TRAILER_SIZE);
+        self.accepted += 1;
+        self.tail.extend_from_slice(&header);
+        self.tail.extend_from_slice(&message.payload);
+        self.tail.extend_from_slice(trailer.as_ref().map_or(&[][..], |trailer| trailer));
     }
 
     fn large(&mut self, class: Class, encrypted: bool, payload: Bytes) {
@@ -124,6 +148,7 @@ impl Outgoing {
                 Entry::Large { class, encrypted, payload, .. } => {
                     unsent.push(Message { class, encrypted, payload: Payload::Owned(payload) });
                 }
+                Entry::Frame { message, .. } => unsent.push(message),
                 Entry::Batch(batch) => batch.unpack(self.key, &mut unsent),
             }
         }
@@ -138,6 +163,16 @@ impl Outgoing {
                 self.messages.begun += messages;
                 self.messages.completed += messages;
                 out.batch(packets);
+            }
+            Entry::Frame { message, header, trailer } => {
+                self.queued -= HEADER_SIZE + message.payload.len();
+                self.messages.begun += 1;
+                self.messages.completed += 1;
+                out.inline(|inline| inline.extend_from_slice(&header));
+                out.shared(message.payload.into_bytes());
+                if let Some(trailer) = trailer {
+                    out.inline(|inline| inline.extend_from_slice(&trailer));
+                }
             }
             Entry::Large { class, encrypted, payload, sent } => self.poll_large(class, encrypted, payload, sent, out),
         }

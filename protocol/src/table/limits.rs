@@ -1,0 +1,213 @@
+//! What a table admits, and what it holds.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::ops::Deref;
+
+use crate::close::CloseReason;
+use crate::config::within;
+use crate::connection::Connection;
+use crate::error::ConfigError;
+
+/// What the connections of a table may take together.
+///
+/// ```
+/// use pulsewire_protocol::TableLimits;
+///
+/// let limits = TableLimits { buffered: 256 << 20, ..TableLimits::default() }.validate()?;
+/// # Ok::<(), pulsewire_protocol::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableLimits {
+    /// Connections that live. At least 1, default 1,048,576.
+    pub connections: u32,
+    /// Connections among them whose handshake is not complete. At least 1, default 16,384.
+    pub handshakes: u32,
+    /// Bytes of memory that they hold for what is only partly received and what waits to be sent: the sum of
+    /// [`Connection::buffered`]. At least 64 KiB, default 1 GiB; `usize::MAX`: no limit.
+    ///
+    /// Above it nothing is accepted for sending ([`SendRefused::Full`](crate::SendRefused::Full)), nothing is inserted, and a
+    /// connection that takes more memory for what it receives is closed with OVERLOADED (PW-CLS-020). So it is exceeded by no
+    /// more than what one connection took in until its [`ConnectionRef`](crate::ConnectionRef) was given back.
+    pub buffered: usize,
+}
+
+impl Default for TableLimits {
+    fn default() -> Self {
+        Self { connections: 1 << 20, handshakes: 16_384, buffered: 1 << 30 }
+    }
+}
+
+impl TableLimits {
+    /// Checks every number against its range.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first field that is wrong, and what it may hold.
+    pub fn validate(self) -> Result<ValidTableLimits, ConfigError> {
+        within("connections", self.connections, 1, u32::MAX, "at least 1")?;
+        within("handshakes", self.handshakes, 1, u32::MAX, "at least 1")?;
+        within("buffered", self.buffered, 64 << 10, usize::MAX, "at least 64 KiB")?;
+        Ok(ValidTableLimits(self))
+    }
+}
+
+/// [`TableLimits`] whose numbers all lie in their ranges. The default is theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ValidTableLimits(TableLimits);
+
+impl Deref for ValidTableLimits {
+    type Target = TableLimits;
+
+    fn deref(&self) -> &TableLimits {
+        &self.0
+    }
+}
+
+/// Why a connection was not inserted. [`close_reason`](Self::close_reason) is what to tell the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InsertRefused {
+    /// As many connections live as may.
+    Connections {
+        /// How many that is.
+        limit: u32,
+    },
+    /// As many handshakes are in progress as may be.
+    Handshakes {
+        /// How many that is.
+        limit: u32,
+    },
+    /// The connections hold as much memory as they may.
+    Buffered {
+        /// How much that is, in bytes.
+        limit: usize,
+    },
+}
+
+impl InsertRefused {
+    /// The reason to close the connection with: OVERLOADED, which asks the peer to come again after a second.
+    #[must_use]
+    pub const fn close_reason(&self) -> CloseReason {
+        match self {
+            Self::Connections { .. } | Self::Handshakes { .. } | Self::Buffered { .. } => CloseReason::OVERLOADED,
+        }
+    }
+}
+
+impl fmt::Display for InsertRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connections { limit } => write!(f, "{limit} connections live, and no more may")?,
+            Self::Handshakes { limit } => write!(f, "{limit} handshakes are in progress, and no more may be")?,
+            Self::Buffered { limit } => write!(f, "the connections hold the {limit} bytes that they may")?,
+        }
+        write!(f, "; close this one with OVERLOADED, and it comes again later")
+    }
+}
+
+/// A connection that was not inserted, and why. The table has not changed.
+///
+/// Call [`Connection::close`] with the reason's [`close_reason`](InsertRefused::close_reason) and write what
+/// [`Connection::poll_transmit`] gives, so that the peer knows when to come again.
+pub struct InsertError<T> {
+    /// Why.
+    pub reason: InsertRefused,
+    /// The connection.
+    pub connection: Box<Connection>,
+    /// What was to be stored with it, or what was to make that.
+    pub data: T,
+}
+
+impl<T> fmt::Debug for InsertError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InsertError")
+            .field("reason", &self.reason)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for InsertError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a connection was not inserted: {}", self.reason)
+    }
+}
+
+impl<T> core::error::Error for InsertError<T> {}
+
+/// What one connection counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Share {
+    handshaking: bool,
+    receiving: usize,
+    buffered: usize,
+}
+
+impl Share {
+    #[inline]
+    pub(super) fn of(connection: &Connection) -> Self {
+        let receiving = connection.receiving();
+        let buffered = receiving + connection.queued();
+        Self { handshaking: connection.is_handshaking(), receiving, buffered }
+    }
+}
+
+/// What the live connections of a table count together. It is the sum of their shares, always.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    limits: ValidTableLimits,
+    handshakes: u32,
+    buffered: usize,
+}
+
+impl Usage {
+    pub(super) fn new(limits: ValidTableLimits) -> Self {
+        Self { limits, handshakes: 0, buffered: 0 }
+    }
+
+    pub(super) fn handshakes(&self) -> usize {
+        self.handshakes as usize
+    }
+
+    pub(super) fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    /// Bytes that may still be buffered.
+    #[inline]
+    pub(super) fn room(&self) -> usize {
+        self.limits.buffered.saturating_sub(self.buffered)
+    }
+
+    /// Why a connection with this share is not admitted beside `live` others, if it is not.
+    pub(super) fn refusal(&self, live: usize, share: Share) -> Option<InsertRefused> {
+        let TableLimits { connections, handshakes, buffered } = *self.limits;
+        if live >= connections as usize {
+            Some(InsertRefused::Connections { limit: connections })
+        } else if share.handshaking && self.handshakes >= handshakes {
+            Some(InsertRefused::Handshakes { limit: handshakes })
+        } else if share.buffered > self.room() || self.room() == 0 {
+            Some(InsertRefused::Buffered { limit: buffered })
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, share: Share) {
+        self.handshakes += u32::from(share.handshaking);
+        self.buffered += share.buffered;
+    }
+
+    #[inline]
+    pub(super) fn remove(&mut self, share: Share) {
+        self.handshakes = self.handshakes.saturating_sub(u32::from(share.handshaking));
+        self.buffered = self.buffered.saturating_sub(share.buffered);
+    }
+
+    /// The limit on what is buffered, if it is exceeded and a connection has come to receive into more memory than before.
+    #[inline]
+    pub(super) fn exceeded(&self, before: Share, after: Share) -> Option<usize> {
+        let limit = self.limits.buffered;
+        (self.buffered > limit && after.receiving > before.receiving).then_some(limit)
+    }
+}
