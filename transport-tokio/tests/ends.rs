@@ -42,7 +42,9 @@ async fn a_stream_that_ends_without_a_close_is_the_peers_end() {
     .await;
 }
 
+/// On Windows: `cargo test -p pulsewire-transport-tokio --test ends -- --include-ignored`.
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine tells of a reset only an operation that was pending when it came")]
 async fn a_connection_that_the_peers_side_cut_is_reset() {
     bounded(async {
         let (mut near, far, socket) = connected().await;
