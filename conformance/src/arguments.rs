@@ -14,10 +14,33 @@ use clap::{Args, Parser, Subcommand};
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    command: Option<Command>,
+
+    /// The same as `list --bugs`
+    #[arg(long)]
+    list_bugs: bool,
+
+    /// The same as `server HOST:PORT`
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["list_bugs", "subject"])]
+    server: Option<String>,
 
     #[command(flatten)]
-    pub(crate) run: RunArguments,
+    run: RunArguments,
+}
+
+impl Arguments {
+    /// What is to be done: the subcommand, or what an option stands for; else all implementations are run.
+    pub(crate) fn into_command(self) -> Command {
+        let Self { command, list_bugs, server, run } = self;
+        match (command, server) {
+            (Some(command), _) => command,
+            (None, Some(address)) => Command::Server(ServerArguments { address, common: run.common }),
+            (None, None) if list_bugs => {
+                Command::List(ListArguments { bugs: true, requirements: false, filter: run.common.filter })
+            }
+            (None, None) => Command::Run(run),
+        }
+    }
 }
 
 #[derive(Subcommand)]

@@ -19,16 +19,14 @@ use crate::arguments::{Arguments, Command};
 const HARNESS_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
-    let Arguments { command, run } = Arguments::parse();
-    let code = match command {
-        None => judge::run(&run),
-        Some(Command::Run(run)) => judge::run(&run),
-        Some(Command::Server(server)) => judge::server(&server),
-        Some(Command::Client(client)) => judge::client(&client),
-        Some(Command::List(list)) => list::list(&list),
-        Some(Command::Explain { id }) => explain::explain(&id),
-        Some(Command::Replay(replay)) => replay::replay(&replay),
-        Some(Command::Report { lines, report }) => judge::report(&lines, report.as_deref()),
+    let code = match Arguments::parse().into_command() {
+        Command::Run(run) => judge::run(&run),
+        Command::Server(server) => judge::server(&server),
+        Command::Client(client) => judge::client(&client),
+        Command::List(list) => list::list(&list),
+        Command::Explain { id } => explain::explain(&id),
+        Command::Replay(replay) => replay::replay(&replay),
+        Command::Report { lines, report } => judge::report(&lines, report.as_deref()),
     };
     match code {
         Ok(code) => ExitCode::from(code),

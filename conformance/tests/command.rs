@@ -207,7 +207,9 @@ fn replays_a_trace_with_the_same_bytes() -> Tested {
 
 #[test]
 fn lists_every_bug_with_its_name_first() -> Tested {
-    let listed = text(&Tool::new("bugs")?.run(&["list", "--bugs"])?);
+    let tool = Tool::new("bugs")?;
+    let listed = text(&tool.run(&["list", "--bugs"])?);
+    assert_eq!(listed, text(&tool.run(&["--list-bugs"])?), "the short form");
     let names: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(names, Bug::ALL.iter().map(|bug| bug.name()).collect::<Vec<_>>());
     Ok(())
@@ -260,6 +262,8 @@ fn judges_a_server_by_its_bytes_alone() -> Tested {
         let output = tool.run(&["server", &address, "--manifest", "manifest.toml", "--requirement", requirement])?;
         assert_code(&output, code);
         assert_eq!(tool.report()?["cases"][0]["subject"], "a server");
+        let short = tool.run(&["--server", &address, "--manifest", "manifest.toml", "--requirement", requirement])?;
+        assert_code(&short, code);
         server.stop();
     }
     Ok(())
