@@ -8,23 +8,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use pulsewire_transport_tokio::Endpoint;
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Origin, Role};
+use pulsewire_transport_tokio::{Connection, Endpoint};
 use support::{bounded, message, until_closed, valid};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+
+/// A client whose writes can be made to fail, and its server, over a stream that holds this many bytes each way.
+async fn connected(stream_holds: usize) -> (Connection, Connection, Arc<AtomicBool>) {
+    let (near, far) = tokio::io::duplex(stream_holds);
+    let broken = Arc::default();
+    let endpoint = Endpoint::new(valid(Config::default()));
+    let stream = Broken { said: near, broken: Arc::clone(&broken) };
+    let mut client = endpoint.connection(stream, Role::Client).unwrap();
+    let mut server = endpoint.connection(far, Role::Server).unwrap();
+    let (first, second) = tokio::join!(client.recv(), server.recv());
+    assert!(matches!((first, second), (Some(Event::Established(_)), Some(Event::Established(_)))));
+    (client, server, broken)
+}
 
 /// A peer that says why it closes, and leaves at once, while this side is writing: the reason counts, not the reset.
 #[tokio::test]
 async fn the_last_words_of_a_peer_are_heard_though_writing_fails() {
     bounded(async {
-        let (near, far) = tokio::io::duplex(1 << 20);
-        let broken = Arc::default();
-        let endpoint = Endpoint::new(valid(Config::default()));
-        let stream = Broken { said: near, broken: Arc::clone(&broken) };
-        let mut client = endpoint.connection(stream, Role::Client).unwrap();
-        let mut server = endpoint.connection(far, Role::Server).unwrap();
-        let (first, second) = tokio::join!(client.recv(), server.recv());
-        assert!(matches!((first, second), (Some(Event::Established(_)), Some(Event::Established(_)))));
+        let (mut client, mut server, broken) = connected(1 << 20).await;
 
         // A fault closes without waiting, and the server is gone before the client looks.
         server.close(CloseReason::PING_FLOOD);
@@ -41,14 +47,7 @@ async fn the_last_words_of_a_peer_are_heard_though_writing_fails() {
 #[tokio::test]
 async fn all_that_a_peer_said_is_heard_though_writing_fails() {
     bounded(async {
-        let (near, far) = tokio::io::duplex(64 << 20);
-        let broken = Arc::default();
-        let endpoint = Endpoint::new(valid(Config::default()));
-        let stream = Broken { said: near, broken: Arc::clone(&broken) };
-        let mut client = endpoint.connection(stream, Role::Client).unwrap();
-        let mut server = endpoint.connection(far, Role::Server).unwrap();
-        let (first, second) = tokio::join!(client.recv(), server.recv());
-        assert!(matches!((first, second), (Some(Event::Established(_)), Some(Event::Established(_)))));
+        let (mut client, mut server, broken) = connected(64 << 20).await;
 
         for number in 0..300 {
             server.sender().send(message(number, 60_000)).await.unwrap();
