@@ -72,7 +72,7 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct RunArguments {
-    /// Run this implementation only: one of this workspace, `oracle:none`, or `oracle:BUG`
+    /// Run this implementation only: one of this workspace, or `oracle:none` or `oracle:BUG`, which are judged strictly
     #[arg(long, value_name = "NAME")]
     pub(crate) subject: Option<String>,
 

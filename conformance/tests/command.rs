@@ -151,11 +151,16 @@ fn takes_known_failures_until_they_pass() -> Tested {
 #[test]
 fn takes_a_should_for_a_must_when_strict() -> Tested {
     let tool = Tool::new("strict")?;
-    let arguments = ["--subject", "oracle:fixed-sync-key", "--requirement", "PW-KEY-004"];
+    let server = Oracle::with_bug(Bug::FixedSyncKey).serve(&Profile::default())?;
+    let address = server.address().to_string();
+    let arguments = ["server", &address, "--requirement", "PW-KEY-004"];
     let lenient = tool.run(&arguments)?;
     assert!(text(&lenient).contains("WARN PW-KEY-004"), "{}", text(&lenient));
     assert_ne!(lenient.status.code(), Some(1));
     assert_code(&tool.run(&[&arguments[..], &["--strict"]].concat())?, 1);
+    server.stop();
+    // An oracle proves the suite, so it is judged strictly.
+    assert_code(&tool.run(&["--subject", "oracle:fixed-sync-key", "--requirement", "PW-KEY-004"])?, 1);
     Ok(())
 }
 

@@ -135,8 +135,12 @@ fn client_waits(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.open()?;
     peer.read_hello(kind::HELLO)?;
     // Enough for a client that speaks at once. One that speaks later cannot know the key that its packets need.
-    if peer.receive_by(Instant::now() + Duration::from_millis(20))?.is_some() {
-        return violation("the client sent something between HELLO and HELLO_ACK");
+    match peer.receive_by(Instant::now() + Duration::from_millis(20)) {
+        Ok(None) => {}
+        Ok(Some(_)) | Err(Failure::Violation(_)) => {
+            return violation("the client sent something between HELLO and HELLO_ACK");
+        }
+        Err(failure) => return Err(failure),
     }
     let items = encode_items(&peer.hello.to_items());
     peer.send_raw(&Packet::control(kind::HELLO_ACK, items).encode(0))?;

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::role::Role;
-use crate::verdict::{Outcome, not_before, require, violation};
+use crate::verdict::{Failure, Outcome, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!("PW-HS-001/hello-first", "sends HELLO first as a client", CLIENT, Profile::calm, hello_first),
@@ -151,8 +151,14 @@ fn default_limits(context: &mut Context<'_>) -> Outcome {
 
 /// Nothing more is sent to the subject: it closes, not before its time, and says nothing wrong.
 fn expect_handshake_timeout(peer: &mut Peer, began: Instant, due: Duration) -> Outcome {
-    let Some(arrival) = peer.receive_by(began + due + PATIENCE)? else {
-        return violation("the connection is still open long after handshake_timeout");
+    let arrival = match peer.receive_by(began + due + PATIENCE) {
+        Ok(Some(arrival)) => arrival,
+        Ok(None) => return violation("the connection is still open long after handshake_timeout"),
+        // Its first packet was HELLO, and it has no key for another.
+        Err(Failure::Violation(sentence)) if peer.subject_role == Role::Client => {
+            return violation(format!("PW-HS-018: a client without HELLO_ACK sent something ({sentence})"));
+        }
+        Err(failure) => return Err(failure),
     };
     let elapsed = began.elapsed();
     let sentence = format!("closed after {} ms, handshake_timeout is {} ms", elapsed.as_millis(), due.as_millis());
@@ -202,10 +208,12 @@ fn gives_up_silently(context: &mut Context<'_>) -> Outcome {
     context.takes(context.profile.handshake_timeout)?;
     let mut peer = context.open()?;
     peer.read_hello(kind::HELLO)?;
-    match peer.receive_by(Instant::now() + context.profile.handshake_timeout + PATIENCE)? {
-        Some(Arrival::End | Arrival::Reset) => Ok(()),
-        Some(Arrival::Packet(packet)) => violation(format!("the client sent {}", kind::name(packet.kind))),
-        None => violation("the client did not give up"),
+    match peer.receive_by(Instant::now() + context.profile.handshake_timeout + PATIENCE) {
+        Ok(Some(Arrival::End | Arrival::Reset)) => Ok(()),
+        Ok(Some(Arrival::Packet(packet))) => violation(format!("the client sent {}", kind::name(packet.kind))),
+        Ok(None) => violation("the client did not give up"),
+        Err(Failure::Violation(sentence)) => violation(format!("the client sent something ({sentence})")),
+        Err(failure) => Err(failure),
     }
 }
 
