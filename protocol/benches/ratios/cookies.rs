@@ -1,14 +1,21 @@
 //! The check of an id at every use.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
 
 use dashmap::DashMap;
+use fastrand::Rng;
 use pulsewire_protocol::{ConnectionId, Slots};
+use slotmap::{DefaultKey, SlotMap};
 
 use crate::goal::Goal;
-use crate::measure::Group;
+use crate::measure::{Group, time};
 
 const VEC: &str = "Vec, unchecked";
+const SLOT_MAP: &str = "slotmap";
 const SLOTS: &str = "Slots::get";
 const DASHMAP: &str = "DashMap";
 const LIVENESS: &str = "Liveness::is_live";
@@ -16,8 +23,9 @@ const LIVENESS: &str = "Liveness::is_live";
 /// Look-ups in a pass.
 const LOOK_UPS: usize = 10_000;
 
-/// What of a connection is touched first: a cache line.
-type Value = [u64; 8];
+/// So large that a slot is a cache line.
+type Value = [u64; 6];
+const VALUE: Value = [1; 6];
 
 pub(crate) fn groups() -> Vec<Group> {
     [("10k", 10_000), ("1M", 1_000_000)]
@@ -27,62 +35,116 @@ pub(crate) fn groups() -> Vec<Group> {
 }
 
 /// Slots of which each was used several times, and their ids in a random order.
-fn slots(count: u64) -> (Slots<Value>, Vec<ConnectionId>) {
+fn slots(count: u32) -> (Slots<Value>, Vec<ConnectionId>) {
     let mut slots = Slots::new(1);
-    let mut ids: Vec<ConnectionId> = (0..count).map(|value| slots.insert([value; 8])).collect();
-    for _ in 0..3 {
-        fastrand::shuffle(&mut ids);
-        for id in &mut ids[..count as usize / 2] {
-            slots.remove(*id);
-            *id = slots.insert([id.cookie; 8]);
-        }
-    }
-    fastrand::shuffle(&mut ids);
+    let mut ids: Vec<ConnectionId> = (0..count).map(|_| slots.insert(VALUE)).collect();
+    reused(&mut ids, |id| {
+        slots.remove(*id);
+        *id = slots.insert(VALUE);
+    });
     (slots, ids)
 }
 
-/// The ids of the next pass.
-fn next<'i>(ids: &'i [ConnectionId], position: &mut usize) -> &'i [ConnectionId] {
-    *position = (*position + LOOK_UPS) % ids.len();
-    &ids[*position..*position + LOOK_UPS]
+/// The same of the peer.
+fn slot_map(count: u32) -> (SlotMap<DefaultKey, Value>, Vec<DefaultKey>) {
+    let mut slots = SlotMap::new();
+    let mut keys: Vec<DefaultKey> = (0..count).map(|_| slots.insert(VALUE)).collect();
+    reused(&mut keys, |key| {
+        slots.remove(*key);
+        *key = slots.insert(VALUE);
+    });
+    (slots, keys)
+}
+
+/// Replaces half of the ids by new ones, three times, and leaves them in a random order.
+fn reused<I>(ids: &mut [I], mut replace: impl FnMut(&mut I)) {
+    for _ in 0..3 {
+        fastrand::shuffle(ids);
+        let half = ids.len() / 2;
+        ids[..half].iter_mut().for_each(&mut replace);
+    }
+    fastrand::shuffle(ids);
+}
+
+/// The ids of a pass. Each is drawn when its turn comes, as a driver learns from the system which connection is next; every
+/// contender pays for that.
+fn drawn<'i, I: Copy>(ids: &'i [I], random: &'i mut Rng) -> impl Iterator<Item = I> + 'i {
+    (0..LOOK_UPS).map(|_| ids[random.usize(..ids.len())])
+}
+
+/// A contender that looks up what is drawn, one after the other.
+fn look_up<I: Copy>(ids: Vec<I>, one: impl Fn(I)) -> impl FnMut() -> u64 {
+    let mut random = Rng::with_seed(1);
+    move || {
+        drawn(&ids, &mut random).for_each(&one);
+        LOOK_UPS as u64
+    }
 }
 
 /// The thread that owns the connections, on its way to one of them.
-fn owner(name: &str, count: u64) -> Group {
+fn owner(name: &str, count: u32) -> Group {
     let (slots, ids) = slots(count);
-    let values: Vec<Value> = (0..count).map(|value| [value; 8]).collect();
-    let same = ids.clone();
-    let (mut one, mut other) = (0, 0);
+    let (slot_map, keys) = slot_map(count);
+    let values = vec![VALUE; count as usize];
+    let indexed = look_up(ids.clone(), move |id: ConnectionId| {
+        black_box(values[id.slot as usize][0]);
+    });
+    let checked = look_up(ids, move |id| {
+        if let Some(value) = slots.get(id) {
+            black_box(value[0]);
+        }
+    });
+    let peer = look_up(keys, move |key| {
+        if let Some(value) = slot_map.get(key) {
+            black_box(value[0]);
+        }
+    });
     Group::new(format!("cookies/{name}, the owner"))
-        .contender(VEC, move || {
-            next(&same, &mut one).iter().for_each(|id| {
-                black_box(values[id.slot as usize][0]);
-            });
-            LOOK_UPS as u64
-        })
-        .contender(SLOTS, move || {
-            next(&ids, &mut other).iter().for_each(|id| {
-                if let Some(value) = slots.get(*id) {
-                    black_box(value[0]);
-                }
-            });
-            LOOK_UPS as u64
-        })
+        .contender(VEC, indexed)
+        .contender(SLOTS, checked)
+        .contender(SLOT_MAP, peer)
         .goal(Goal::within(SLOTS, VEC, 1.3))
 }
 
-/// Any other thread, which wants to know whether an id lives.
-fn others(name: &str, count: u64) -> Group {
+/// A thread of several that don't own the connections, and want to know whether an id lives.
+fn others(name: &str, count: u32) -> Group {
     let (mut slots, ids) = slots(count);
     let liveness = slots.liveness();
     let map: DashMap<u32, u64> = ids.iter().map(|id| (id.slot, id.cookie)).collect();
-    let same = ids.clone();
-    let (mut one, mut other) = (0, 0);
+    let map = Arc::new(map);
+    let in_map = move |id: ConnectionId| map.get(&id.slot).is_some_and(|cookie| *cookie == id.cookie);
+    let in_liveness = move |id| liveness.is_live(id);
     let group = Group::new(format!("cookies/{name}, other threads"))
-        .contender(DASHMAP, move || {
-            let live = |id: &&ConnectionId| map.get(&id.slot).is_some_and(|cookie| *cookie == id.cookie);
-            next(&same, &mut one).iter().filter(live).count() as u64
-        })
-        .contender(LIVENESS, move || next(&ids, &mut other).iter().filter(|id| liveness.is_live(**id)).count() as u64);
+        .self_timed(DASHMAP, beside_another(ids.clone(), in_map))
+        .self_timed(LIVENESS, beside_another(ids, in_liveness));
     if count == 10_000 { group.goal(Goal::faster(LIVENESS, DASHMAP, 8.0)) } else { group }
+}
+
+/// A contender that looks up what is drawn while another thread does the same.
+fn beside_another<L>(ids: Vec<ConnectionId>, is_live: L) -> impl FnMut() -> (Duration, u64)
+where
+    L: Fn(ConnectionId) -> bool + Sync,
+{
+    let mut random = Rng::with_seed(1);
+    move || {
+        let (begun, ended) = (Barrier::new(2), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut random = Rng::with_seed(2);
+                begun.wait();
+                while !ended.load(Ordering::Relaxed) {
+                    black_box(drawn(&ids, &mut random).filter(|id| is_live(*id)).count());
+                }
+            });
+            begun.wait();
+            let timed = time(|| {
+                drawn(&ids, &mut random).for_each(|id| {
+                    black_box(is_live(id));
+                });
+                LOOK_UPS as u64
+            });
+            ended.store(true, Ordering::Relaxed);
+            timed
+        })
+    }
 }

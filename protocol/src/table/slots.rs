@@ -1,6 +1,8 @@
 //! Slots that are reused, and cookies that never are (PW-CK-001).
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 
 #[cfg(target_has_atomic = "64")]
 use super::liveness::{Liveness, LivenessWriter};
@@ -16,28 +18,24 @@ pub struct ConnectionId {
     pub cookie: u64,
 }
 
+/// What lives in a slot. No cookie is zero, so for most `T` a free slot is told from others by the cookie alone, which the check
+/// of an id has to read anyway.
 #[derive(Debug)]
-enum Slot<T> {
-    Free,
-    /// The id is valid.
-    Live {
-        cookie: u64,
-        value: T,
-    },
-    /// The id has ended; something is still outstanding.
-    Retired {
-        cookie: u64,
-        value: T,
-    },
+#[repr(C)]
+struct Live<T> {
+    cookie: NonZeroU64,
+    value: T,
 }
 
 /// Values under ids that are checked at every use. The last slot freed is the first one used again.
 #[derive(Debug)]
 pub struct Slots<T> {
     domain: u32,
-    slots: Vec<Slot<T>>,
+    slots: Vec<Option<Live<T>>>,
     free: Vec<u32>,
-    last_cookie: u64,
+    /// Ids that have ended while something is still outstanding, by slot: few, and not for long.
+    retired: BTreeMap<u32, Live<T>>,
+    next_cookie: NonZeroU64,
     live: usize,
     /// Made when somebody asks for it.
     #[cfg(target_has_atomic = "64")]
@@ -52,7 +50,8 @@ impl<T> Slots<T> {
             domain,
             slots: Vec::new(),
             free: Vec::new(),
-            last_cookie: 0,
+            retired: BTreeMap::new(),
+            next_cookie: NonZeroU64::MIN,
             live: 0,
             #[cfg(target_has_atomic = "64")]
             liveness: None,
@@ -73,97 +72,102 @@ impl<T> Slots<T> {
     /// As [`insert`](Self::insert).
     #[expect(clippy::expect_used, reason = "documented: memory ends long before, and 2^64 cookies last for centuries")]
     pub fn insert_with(&mut self, value: impl FnOnce(ConnectionId) -> T) -> ConnectionId {
-        self.last_cookie = self.last_cookie.checked_add(1).expect("2^64 cookies are used up");
-        let cookie = self.last_cookie;
+        let cookie = self.next_cookie;
+        self.next_cookie = cookie.checked_add(1).expect("2^64 cookies are used up");
         let slot = self.free.pop().unwrap_or_else(|| {
             let slot = u32::try_from(self.slots.len()).ok().filter(|slot| *slot < u32::MAX);
-            self.slots.push(Slot::Free);
+            self.slots.push(None);
             slot.expect("2^32 - 1 slots are in use")
         });
-        let id = ConnectionId { slot, domain: self.domain, cookie };
-        self.slots[slot as usize] = Slot::Live { cookie, value: value(id) };
+        let id = self.id(slot, cookie);
+        self.slots[slot as usize] = Some(Live { cookie, value: value(id) });
         self.live += 1;
         #[cfg(target_has_atomic = "64")]
         if let Some(liveness) = &self.liveness {
-            liveness.begin(slot, cookie);
+            liveness.begin(slot, id.cookie);
         }
         id
+    }
+
+    fn id(&self, slot: u32, cookie: NonZeroU64) -> ConnectionId {
+        ConnectionId { slot, domain: self.domain, cookie: cookie.get() }
+    }
+
+    /// Where the slot of an id is. For an id of another domain that is 2^32 or more, behind all slots: the check of the length
+    /// covers the domain too.
+    #[inline]
+    fn place(&self, id: ConnectionId) -> Option<usize> {
+        let numbered = |domain: u32, slot: u32| u64::from(domain) << 32 | u64::from(slot);
+        usize::try_from(numbered(id.domain, id.slot).wrapping_sub(numbered(self.domain, 0))).ok()
     }
 
     /// The value of a live id.
     #[inline]
     #[must_use]
     pub fn get(&self, id: ConnectionId) -> Option<&T> {
-        match self.slots.get(id.slot as usize)? {
-            Slot::Live { cookie, value } if *cookie == id.cookie && self.domain == id.domain => Some(value),
-            Slot::Free | Slot::Live { .. } | Slot::Retired { .. } => None,
+        match self.slots.get(self.place(id)?)? {
+            Some(Live { cookie, value }) if cookie.get() == id.cookie => Some(value),
+            Some(_) | None => None,
         }
     }
 
     /// The value of a live id.
     #[inline]
     pub fn get_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
-        match self.slots.get_mut(id.slot as usize)? {
-            Slot::Live { cookie, value } if *cookie == id.cookie && self.domain == id.domain => Some(value),
-            Slot::Free | Slot::Live { .. } | Slot::Retired { .. } => None,
+        let place = self.place(id)?;
+        match self.slots.get_mut(place)? {
+            Some(Live { cookie, value }) if cookie.get() == id.cookie => Some(value),
+            Some(_) | None => None,
         }
     }
 
     /// The live id in a slot, and its value.
     pub(super) fn at(&self, slot: u32) -> Option<(ConnectionId, &T)> {
-        match self.slots.get(slot as usize)? {
-            Slot::Live { cookie, value } => Some((ConnectionId { slot, domain: self.domain, cookie: *cookie }, value)),
-            Slot::Free | Slot::Retired { .. } => None,
-        }
+        let Live { cookie, value } = self.slots.get(slot as usize)?.as_ref()?;
+        Some((self.id(slot, *cookie), value))
     }
 
     /// The live id in a slot, and its value.
     pub(super) fn at_mut(&mut self, slot: u32) -> Option<(ConnectionId, &mut T)> {
-        match self.slots.get_mut(slot as usize)? {
-            Slot::Live { cookie, value } => Some((ConnectionId { slot, domain: self.domain, cookie: *cookie }, value)),
-            Slot::Free | Slot::Retired { .. } => None,
-        }
+        let (id, _) = self.at(slot)?;
+        Some((id, self.get_mut(id)?))
     }
 
-    /// Ends a live id and keeps its slot. Says whether it lived.
-    pub fn retire(&mut self, id: ConnectionId) -> bool {
-        if self.get(id).is_none() {
-            return false;
-        }
-        let slot = &mut self.slots[id.slot as usize];
-        *slot = match core::mem::replace(slot, Slot::Free) {
-            Slot::Live { cookie, value } => Slot::Retired { cookie, value },
-            other @ (Slot::Free | Slot::Retired { .. }) => other,
-        };
+    /// Ends a live id and gives what was in its slot.
+    fn end(&mut self, id: ConnectionId) -> Option<Live<T>> {
+        self.get(id)?;
         self.live -= 1;
         #[cfg(target_has_atomic = "64")]
         if let Some(liveness) = &self.liveness {
             liveness.end(id.slot);
         }
-        true
+        self.slots[id.slot as usize].take()
+    }
+
+    /// Ends a live id and keeps its slot. Says whether it lived.
+    pub fn retire(&mut self, id: ConnectionId) -> bool {
+        let ended = self.end(id);
+        ended.map(|live| self.retired.insert(id.slot, live)).is_some()
     }
 
     /// The value of a retired id.
     pub fn retired_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
-        match self.slots.get_mut(id.slot as usize)? {
-            Slot::Retired { cookie, value } if *cookie == id.cookie && self.domain == id.domain => Some(value),
-            Slot::Free | Slot::Live { .. } | Slot::Retired { .. } => None,
-        }
+        let Live { cookie, value } = self.retired.get_mut(&id.slot)?;
+        (cookie.get() == id.cookie && self.domain == id.domain).then_some(value)
     }
 
     /// Frees the slot of a retired id.
     pub fn release(&mut self, id: ConnectionId) -> Option<T> {
         self.retired_mut(id)?;
         self.free.push(id.slot);
-        match core::mem::replace(&mut self.slots[id.slot as usize], Slot::Free) {
-            Slot::Retired { value, .. } => Some(value),
-            Slot::Free | Slot::Live { .. } => None,
-        }
+        self.retired.remove(&id.slot).map(|retired| retired.value)
     }
 
     /// Ends a live id and frees its slot.
     pub fn remove(&mut self, id: ConnectionId) -> Option<T> {
-        self.retire(id).then(|| self.release(id)).flatten()
+        let ended = self.end(id)?;
+        self.free.push(id.slot);
+        Some(ended.value)
     }
 
     /// Tells other threads which ids live. The first call costs eight bytes a slot, and a store at every begin and end of an
@@ -192,10 +196,8 @@ impl<T> Slots<T> {
 
     /// All live ids, by slot.
     pub fn ids(&self) -> impl Iterator<Item = ConnectionId> {
-        self.slots.iter().enumerate().filter_map(|(slot, entry)| match entry {
-            Slot::Live { cookie, .. } => Some(ConnectionId { slot: slot as u32, domain: self.domain, cookie: *cookie }),
-            Slot::Free | Slot::Retired { .. } => None,
-        })
+        let live = |(slot, live): (u32, &Option<Live<T>>)| Some(self.id(slot, live.as_ref()?.cookie));
+        (0..).zip(&self.slots).filter_map(live)
     }
 }
 
