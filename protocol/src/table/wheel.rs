@@ -88,20 +88,22 @@ impl TimingWheel {
     #[inline]
     pub fn note(&mut self, slot: u32, deadline: Instant) {
         let bucket = self.bucket(deadline);
-        let home = self.buckets.home(slot);
         // Nearly every packet moves a deadline to a later bucket.
-        if home >= bucket || bucket < NEAR {
-            self.note_in(slot, home, bucket, deadline);
+        if !self.buckets.is_surely_before(slot, bucket) {
+            self.note_in(slot, bucket, deadline);
         }
     }
 
     /// Out of line, so that the way of nearly every packet stays short.
     #[inline(never)]
-    fn note_in(&mut self, slot: u32, home: u16, bucket: u16, deadline: Instant) {
+    fn note_in(&mut self, slot: u32, bucket: u16, deadline: Instant) {
+        let home = self.buckets.home(slot);
         if home > bucket {
             self.cancel(slot);
             self.arm(slot, bucket, deadline);
-        } else if let Some(earliest) = self.earliest.get_mut(usize::from(home)) {
+        } else if (home == bucket || bucket < NEAR)
+            && let Some(earliest) = self.earliest.get_mut(usize::from(home))
+        {
             *earliest = deadline.min(*earliest);
         }
     }
