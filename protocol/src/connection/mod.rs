@@ -142,14 +142,11 @@ impl Connection {
     ///
     /// Its arguments fit in registers, which the message itself does not: that halves the time.
     fn send_small(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> bool {
-        if !matches!(self.state, State::Open)
-            || class.is_reserved()
-            || self.outgoing.queued().saturating_add(payload.len())
-                > self.config.limits.send_queue.min(self.queue_ceiling)
-        {
+        if !matches!(self.state, State::Open) || class.is_reserved() {
             return false;
         }
-        // The peer's message limit is never below its frame limit (PW-HS-010), which is kept there.
+        // The peer's message limit is never below its frame limit (PW-HS-010), which is kept there. A batch never has more room
+        // than may wait.
         self.outgoing.append(class, encrypted, payload)
     }
 
@@ -157,7 +154,7 @@ impl Connection {
     fn send_any<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
         match self.refusal(message.class, message.payload.len()) {
             None => {
-                self.outgoing.message(message);
+                self.outgoing.message(message, self.ceiling());
                 Ok(())
             }
             Some(reason) => Err(SendError { reason, message }),
@@ -172,11 +169,16 @@ impl Connection {
         let Message { class, payload, .. } = prepared.message();
         match self.refusal(*class, payload.len()) {
             None => {
-                self.outgoing.prepared(prepared);
+                self.outgoing.prepared(prepared, self.ceiling());
                 Ok(())
             }
             Some(reason) => Err(reason),
         }
+    }
+
+    /// Bytes that may wait to be sent.
+    fn ceiling(&self) -> usize {
+        self.config.limits.send_queue.min(self.queue_ceiling)
     }
 
     /// Why a message may not be sent: this side closes (PW-CLS-002), the peer would refuse it (PW-DAT-009, PW-HDR-011), or
@@ -308,6 +310,7 @@ impl Connection {
     /// Accepts at most this many bytes more than what waits now.
     pub(crate) fn limit_queue(&mut self, room: usize) {
         self.queue_ceiling = self.outgoing.queued().saturating_add(room);
+        self.outgoing.limit_room(room);
     }
 
     /// Messages received whole.

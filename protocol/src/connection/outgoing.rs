@@ -48,9 +48,10 @@ pub(super) struct Outgoing {
     pub(super) message_limit: u32,
     /// The peer resynchronises, so DATA carries checksums (PW-FRM-007).
     checksums: bool,
-    /// What small messages have in common, and how large they are at most.
+    /// What small messages have in common.
     headers: MessageHeaders,
-    copied_max: usize,
+    /// Smaller payloads are copied and have no trailer; 0 if all have one.
+    plain_below: usize,
     greeting: Option<Box<(Kind, Hello)>>,
     /// A PING waits. It gets its number when it is handed out, so that every number up to `pings` was sent.
     ping: bool,
@@ -112,7 +113,7 @@ impl Outgoing {
             message_limit: 0,
             checksums: false,
             headers: MessageHeaders::new(0, false),
-            copied_max: 0,
+            plain_below: 0,
             greeting: None,
             ping: false,
             pings: 0,
@@ -132,6 +133,11 @@ impl Outgoing {
             waiting_since: None,
             last_taken: None,
         }
+    }
+
+    /// The largest payload that is copied.
+    fn copied_max(&self) -> usize {
+        (LARGE - 1).min(self.frame_limit as usize)
     }
 
     /// Whether anything waits for the driver.
@@ -283,7 +289,7 @@ impl Outgoing {
         (self.frame_limit, self.message_limit) = (hello.frame_limit, hello.message_limit);
         self.checksums = hello.resync;
         self.headers = MessageHeaders::new(self.key, hello.resync);
-        self.copied_max = (LARGE - 1).min(hello.frame_limit as usize);
+        self.plain_below = if hello.resync { 0 } else { self.copied_max() + 1 };
     }
 
     /// Fills the batch with whole packets until it holds `max` bytes or nothing more may go out. CLOSE and CLOSE_ACK go out

@@ -54,7 +54,10 @@ pub(super) struct Buckets {
 impl Buckets {
     /// This many, and all empty.
     pub(super) fn new(count: usize) -> Self {
-        debug_assert!(count <= usize::from(NO_BUCKET) && upper(count as u16) < upper(NO_BUCKET), "numbers have two bytes");
+        debug_assert!(
+            count <= usize::from(NO_BUCKET) && upper(count as u16) < upper(NO_BUCKET),
+            "numbers have two bytes"
+        );
         Self {
             buckets: vec![Bucket { first: NIL, count: 0 }; count].into_boxed_slice(),
             chunks: Vec::new(),

@@ -19,21 +19,21 @@ impl Outgoing {
     /// Appends a small message to the batch that is being filled, if that has room. Says whether it did.
     #[inline(never)]
     pub(in crate::connection) fn append(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> bool {
-        if self.checksums {
+        // Asked as the two appends ask it, so that the compiler drops what they would do without room.
+        let (capacity, begin) = (self.tail.capacity(), self.tail.len() + HEADER_SIZE);
+        let fits = payload.len() < self.plain_below && begin <= capacity && payload.len() <= capacity - begin;
+        if !fits {
             return self.append_checked(class, encrypted, payload);
         }
-        let fits = payload.len() <= self.copied_max && HEADER_SIZE + payload.len() <= self.room();
-        if fits {
-            self.append_packet(class, encrypted, payload);
-        }
-        fits
+        self.append_packet(class, encrypted, payload);
+        true
     }
 
-    /// The same with a trailer. Out of line, so that packets without one save no registers for it.
+    /// The same with a trailer, if packets need one. Out of line, so that those without one save no registers for it.
     #[inline(never)]
     fn append_checked(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> bool {
         let size = HEADER_SIZE + payload.len() + TRAILER_SIZE;
-        let fits = payload.len() <= self.copied_max && size <= self.room();
+        let fits = self.checksums && payload.len() <= self.copied_max() && size <= self.room();
         if fits {
             self.append_packet(class, encrypted, payload);
             self.tail.extend_from_slice(&payload_checksum(payload).to_be_bytes());
@@ -50,25 +50,25 @@ impl Outgoing {
         self.tail.extend_from_slice(payload);
     }
 
-    /// Queues a message that was judged before.
-    pub(in crate::connection) fn message(&mut self, message: Message<'_>) {
+    /// Queues a message that was judged before. `ceiling` bytes may wait.
+    pub(in crate::connection) fn message(&mut self, message: Message<'_>, ceiling: usize) {
         let Message { class, encrypted, payload } = message;
-        if payload.len() > self.copied_max {
+        if payload.len() > self.copied_max() {
             return self.large(class, encrypted, payload.into_bytes());
         }
-        self.make_room(HEADER_SIZE + payload.len() + TRAILER_SIZE);
+        self.make_room(HEADER_SIZE + payload.len() + TRAILER_SIZE, ceiling);
         self.append(class, encrypted, &payload);
     }
 
-    /// Queues a prepared message that was judged before.
-    pub(in crate::connection) fn prepared(&mut self, prepared: &PreparedMessage) {
+    /// Queues a prepared message that was judged before. `ceiling` bytes may wait.
+    pub(in crate::connection) fn prepared(&mut self, prepared: &PreparedMessage, ceiling: usize) {
         let message = prepared.message();
         let size = message.payload.len();
         if size > self.frame_limit as usize {
             return self.large(message.class, message.encrypted, message.payload.clone().into_bytes());
         }
         let (header, trailer) = prepared.frame(self.key, self.checksums);
-        if size > self.copied_max {
+        if size > self.copied_max() {
             self.push_tail();
             self.accepted += 1;
             self.enqueued += 1;
@@ -76,7 +76,7 @@ impl Outgoing {
             self.queue.push_back(Entry::Frame { message: message.clone(), header, trailer });
             return;
         }
-        self.make_room(HEADER_SIZE + size + TRAILER_SIZE);
+        self.make_room(HEADER_SIZE + size + TRAILER_SIZE, ceiling);
         self.accepted += 1;
         self.tail.extend_from_slice(&header);
         self.tail.extend_from_slice(&message.payload);
@@ -92,11 +92,11 @@ impl Outgoing {
     }
 
     /// Makes room for a packet in `tail`: for itself alone if nothing is there, as most are sent alone; then for a few more;
-    /// then for a whole batch.
+    /// then for a whole batch. Never for more than may wait, so that whatever fits need not be judged.
     ///
     /// One buffer that doubles copies every byte twice on its way to 64 KiB, and again where it is joined to others: half
     /// the time of sending packets of 1 KiB.
-    fn make_room(&mut self, size: usize) {
+    fn make_room(&mut self, size: usize, ceiling: usize) {
         if size <= self.room() {
             return;
         }
@@ -104,10 +104,18 @@ impl Outgoing {
         if self.tail.is_empty() {
             self.tail = Vec::with_capacity(size);
         } else if joined <= LARGE {
-            self.tail.reserve_exact(LARGE - self.tail.len());
+            let capacity = LARGE.min(ceiling.saturating_sub(self.queued)).max(joined);
+            self.tail.reserve_exact(capacity - self.tail.len());
         } else {
             self.push_tail();
-            self.tail = Vec::with_capacity(BATCH);
+            self.tail = Vec::with_capacity(BATCH.min(ceiling.saturating_sub(self.queued)).max(size));
+        }
+    }
+
+    /// Leaves no room for more than may still wait.
+    pub(in crate::connection) fn limit_room(&mut self, room: usize) {
+        if self.room() > room {
+            self.push_tail();
         }
     }
 
