@@ -23,7 +23,7 @@ const LIVENESS: &str = "Liveness::is_live";
 /// Look-ups in a pass.
 const LOOK_UPS: usize = 10_000;
 
-/// So large that a slot is a cache line.
+/// So large that a slot is about a cache line.
 type Value = [u64; 6];
 const VALUE: Value = [1; 6];
 

@@ -94,7 +94,8 @@ impl<T> Slots<T> {
     }
 
     /// Where the slot of an id is. For an id of another domain that is 2^32 or more, behind all slots: the check of the length
-    /// covers the domain too.
+    /// covers the domain too. Checked by itself, the domain makes a look-up in the cache half again as long as an unchecked index,
+    /// in place of a third.
     #[inline]
     fn place(&self, id: ConnectionId) -> Option<usize> {
         let numbered = |domain: u32, slot: u32| u64::from(domain) << 32 | u64::from(slot);
