@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command as Program, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock;
 use crate::manifest::Manifest;
 use crate::profile::Profile;
 use crate::remote::greet;
@@ -115,15 +115,15 @@ impl Launch {
 
 fn accept(listener: &TcpListener, patience: Duration) -> std::io::Result<TcpStream> {
     listener.set_nonblocking(true)?;
-    let deadline = Instant::now() + patience;
+    let deadline = clock::now() + patience;
     loop {
         match listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(false)?;
                 return Ok(stream);
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
-                thread::sleep(Duration::from_millis(1));
+            Err(error) if error.kind() == ErrorKind::WouldBlock && clock::now() < deadline => {
+                clock::sleep(Duration::from_millis(1));
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
             Err(error) => return Err(error),
@@ -154,11 +154,11 @@ fn last_words(mut child: Child) -> String {
 
 /// Waits a moment for a program whose connection is over, then ends it.
 fn end(mut child: Child) {
-    let deadline = Instant::now() + FAREWELL;
+    let deadline = clock::now() + FAREWELL;
     drop(child.stdin.take());
-    while Instant::now() < deadline {
+    while clock::now() < deadline {
         match child.try_wait() {
-            Ok(None) => thread::sleep(Duration::from_millis(2)),
+            Ok(None) => clock::sleep(Duration::from_millis(2)),
             Ok(Some(_)) | Err(_) => return,
         }
     }

@@ -2,9 +2,9 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock;
 use crate::peer::{PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::random::Random;
@@ -250,15 +250,15 @@ impl<'s> Context<'s> {
         within: Duration,
         mut ask: impl FnMut(&mut Self) -> Result<Option<T>, Failure>,
     ) -> Result<T, Failure> {
-        let deadline = Instant::now() + within;
+        let deadline = clock::now() + within;
         loop {
             if let Some(answer) = ask(self)? {
                 return Ok(answer);
             }
-            if Instant::now() >= deadline {
+            if clock::now() >= deadline {
                 return violation(sentence);
             }
-            thread::sleep(Duration::from_millis(2));
+            clock::sleep(Duration::from_millis(2));
         }
     }
 
@@ -291,15 +291,15 @@ impl<'s> Context<'s> {
         let client = self.subject.connect(&self.profile, address).map_err(not_started)?;
         keep(&mut self.running, client)?;
         let patience = self.subject.connect_patience();
-        let deadline = Instant::now() + patience;
+        let deadline = clock::now() + patience;
         loop {
             match listener.accept() {
                 Ok((stream, _)) => {
                     stream.set_nonblocking(false).map_err(harness)?;
                     return Ok(stream);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
-                    thread::sleep(Duration::from_millis(1));
+                Err(error) if error.kind() == ErrorKind::WouldBlock && clock::now() < deadline => {
+                    clock::sleep(Duration::from_millis(1));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     return violation(format!("the client did not connect within {} s", patience.as_secs()));

@@ -38,6 +38,7 @@ mod attempt;
 mod case;
 mod cases;
 mod client;
+mod clock;
 mod codec;
 mod context;
 mod ending;

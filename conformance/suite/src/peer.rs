@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::codec::registry::kind;
 use crate::codec::{Header, Hello, Packet, Parser};
 use crate::role::Role;
@@ -97,7 +98,7 @@ impl Peer {
             subject_hello: None,
             answers_pings: true,
             ping_due: Duration::ZERO,
-            last_sent_at: Instant::now(),
+            last_sent_at: clock::now(),
             parser: Parser::new(),
             first_packet_came: false,
             ended: None,
@@ -131,7 +132,7 @@ impl Peer {
     /// A connection that the subject has ended is no failure here: what it sent before tells whether it was right.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.transcript.sent(bytes, self.key());
-        self.last_sent_at = Instant::now();
+        self.last_sent_at = clock::now();
         match self.stream.write_all(bytes) {
             Ok(()) => Ok(()),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
@@ -175,7 +176,7 @@ impl Peer {
 
     /// The next arrival, which must come in time.
     fn receive_within(&mut self, patience: Duration) -> Result<Arrival, Failure> {
-        match self.receive_by(Instant::now() + patience)? {
+        match self.receive_by(clock::now() + patience)? {
             Some(arrival) => Ok(arrival),
             None => violation(format!("nothing came from the subject for {} s", patience.as_secs())),
         }
@@ -196,7 +197,7 @@ impl Peer {
                 Some(Ended::Reset) => return Ok(Some(Arrival::Reset)),
                 None => {}
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(clock::now());
             if left.is_zero() {
                 return Ok(None);
             }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::codec::Packet;
 use crate::packet_text::{self, Narrator};
 
@@ -91,7 +92,7 @@ struct Record {
 
 impl Transcript {
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), record: Arc::default() }
+        Self { began: clock::now(), record: Arc::default() }
     }
 
     /// For what is done on a connection of its own.

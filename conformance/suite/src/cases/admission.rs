@@ -1,9 +1,10 @@
 //! Section 7: whom the application of a server lets in.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{CLIENT, CLOCK_TOLERANCE, SERVER};
 use crate::case::{Case, Need};
+use crate::clock;
 use crate::codec::registry::{kind, reason};
 use crate::codec::{Close, Packet, encode_items};
 use crate::context::Context;
@@ -116,7 +117,7 @@ fn refuses(context: &mut Context<'_>) -> Outcome {
 
 fn time_goes_on(context: &mut Context<'_>) -> Outcome {
     let due = context.profile.handshake_timeout;
-    let began = Instant::now();
+    let began = clock::now();
     let (mut peer, _) = judging(context)?;
     match peer.receive_by(began + due + PATIENCE)? {
         Some(Arrival::Packet(packet)) => peer.check_close(&packet, reason::HANDSHAKE_TIMEOUT)?,
@@ -135,7 +136,7 @@ fn client_waits(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.open()?;
     peer.read_hello(kind::HELLO)?;
     // Enough for a client that speaks at once. One that speaks later cannot know the key that its packets need.
-    match peer.receive_by(Instant::now() + Duration::from_millis(20)) {
+    match peer.receive_by(clock::now() + Duration::from_millis(20)) {
         Ok(None) => {}
         Ok(Some(_)) | Err(Failure::Violation(_)) => {
             return violation("the client sent something between HELLO and HELLO_ACK");

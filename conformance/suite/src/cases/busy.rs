@@ -6,6 +6,7 @@ use super::admission::{asking, judging};
 use super::close::closing;
 use super::{BOTH, CLOCK_TOLERANCE, LATENESS_TOLERANCE, SERVER, waiting};
 use crate::case::{Case, Need};
+use crate::clock;
 use crate::codec::registry::{kind, reason};
 use crate::codec::{Header, Packet};
 use crate::context::Context;
@@ -119,10 +120,10 @@ fn healthy_peer(context: &mut Context<'_>) -> Outcome {
 
 /// The subject's next packet but PING: a BUSY, whose pause is given with the time of its arrival.
 fn expect_busy(peer: &mut Peer, within: Duration) -> Result<(Duration, Instant), Failure> {
-    let deadline = Instant::now() + within;
+    let deadline = clock::now() + within;
     match peer.receive_by(deadline)? {
         Some(Arrival::Packet(packet)) if packet.kind == kind::BUSY => {
-            Ok((Duration::from_millis(packet.pause().into()), Instant::now()))
+            Ok((Duration::from_millis(packet.pause().into()), clock::now()))
         }
         Some(Arrival::Packet(packet)) => violation(format!("{} came instead of BUSY", kind::name(packet.kind))),
         Some(Arrival::End | Arrival::Reset) => violation("the connection ended instead of BUSY"),
@@ -189,14 +190,14 @@ fn silence(context: &mut Context<'_>) -> Outcome {
     let (mut peer, id) = context.establish_with_id()?;
     peer.answers_pings = false;
     pause(context, &mut peer, id)?;
-    let until = Instant::now() + duration;
+    let until = clock::now() + duration;
     while let Some(arrival) = peer.receive_by(until)? {
         match arrival {
             Arrival::Packet(packet) if matches!(packet.kind, kind::BUSY | kind::PING) => {}
             other => return violation(format!("{other:?} came from a subject that pauses")),
         }
     }
-    let resumed_at = Instant::now();
+    let resumed_at = clock::now();
     resume(context, &mut peer, id)?;
     let (number, at) = peer.expect_ping()?;
     let sentence = format!("PING came {} ms after the end of the pause", (at - resumed_at).as_millis());
@@ -218,7 +219,7 @@ fn half_a_packet(context: &mut Context<'_>) -> Outcome {
     peer.send_raw(&bytes[..end])?;
     peer.expect_message(&whole)?;
     pause(context, &mut peer, id)?;
-    let until = Instant::now() + allowed * 3 / 2;
+    let until = clock::now() + allowed * 3 / 2;
     while let Some(arrival) = peer.receive_by(until)? {
         match arrival {
             Arrival::Packet(packet) if packet.kind == kind::BUSY => {}

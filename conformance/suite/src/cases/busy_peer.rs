@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{BOTH, CLOCK_TOLERANCE, LATENESS_TOLERANCE};
 use crate::case::{Case, Need};
+use crate::clock;
 use crate::codec::Packet;
 use crate::codec::registry::{kind, reason};
 use crate::context::Context;
@@ -89,7 +90,7 @@ fn no_ping(context: &mut Context<'_>) -> Outcome {
     context.takes(pause * 2)?;
     spares(context, pause)?;
     let mut peer = context.establish_mute()?;
-    let since = Instant::now();
+    let since = clock::now();
     peer.send(&Packet::busy(milliseconds(pause)))?;
     ping_after_pause(context, &mut peer, since, pause)?;
     peer.answers_pings = true;
@@ -101,7 +102,7 @@ fn ended_by_zero(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish_mute()?;
     peer.send(&Packet::busy(60_000))?;
     peer.barrier()?;
-    let since = Instant::now();
+    let since = clock::now();
     peer.send(&Packet::busy(0))?;
     ping_after_pause(context, &mut peer, since, Duration::ZERO)?;
     peer.answers_pings = true;
@@ -115,7 +116,7 @@ fn later_one_counts(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish_mute()?;
     for (first, second) in [(Duration::from_secs(60), idle), (idle, idle * 3)] {
         peer.send(&Packet::busy(milliseconds(first)))?;
-        let since = Instant::now();
+        let since = clock::now();
         peer.send(&Packet::busy(milliseconds(second)))?;
         ping_after_pause(context, &mut peer, since, second)?;
     }
@@ -128,7 +129,7 @@ fn other_packets(context: &mut Context<'_>) -> Outcome {
     context.takes(pause * 2)?;
     spares(context, pause)?;
     let mut peer = context.establish_mute()?;
-    let since = Instant::now();
+    let since = clock::now();
     peer.send(&Packet::busy(milliseconds(pause)))?;
     peer.barrier()?;
     peer.echo(&Message::new(2, *b"sent while pausing"))?;
@@ -143,11 +144,11 @@ fn longest_pause(context: &mut Context<'_>) -> Outcome {
     let (shortest, longest) = (context.profile.shortest_silence(), context.profile.longest_silence());
     context.takes(busy_max + longest)?;
     let mut peer = context.establish_mute()?;
-    let since = Instant::now();
+    let since = clock::now();
     let deadline = since + busy_max + longest + LATENESS_TOLERANCE;
-    while Instant::now() < deadline {
+    while clock::now() < deadline {
         peer.send(&Packet::busy(60_000))?;
-        let next = (Instant::now() + idle / 2).min(deadline);
+        let next = (clock::now() + idle / 2).min(deadline);
         while let Some(arrival) = peer.receive_by(next)? {
             match arrival {
                 Arrival::Packet(packet) if packet.kind == kind::PING => {}
@@ -169,7 +170,7 @@ fn speaks_between(context: &mut Context<'_>) -> Outcome {
     context.takes(busy_max * 6)?;
     let mut peer = context.establish_mute()?;
     for _ in 0..3 {
-        let since = Instant::now();
+        let since = clock::now();
         peer.send(&Packet::busy(60_000))?;
         // The PONG to this PING makes the next BUSY count.
         ping_after_pause(context, &mut peer, since, busy_max)?;
@@ -190,7 +191,7 @@ fn silence_begins_anew(context: &mut Context<'_>) -> Outcome {
     for _ in 1..probes {
         peer.expect_ping()?;
     }
-    let (since, pause) = (Instant::now(), idle * 2);
+    let (since, pause) = (clock::now(), idle * 2);
     peer.send(&Packet::busy(milliseconds(pause)))?;
     let (_, first) = peer.expect_ping_after(pause)?;
     let sentence = format!("PING came {} ms after BUSY", (first - since).as_millis());

@@ -1,9 +1,10 @@
 //! Section 9: closing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{BOTH, CLOCK_TOLERANCE};
 use crate::case::Case;
+use crate::clock;
 use crate::codec::registry::{flag, item, kind, reason};
 use crate::codec::{Close, Item, Packet};
 use crate::context::Context;
@@ -234,7 +235,7 @@ fn no_close_ack(context: &mut Context<'_>) -> Outcome {
     let due = context.profile.close_timeout;
     context.takes(due)?;
     let (mut peer, id) = context.establish_with_id()?;
-    let began = Instant::now();
+    let began = clock::now();
     context.close_from(&peer, id, reason::NORMAL)?;
     peer.expect_close(reason::NORMAL)?;
     match peer.receive_by(began + due + PATIENCE)? {

@@ -1,9 +1,10 @@
 //! Section 8.1: what is a sign of life, and what is not.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{BOTH, LATENESS_TOLERANCE};
 use crate::case::{Case, Need};
+use crate::clock;
 use crate::codec::Packet;
 use crate::codec::registry::{flag, kind, reason};
 use crate::context::Context;
@@ -65,12 +66,12 @@ fn survives(
     step: Duration,
     mut act: impl FnMut(&mut Peer, u32) -> Outcome,
 ) -> Outcome {
-    let until = Instant::now() + duration;
+    let until = clock::now() + duration;
     let mut turn = 0;
-    while Instant::now() < until {
+    while clock::now() < until {
         act(peer, turn)?;
         turn += 1;
-        let next = Instant::now() + step;
+        let next = clock::now() + step;
         while let Some(arrival) = peer.receive_by(next)? {
             match arrival {
                 Arrival::Packet(packet) if matches!(packet.kind, kind::PING | kind::DATA) => {}
@@ -94,10 +95,10 @@ fn given_up(
     // The last evidence is the message that proved the connection.
     let deadline = peer.last_sent_at + context.profile.longest_silence() + LATENESS_TOLERANCE;
     let mut turn = 0;
-    while Instant::now() < deadline {
+    while clock::now() < deadline {
         act(peer, turn)?;
         turn += 1;
-        let next = (Instant::now() + step).min(deadline);
+        let next = (clock::now() + step).min(deadline);
         while let Some(arrival) = peer.receive_by(next)? {
             match arrival {
                 Arrival::Packet(packet) if matches!(packet.kind, kind::PING | kind::DATA) => {}
@@ -194,9 +195,9 @@ fn own_sending(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish_mute()?;
     let id = context.youngest(&peer)?;
     let deadline = peer.last_sent_at + context.profile.longest_silence() + LATENESS_TOLERANCE;
-    while Instant::now() < deadline {
+    while clock::now() < deadline {
         context.send_quietly(&peer, id, b"nobody answers")?;
-        let next = Instant::now() + step;
+        let next = clock::now() + step;
         while let Some(arrival) = peer.receive_by(next)? {
             match arrival {
                 Arrival::Packet(packet) if matches!(packet.kind, kind::PING | kind::DATA) => {}

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{BOTH, CLIENT, CLOCK_TOLERANCE, SERVER};
 use crate::case::{Case, Need};
+use crate::clock;
 use crate::codec::registry::{flag, kind, reason};
 use crate::codec::{Packet, encode_items};
 use crate::context::Context;
@@ -136,7 +137,7 @@ fn split_at_every_byte(context: &mut Context<'_>) -> Outcome {
 
 /// Lets the receiver run between two pieces. It is no proof that it did: the case is repeated at every byte.
 fn pause(turn: usize) {
-    std::thread::sleep(Duration::from_micros(200 + 50 * (turn as u64 % 8)));
+    clock::sleep(Duration::from_micros(200 + 50 * (turn as u64 % 8)));
 }
 
 fn byte_by_byte(context: &mut Context<'_>) -> Outcome {
@@ -290,10 +291,10 @@ fn stalled_payload(context: &mut Context<'_>) -> Outcome {
     // Often enough to be a sign of life, and so slowly that the time is over before the payload is complete.
     let step = (allowed / 24).min(context.profile.idle / 4);
     let mut peer = context.establish_mute()?;
-    let began = Instant::now();
+    let began = clock::now();
     peer.send_header(&Packet::data(flag::FIRST, 0, []), length)?;
     for _ in 1..length {
-        if let Some(arrival) = next_but_ping(&mut peer, Instant::now() + step)? {
+        if let Some(arrival) = next_but_ping(&mut peer, clock::now() + step)? {
             return expect_stall(&mut peer, arrival, began, allowed);
         }
         require(began.elapsed() < allowed + PATIENCE, "a trickle keeps the connection without end")?;
@@ -310,7 +311,7 @@ fn stalled_header(context: &mut Context<'_>) -> Outcome {
     }
     let mut peer = context.establish_mute()?;
     let bytes = Packet::ping(1).encode(peer.key());
-    let began = Instant::now();
+    let began = clock::now();
     peer.send_raw(&bytes[..5])?;
     match next_but_ping(&mut peer, began + allowed + PATIENCE)? {
         Some(arrival) => expect_stall(&mut peer, arrival, began, allowed),
@@ -348,14 +349,14 @@ fn fast_enough(context: &mut Context<'_>) -> Outcome {
         return Err(Failure::NotApplicable("with the subject's numbers it gives the silent peer up before".into()));
     }
     let mut peer = context.establish_mute()?;
-    let began = Instant::now();
+    let began = clock::now();
     // Each packet is complete in a third of its time, and there is always one begun.
     for number in 0.. {
         let message = Message::new(0, format!("piece {number}"));
         let bytes = message.frames(512)[0].encode(peer.key());
         let (front, back) = bytes.split_at(13);
         peer.send_raw(front)?;
-        if let Some(arrival) = next_but_ping(&mut peer, Instant::now() + pause)? {
+        if let Some(arrival) = next_but_ping(&mut peer, clock::now() + pause)? {
             return violation(format!("{arrival:?} came while a packet was on its way in time"));
         }
         peer.send_raw(back)?;

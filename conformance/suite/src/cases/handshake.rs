@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::hello_items::{accept, items_without, judges_item};
 use super::{BOTH, CLIENT, CLOCK_TOLERANCE, SERVER};
 use crate::case::{Case, Need};
+use crate::clock;
 use crate::codec::registry::{item, kind, reason};
 use crate::codec::{Item, Packet, encode_items};
 use crate::context::Context;
@@ -119,7 +120,7 @@ fn server_waits(context: &mut Context<'_>) -> Outcome {
     let (front, back) = bytes.split_at(bytes.len() - 1);
     peer.send_raw(front)?;
     // Enough for a server that speaks first; one that speaks later still breaks the order below.
-    if peer.receive_by(Instant::now() + Duration::from_millis(20))?.is_some() {
+    if peer.receive_by(clock::now() + Duration::from_millis(20))?.is_some() {
         return violation("the server sent something before it had received HELLO");
     }
     peer.send_raw(back)?;
@@ -178,7 +179,7 @@ fn expect_handshake_timeout(peer: &mut Peer, began: Instant, due: Duration) -> O
 fn silent_peer(context: &mut Context<'_>) -> Outcome {
     let due = context.profile.handshake_timeout;
     context.takes(due)?;
-    let began = Instant::now();
+    let began = clock::now();
     let mut peer = context.open()?;
     if peer.subject_role == Role::Client {
         peer.read_hello(kind::HELLO)?;
@@ -189,7 +190,7 @@ fn silent_peer(context: &mut Context<'_>) -> Outcome {
 fn half_a_packet(context: &mut Context<'_>) -> Outcome {
     let due = context.profile.handshake_timeout;
     context.takes(due)?;
-    let began = Instant::now();
+    let began = clock::now();
     let mut peer = context.open()?;
     let payload = encode_items(&peer.hello.to_items());
     let kind = match peer.subject_role {
@@ -208,7 +209,7 @@ fn gives_up_silently(context: &mut Context<'_>) -> Outcome {
     context.takes(context.profile.handshake_timeout)?;
     let mut peer = context.open()?;
     peer.read_hello(kind::HELLO)?;
-    match peer.receive_by(Instant::now() + context.profile.handshake_timeout + PATIENCE) {
+    match peer.receive_by(clock::now() + context.profile.handshake_timeout + PATIENCE) {
         Ok(Some(Arrival::End | Arrival::Reset)) => Ok(()),
         Ok(Some(Arrival::Packet(packet))) => violation(format!("the client sent {}", kind::name(packet.kind))),
         Ok(None) => violation("the client did not give up"),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{BOTH, CLOCK_TOLERANCE, LATENESS_TOLERANCE};
 use crate::case::Case;
+use crate::clock;
 use crate::codec::registry::{kind, reason};
 use crate::codec::{Item, Packet};
 use crate::context::Context;
@@ -182,9 +183,9 @@ fn sending_no_replacement(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish_mute()?;
     let id = context.youngest(&peer)?;
     let deadline = peer.last_sent_at + idle + LATENESS_TOLERANCE;
-    while Instant::now() < deadline {
+    while clock::now() < deadline {
         context.send_quietly(&peer, id, b"meanwhile")?;
-        let next = Instant::now() + idle / 10;
+        let next = clock::now() + idle / 10;
         while let Some(arrival) = peer.receive_by(next)? {
             match arrival {
                 Arrival::Packet(packet) if packet.kind == kind::PING => return Ok(()),
@@ -229,7 +230,7 @@ fn silent_peer(context: &mut Context<'_>) -> Outcome {
     let Profile { probes, .. } = context.profile;
     context.takes(context.profile.longest_silence())?;
     let mut peer = context.establish_mute()?;
-    let deadline = Instant::now() + context.profile.longest_silence() + PATIENCE;
+    let deadline = clock::now() + context.profile.longest_silence() + PATIENCE;
     let pings = expect_verdict(&mut peer, deadline)?;
     // One more may replace a miss that the subject was late to notice (PW-HB-016).
     require((probes..=probes + 1).contains(&pings), format!("given up after {pings} PINGs, probes is {probes}"))?;
@@ -240,7 +241,7 @@ fn bounds(context: &mut Context<'_>) -> Outcome {
     let (shortest, longest) = (context.profile.shortest_silence(), context.profile.longest_silence());
     context.takes(longest)?;
     let mut peer = context.establish_mute()?;
-    expect_verdict(&mut peer, Instant::now() + longest + PATIENCE)?;
+    expect_verdict(&mut peer, clock::now() + longest + PATIENCE)?;
     let silence = peer.last_sent_at.elapsed();
     let sentence = format!(
         "given up after {} ms of silence; {} to {} ms are allowed",
@@ -257,7 +258,7 @@ fn healthy_peer(context: &mut Context<'_>) -> Outcome {
     context.takes(duration)?;
     let mut peer = context.establish()?;
     // The peer answers every PING by itself, and says nothing else.
-    match peer.receive_by(Instant::now() + duration)? {
+    match peer.receive_by(clock::now() + duration)? {
         None => peer.alive(),
         Some(arrival) => violation(format!("{arrival:?} came to a peer that answers")),
     }

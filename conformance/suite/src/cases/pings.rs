@@ -1,9 +1,10 @@
 //! Section 8.3: the numbers of PING and PONG, and how many PINGs are borne.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{BOTH, waiting};
 use crate::case::Case;
+use crate::clock;
 use crate::codec::Packet;
 use crate::codec::registry::{kind, reason};
 use crate::context::Context;
@@ -121,7 +122,7 @@ fn pong_ahead(context: &mut Context<'_>) -> Outcome {
 fn flood(context: &mut Context<'_>) -> Outcome {
     let refill = context.profile.ping_floor / 2;
     let mut peer = context.establish()?;
-    let began = Instant::now();
+    let began = clock::now();
     let pings: Vec<Packet> = (1..=16).map(Packet::ping).collect();
     peer.send_glued(&pings)?;
     while peer.expect_kind(kind::PONG)?.number() < 16 {}

@@ -1,11 +1,11 @@
 //! Section 6.1: refusing a message.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::close::closing;
 use super::{BOTH, waiting};
 use crate::case::{Case, Need};
+use crate::clock;
 use crate::codec::registry::{flag, kind, reason, reject};
 use crate::codec::{Close, Packet};
 use crate::context::Context;
@@ -372,11 +372,11 @@ fn too_many(context: &mut Context<'_>) -> Outcome {
     peer.alive()?;
     let (mut peer, id, _) = blocked(context)?;
     // Nothing is read: sooner or later the subject can send nothing of what waits.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = clock::now() + PATIENCE;
     while context.connections(peer.runner)?.contains(&id) {
-        require(Instant::now() < deadline, "any number of REJECT may wait")?;
+        require(clock::now() < deadline, "any number of REJECT may wait")?;
         send_too_large(&mut peer)?;
-        thread::sleep(Duration::from_millis(2));
+        clock::sleep(Duration::from_millis(2));
     }
     let (frame, _) = context.await_ending(&peer, id, PATIENCE)?;
     require(frame.reason == reason::MESSAGE_TOO_LARGE, format!("ended with {}", reason::name(frame.reason)))

@@ -1,9 +1,10 @@
 //! Section 9, where the peer does not read: what overtakes messages, and when the transport is given up.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{BOTH, CLOCK_TOLERANCE, waiting};
 use crate::case::Case;
+use crate::clock;
 use crate::codec::Packet;
 use crate::codec::registry::{kind, reason};
 use crate::context::Context;
@@ -64,7 +65,7 @@ fn takes_nothing(context: &mut Context<'_>) -> Outcome {
     let due = context.profile.write_stall;
     context.takes(due)?;
     let (mut peer, id) = context.establish_with_id()?;
-    let began = Instant::now();
+    let began = clock::now();
     waiting::fill(context, &mut peer, id)?;
     let (frame, _) = context.await_ending(&peer, id, due + PATIENCE)?;
     require(frame.reason == reason::WRITE_STALL, format!("ended with {}", reason::name(frame.reason)))?;
@@ -81,7 +82,7 @@ fn slow_reader(context: &mut Context<'_>) -> Outcome {
     let count = waiting::fill(context, &mut peer, id)?;
     // All of it takes twice the time that the transport may take for nothing.
     for _ in 0..STEPS {
-        std::thread::sleep(due * 2 / STEPS as u32);
+        clock::sleep(due * 2 / STEPS as u32);
         waiting::read_all(&mut peer, count / STEPS)?;
     }
     waiting::read_all(&mut peer, count - count / STEPS * STEPS)?;

@@ -4,12 +4,13 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Behaviour;
 use super::connection::Connection;
 use super::link::Link;
 use super::table::Table;
+use crate::clock;
 use crate::role::Role;
 use crate::subject::{Command, Reply, Running, Unsupported};
 
@@ -43,7 +44,7 @@ pub(super) fn connect(behaviour: Arc<Behaviour>, address: SocketAddr) -> io::Res
         if let Ok(link) = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).and_then(Link::new) {
             let greeting = behaviour.greeting();
             let link = Box::new(link);
-            Connection::new(link, Role::Client, greeting, behaviour, for_thread, Instant::now()).run();
+            Connection::new(link, Role::Client, greeting, behaviour, for_thread, clock::now()).run();
         }
     })?;
     Ok(RunningOracle { address, table, thread: Some(thread), role: Role::Client })
@@ -60,7 +61,7 @@ fn accept(listener: &TcpListener, behaviour: &Arc<Behaviour>, table: &Arc<Table>
         };
         let (link, greeting) = (Box::new(link), behaviour.greeting());
         let (behaviour, table) = (Arc::clone(behaviour), Arc::clone(table));
-        let connection = Connection::new(link, Role::Server, greeting, behaviour, table, Instant::now());
+        let connection = Connection::new(link, Role::Server, greeting, behaviour, table, clock::now());
         connections.push(thread::spawn(move || connection.run()));
     }
     for connection in connections {

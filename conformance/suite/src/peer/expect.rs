@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::handshake::describe;
 use super::{Arrival, PATIENCE, Peer};
+use crate::clock;
 use crate::codec::registry::{flag, kind, reason};
 use crate::codec::{Close, Packet};
 use crate::verdict::{Failure, Outcome, require, violation};
@@ -192,7 +193,7 @@ impl Peer {
         let floor = Duration::from_millis(self.hello.ping_floor.into());
         let due = pause + self.ping_due.max(floor);
         let number = self.expect_kind_within(kind::PING, due + PATIENCE)?.number();
-        Ok((number, Instant::now()))
+        Ok((number, clock::now()))
     }
 
     /// Closes in an orderly way: CLOSE, CLOSE_ACK and the end. Gives the subject's final count.

@@ -13,6 +13,7 @@ use pulsewire_spec::vectors::{
 use super::Connection;
 use super::pipe::Pipe;
 use super::vectors::behaviour;
+use crate::clock;
 use crate::codec::Close;
 use crate::codec::registry::{kind, reason};
 use crate::codec::{Header, Packet};
@@ -59,7 +60,7 @@ impl Runner {
         let behaviour = behaviour(profile(&conversation.config));
         let table = Arc::new(Table::new(Arc::clone(&behaviour)));
         let pipe = Pipe::default();
-        let begun = Instant::now();
+        let begun = clock::now();
         let mut greeting = behaviour.greeting();
         greeting.sync_key = conversation.keys.own;
         let role = match conversation.role {

@@ -1,7 +1,7 @@
 //! The oracle reads the vectors of the specification as they say.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pulsewire_spec::vectors::{self, Expectation, FramingEnd, FramingEvent, FramingVector, HelloPacket};
 
@@ -9,6 +9,7 @@ use super::Connection;
 use super::conversations::{kept_words, message_word};
 use super::phase::Phase;
 use super::pipe::Pipe;
+use crate::clock;
 use crate::codec::registry::kind;
 use crate::codec::{Header, Hello, Packet, encode_items};
 use crate::oracle::Behaviour;
@@ -31,7 +32,7 @@ fn headers() {
         let profile = Profile { frame_limit: vector.frame_limit, resync: false, ..Profile::calm() };
         let mut framer = Framer::new(behaviour(profile));
         framer.first_packet_received(vector.key);
-        let now = Instant::now();
+        let now = clock::now();
         framer.push(vector.header.bytes(), now);
         let result = framer.next(&|_| Ok(()), now).map_err(|fault| fault.reason);
         match &vector.expect {
@@ -100,7 +101,7 @@ fn receive(vector: &FramingVector, piece: usize) -> (Connection, Vec<(u64, u16)>
     let quiet = Duration::from_secs(3_600);
     let profile = Profile { resync, frame_limit, message_limit, idle: quiet, interval: quiet, ..Profile::calm() };
     let behaviour = behaviour(Profile { probes: 100, ..profile });
-    let (mut now, pipe) = (Instant::now(), Pipe::default());
+    let (mut now, pipe) = (clock::now(), Pipe::default());
     let table = Arc::new(Table::new(Arc::clone(&behaviour)));
     let peer = Hello { sync_key: 7, frame_limit: 65_536, message_limit: 65_536, ..behaviour.greeting() };
     let greeting = Hello { sync_key: vector.key, ..peer.clone() };
