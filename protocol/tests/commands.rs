@@ -176,7 +176,6 @@ fn check_defined((header, payload): (&Header, &[u8])) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
     fn any_order_of_calls_is_harmless(calls in prop::collection::vec(call(), 1..120), asks: bool, resync: bool) {
         let mut config = config();

@@ -162,14 +162,15 @@ fn most_held(mut connection: Connection, stream: &[u8], chunk: usize) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    // Each takes as long as many others do.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() })]
     /// PW-FRM-013, PW-DAT-008, PW-REJ-006: the open message, twice for the way in which buffers grow, and one frame; whether it
     /// is refused, damaged, or never ends.
     #[test]
     fn memory_is_bounded_whatever_arrives(
         packets in prop::collection::vec(packet(), 1..100), chunk in prop_oneof![500usize..3_000, Just(60_000)],
     ) {
-            let mut config = config();
+        let mut config = config();
         config.limits.frame = FRAME as u32;
         config.limits.message = MESSAGE as u32;
         config.damage = Damage::Resynchronise;

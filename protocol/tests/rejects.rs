@@ -312,7 +312,6 @@ fn content(message: u32, size: usize) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
     /// PW-FRM-009, PW-REJ-001, PW-REJ-004: with frames damaged, dropped, cut short and messages too large, whatever is
     /// delivered is one message as it was sent, in order, and never after a later one.
     #[test]

@@ -162,7 +162,6 @@ fn run(stream: &[u8], cuts: &[(usize, bool)], damage: Damage) -> Outcome {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
     #[test]
     fn any_split_gives_the_same_events(
         pieces in prop::collection::vec(piece(), 1..24),
