@@ -118,6 +118,30 @@ fn own_sending_changes_nothing() {
     assert_eq!(talking.closed().reason, CloseReason::PEER_TIMEOUT);
 }
 
+/// PW-HB-006: the first probes of many silences are spread evenly over the last fifth of `idle`, and follow no pattern.
+#[test]
+fn the_jitter_is_even() {
+    const SILENCES: u64 = 4_000;
+    let mut server = End::server(config());
+    // How often one share of the fifth, in eighths, follows another one.
+    let mut followed = [[0u64; 8]; 8];
+    let mut before = 0;
+    for number in 1..=SILENCES {
+        let heard = server.now;
+        let first = server.connection.poll_timeout().expect("a heartbeat");
+        server.run_until(first);
+        pong(&mut server, number);
+        let wait = first - heard;
+        assert!(wait >= ms(800) && wait <= ms(1_000), "{wait:?}");
+        let share = (((wait - ms(800)).as_nanos() * 8 / ms(200).as_nanos()) as usize).min(7);
+        followed[before][share] += 1;
+        before = share;
+    }
+    let expected = SILENCES / 64;
+    let uneven = followed.as_flattened().iter().find(|count| !(expected / 2..=expected * 2).contains(*count));
+    assert_eq!(uneven, None, "{followed:?}");
+}
+
 /// PW-HB-004, PW-HB-009: an answer to an earlier PING is an answer, and ends the silence.
 #[test]
 fn a_late_answer_is_an_answer() {
