@@ -148,9 +148,11 @@ impl Endpoint {
         let side = &mut link.sides[self.side];
         if !side.inbox.is_empty() {
             let count = buffer.len().min(side.inbox.len());
-            for (place, byte) in buffer.iter_mut().zip(side.inbox.drain(..count)) {
-                *place = byte;
-            }
+            let (front, back) = side.inbox.as_slices();
+            let from_front = count.min(front.len());
+            buffer[..from_front].copy_from_slice(&front[..from_front]);
+            buffer[from_front..count].copy_from_slice(&back[..count - from_front]);
+            side.inbox.drain(..count);
             return Ok(Some(count));
         }
         if side.peer_ended {
