@@ -12,8 +12,8 @@
 mod memory;
 mod schedule;
 mod stream;
-
-
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::io;

@@ -51,7 +51,8 @@ pub(super) fn write(rows: &[Row]) {
     text += "| bug | requirement | runs | caught by |\n|---|---|---|---|\n";
     for row in in_order() {
         let (name, requirement) = (row.bug.name(), row.bug.requirement());
-        writeln!(text, "| {name} | {requirement} | {} | {} |", row.runs.len(), row.catches()).expect("a string takes all");
+        writeln!(text, "| {name} | {requirement} | {} | {} |", row.runs.len(), row.catches())
+            .expect("a string takes all");
     }
     in_order().try_for_each(|row| row.write(&mut text)).expect("a string takes all");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder").join("conformance");

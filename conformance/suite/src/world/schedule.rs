@@ -139,7 +139,10 @@ impl State {
     }
 
     fn can_go_on(&self, member: &Member) -> bool {
-        member.wait.as_ref().is_none_or(|wait| wait.until.is_some_and(|until| until <= self.now) || self.is_met(&wait.condition))
+        member
+            .wait
+            .as_ref()
+            .is_none_or(|wait| wait.until.is_some_and(|until| until <= self.now) || self.is_met(&wait.condition))
     }
 
     /// Gives the turn to the next thread in a circle that can go on, after the time until one can.
