@@ -214,7 +214,7 @@ fn replays_a_trace_with_the_same_bytes() -> Tested {
 fn replays_a_trace_in_memory_with_the_same_times() -> Tested {
     let tool = Tool::new("replay-in-memory")?;
     // Over TCP it would take seconds of waiting.
-    let run = ["--subject", "oracle-in-memory:no-handshake-timeout", "--requirement", "PW-HS-012", "--seed", "42"];
+    let run = ["--subject", "oracle-in-memory:never-gives-up", "--requirement", "PW-HB-012", "--seed", "42"];
     assert_code(&tool.run(&run)?, 1);
     let report = tool.report()?;
     let failed = report["cases"].as_array().ok_or("cases")?.iter().find(|case| case["verdict"] == "fail");
