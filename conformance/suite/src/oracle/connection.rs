@@ -80,6 +80,9 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let mut outgoing = Outgoing::new(Arc::clone(&behaviour), now);
+        if role == Role::Server && behaviour.has(Bug::SpeaksFirst) {
+            outgoing.push_first(Packet::ping(1));
+        }
         if role == Role::Client {
             outgoing.push_first(Packet::control(kind::HELLO, encode_items(&greeting.to_items())));
             if behaviour.has(Bug::SpeaksBeforeHelloAck) {
@@ -224,6 +227,7 @@ impl Connection {
         }
         if let Some(heartbeat) = &mut self.heartbeat
             && self.framer.is_inside_payload()
+            && !self.behaviour.has(Bug::PayloadIsNoEvidence)
         {
             heartbeat.evidence(now);
         }
@@ -259,6 +263,7 @@ impl Connection {
                 match (&mut self.heartbeat, packet.kind) {
                     // A PONG is measured before it counts as evidence.
                     (None, _) | (Some(_), kind::PONG) => {}
+                    (Some(_), _) if self.behaviour.has(Bug::PongOnlyIsEvidence) => {}
                     (Some(heartbeat), kind::BUSY) => {
                         if heartbeat.busy(Duration::from_millis(packet.pause().into()), now) {
                             self.outgoing.cancel_ping();
