@@ -53,8 +53,10 @@ pub(crate) fn text(path: &Path) -> Result<String, String> {
 pub(crate) fn subject(name: &str) -> Result<Arc<dyn Subject>, String> {
     subjects::by_name(name).ok_or_else(|| {
         let here: Vec<String> = subjects::of_this_system().iter().map(|subject| subject.name().to_owned()).collect();
-        let oracles = Bug::ALL.iter().map(|bug| format!("oracle:{}", bug.name()));
-        let known: Vec<String> = here.into_iter().chain(["oracle:none".into()]).chain(oracles).collect();
+        let bugs = || ["none"].into_iter().chain(Bug::ALL.iter().map(|bug| bug.name()));
+        let oracles = ["oracle", "oracle-in-memory"].into_iter();
+        let oracles = oracles.flat_map(|kind| bugs().map(move |bug| format!("{kind}:{bug}")));
+        let known: Vec<String> = here.into_iter().chain(oracles).collect();
         let complaint = format!("there is no subject {name:?} on this system");
         with_nearest(&complaint, name, known.iter().map(String::as_str))
     })

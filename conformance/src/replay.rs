@@ -23,9 +23,15 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<u8, String> {
         role.name(),
         now.head.verdict
     ));
-    match before.difference(&now) {
+    // Where time is virtual, it is repeated as well.
+    let (difference, what) = if subject.in_memory() {
+        (before.difference_in_time(&now), "the same bytes at the same times")
+    } else {
+        (before.difference(&now), "the same bytes")
+    };
+    match difference {
         None => {
-            show(&format!("the same bytes in all {} steps\n", now.steps.len()));
+            show(&format!("{what} in all {} steps\n", now.steps.len()));
             Ok(0)
         }
         Some(difference) => {

@@ -211,6 +211,28 @@ fn replays_a_trace_with_the_same_bytes() -> Tested {
 }
 
 #[test]
+fn replays_a_trace_in_memory_with_the_same_times() -> Tested {
+    let tool = Tool::new("replay-in-memory")?;
+    // Over TCP it would take seconds of waiting.
+    let run = ["--subject", "oracle-in-memory:never-gives-up", "--requirement", "PW-HB-012", "--seed", "42"];
+    assert_code(&tool.run(&run)?, 1);
+    let report = tool.report()?;
+    let failed = report["cases"].as_array().ok_or("cases")?.iter().find(|case| case["verdict"] == "fail");
+    let trace = failed.and_then(|case| case["trace"].as_str()).ok_or("a failure has a trace")?.to_owned();
+    let same = tool.run(&["replay", &trace])?;
+    assert_code(&same, 0);
+    assert!(text(&same).contains("the same bytes at the same times"), "{}", text(&same));
+    let path = tool.folder.join(&trace);
+    let lines = fs::read_to_string(&path)?;
+    let (head, last) = lines.trim_end().rsplit_once("\"microseconds\":").ok_or("steps have times")?;
+    fs::write(&path, format!("{head}\"microseconds\":1{last}"))?;
+    let later = tool.run(&["replay", &trace])?;
+    assert_code(&later, 1);
+    assert!(text(&later).contains("not the same from step"), "{}", text(&later));
+    Ok(())
+}
+
+#[test]
 fn lists_every_bug_with_its_name_first() -> Tested {
     let tool = Tool::new("bugs")?;
     let listed = text(&tool.run(&["list", "--bugs"])?);

@@ -1,4 +1,6 @@
-//! One test for each case, subject, and role: the subjects of this system, and the oracle.
+//! One test for each case, subject, and role: the subjects of this system, and the oracle, over TCP and in memory.
+//!
+//! In memory and virtual time everything is repeated exactly, and a test for each case and role says so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,22 +8,29 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pulsewire_conformance::oracle::Oracle;
 use pulsewire_conformance::subject::Subject;
-use pulsewire_conformance::{Case, Options, Role, Verdict, cases, run_case};
+use pulsewire_conformance::{Case, CaseReport, Options, Role, Trace, Verdict, cases, run_case};
 
 /// Tests at once: they mostly wait.
 const THREADS: usize = 16;
 /// How long a case may take.
 const WATCHDOG: Duration = Duration::from_secs(60);
+/// Any number.
+const SEED: u64 = 7;
 
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
-    let oracle: Arc<dyn Subject> = Arc::new(Oracle::clean());
-    let mut trials = Vec::new();
-    for subject in conformance::subjects::of_this_system().into_iter().chain([oracle]) {
+    let oracles: [Arc<dyn Subject>; 2] = [Arc::new(Oracle::clean()), Arc::new(Oracle::clean().in_memory())];
+    let mut trials = vec![Trial::test("another seed gives other bytes", another_seed_gives_other_bytes)];
+    for subject in conformance::subjects::of_this_system().into_iter().chain(oracles) {
         for case in cases() {
             for role in case.roles() {
                 let name = format!("{}::{}::{}", subject.name(), case.id, role.name());
+                if subject.in_memory() {
+                    let subject = Arc::clone(&subject);
+                    let test = move || is_repeated(&subject, case, *role);
+                    trials.push(Trial::test(format!("repeated::{name}"), test));
+                }
                 let subject = Arc::clone(&subject);
                 trials.push(Trial::test(name, move || conforms(&subject, case, *role)));
             }
@@ -30,12 +39,15 @@ fn main() {
     libtest_mimic::run(&arguments, trials).exit();
 }
 
+fn run(subject: &Arc<dyn Subject>, case: &'static Case, role: Role, seed: u64) -> CaseReport {
+    run_case(subject, case, role, &Options { watchdog: WATCHDOG, strict: true, seed, ..Options::default() })
+}
+
 fn conforms(subject: &Arc<dyn Subject>, case: &'static Case, role: Role) -> Result<(), Failed> {
-    let options = Options { watchdog: WATCHDOG, strict: true, ..Options::default() };
-    match run_case(subject, case, role, &options).verdict {
+    match run(subject, case, role, 0).verdict {
         Verdict::Pass => Ok(()),
         // What a transport leaves out is its own affair; the oracle leaves out nothing.
-        Verdict::NotApplicable(_) if subject.name() != "oracle:none" => Ok(()),
+        Verdict::NotApplicable(_) if !subject.name().starts_with("oracle") => Ok(()),
         Verdict::NotApplicable(reason)
         | Verdict::Fail(reason)
         | Verdict::Warn(reason)
@@ -44,4 +56,26 @@ fn conforms(subject: &Arc<dyn Subject>, case: &'static Case, role: Role) -> Resu
         | Verdict::Unimplemented(reason)
         | Verdict::HarnessError(reason) => Err(Failed::from(reason)),
     }
+}
+
+fn trace(subject: &Arc<dyn Subject>, case: &'static Case, role: Role, seed: u64) -> Trace {
+    Trace::of(&run(subject, case, role, seed), seed)
+}
+
+/// The same seed twice gives the same trace, byte for byte and with the same times, also after a way through a file.
+fn is_repeated(subject: &Arc<dyn Subject>, case: &'static Case, role: Role) -> Result<(), Failed> {
+    let [first, second] = [(); 2].map(|()| trace(subject, case, role, SEED));
+    let read = Trace::from_lines(&first.to_lines()).map_err(|error| error.to_string())?;
+    match read.difference_in_time(&second) {
+        None if first == second => Ok(()),
+        difference => Err(format!("{difference:#?}").into()),
+    }
+}
+
+/// Or the comparison of two runs with the same seed would prove nothing.
+fn another_seed_gives_other_bytes() -> Result<(), Failed> {
+    let (case, subject): (_, Arc<dyn Subject>) =
+        (cases().next().expect("a case"), Arc::new(Oracle::clean().in_memory()));
+    let [first, second] = [SEED, SEED + 1].map(|seed| trace(&subject, case, case.roles()[0], seed));
+    first.difference(&second).map(drop).ok_or_else(|| "they are the same".into())
 }

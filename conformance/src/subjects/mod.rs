@@ -32,15 +32,22 @@ pub fn of_this_system() -> Vec<Arc<dyn Subject>> {
     ]
 }
 
-/// The subject with this name: one of this system, `oracle:none`, or `oracle:` and the name of a bug.
+/// The subject with this name: one of this system, `oracle:none`, or `oracle:` and the name of a bug, or `oracle-in-memory:` in
+/// place of `oracle:`.
 #[must_use]
 pub fn by_name(name: &str) -> Option<Arc<dyn Subject>> {
-    let bug = name.strip_prefix("oracle:").and_then(Bug::from_name);
-    if let Some(bug) = bug {
-        return Some(Arc::new(Oracle::with_bug(bug)));
+    if let Some(oracle) = name.strip_prefix("oracle:") {
+        return Some(Arc::new(oracle_by_name(oracle)?));
     }
-    let oracle: Arc<dyn Subject> = Arc::new(Oracle::clean());
-    of_this_system().into_iter().chain([oracle]).find(|subject| subject.name() == name)
+    if let Some(oracle) = name.strip_prefix("oracle-in-memory:") {
+        return Some(Arc::new(oracle_by_name(oracle)?.in_memory()));
+    }
+    of_this_system().into_iter().find(|subject| subject.name() == name)
+}
+
+/// The oracle with this bug, or with `none`.
+fn oracle_by_name(name: &str) -> Option<Oracle> {
+    if name == "none" { Some(Oracle::clean()) } else { Bug::from_name(name).map(Oracle::with_bug) }
 }
 
 /// Bytes that may wait for one connection: more than the system takes, so that the suite sees what overtakes messages.

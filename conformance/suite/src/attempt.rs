@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use pulsewire_spec::Level;
 
 use crate::case::Case;
+use crate::clock;
 use crate::context::Context;
 use crate::ending::ConnectionEnd;
 use crate::random;
@@ -19,6 +20,7 @@ use crate::run::Options;
 use crate::subject::Subject;
 use crate::transcript::Transcript;
 use crate::verdict::{Failure, Outcome, Verdict};
+use crate::world::{Over, World};
 
 /// How often the machine is asked whether it is late.
 const TICK: Duration = Duration::from_millis(10);
@@ -38,18 +40,30 @@ pub(crate) struct Attempt {
 enum Finish {
     Outcome(Outcome),
     Panicked(String),
+    /// In virtual time.
+    Deadlock(String),
     Hangs,
+}
+
+/// A case that ended, or was given up.
+struct Finished {
+    finish: Finish,
+    /// In the time of the case, which may be virtual.
+    duration: Duration,
+    /// The most that the machine woke the watchdog too late, where that can have an influence on the case.
+    lateness: Duration,
 }
 
 /// Runs one case on one subject, once.
 pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, role: Role, options: &Options) -> Attempt {
-    let (began, transcript) = (Instant::now(), Transcript::new());
-    let (verdict, is_grey) = match options.manifest.verdict_on(case) {
-        Some(declared) => (declared, false),
+    let world = subject.in_memory().then(World::new);
+    let transcript = Transcript::new(world.as_ref().map_or_else(clock::now, World::start));
+    let (verdict, duration, is_grey) = match options.manifest.verdict_on(case) {
+        Some(declared) => (declared, Duration::ZERO, false),
         None => {
-            let (finish, lateness) = run_watched(subject, case, role, options, &transcript);
-            let is_grey = lateness > BUSY && misses_by_little(&finish);
-            (verdict(finish, case, options), is_grey)
+            let finished = run_watched(subject, case, role, options, &transcript, world);
+            let is_grey = finished.lateness > BUSY && misses_by_little(&finished.finish);
+            (verdict(finished.finish, case, options), finished.duration, is_grey)
         }
     };
     let steps = transcript.steps();
@@ -62,7 +76,7 @@ pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, role: Rol
         role,
         verdict,
         end: ConnectionEnd::of(&steps),
-        duration: began.elapsed(),
+        duration,
         first_attempt: None,
         known_failure: None,
         trace: None,
@@ -95,57 +109,83 @@ fn verdict(finish: Finish, case: &Case, options: &Options) -> Verdict {
         Finish::Outcome(Err(Failure::NotApplicable(sentence))) => Verdict::NotApplicable(sentence),
         Finish::Outcome(Err(Failure::Harness(sentence))) => Verdict::HarnessError(sentence),
         Finish::Panicked(sentence) => Verdict::HarnessError(format!("the case panicked: {sentence}")),
+        Finish::Deadlock(sentence) => Verdict::HarnessError(sentence),
         Finish::Hangs => Verdict::HarnessError(format!("the case hangs: no verdict after {:?}", options.watchdog)),
     }
 }
 
-/// Runs the case in a thread of its own, and measures meanwhile how late the machine wakes this one.
+/// Runs the case in a thread of its own, in `world` if there is one, and measures meanwhile how late the machine wakes this one.
 fn run_watched(
     subject: &Arc<dyn Subject>,
     case: &'static Case,
     role: Role,
     options: &Options,
     transcript: &Transcript,
-) -> (Finish, Duration) {
+    world: Option<World>,
+) -> Finished {
     let seed = random::seed_of_case(options.seed, case.id, role);
     let subject = subject.seeded(seed).unwrap_or_else(|| Arc::clone(subject));
     let (transcript, (sender, receiver)) = (transcript.clone(), mpsc::channel());
+    let in_thread = world.clone();
     let spawned = thread::Builder::new().name(case.id.into()).spawn(move || {
-        let finish = match catch_unwind(AssertUnwindSafe(|| judge(subject.as_ref(), case, role, seed, transcript))) {
-            Ok(outcome) => Finish::Outcome(outcome),
-            Err(panic) => Finish::Panicked(panic_message(panic.as_ref())),
+        let run = || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| judge(subject.as_ref(), case, role, seed, &transcript)));
+            (outcome.map_or_else(|panic| finish_of(panic.as_ref()), Finish::Outcome), transcript.elapsed())
+        };
+        let finish = match in_thread {
+            Some(world) => world.run(run),
+            None => run(),
         };
         // The watchdog may have given the case up and gone.
         let _ = sender.send(finish);
     });
-    match spawned {
-        Ok(_) => await_finish(&receiver, options.watchdog),
-        Err(error) => (Finish::Panicked(format!("no thread could be started: {error}")), Duration::ZERO),
+    if let Err(error) = spawned {
+        let finish = Finish::Panicked(format!("no thread could be started: {error}"));
+        return Finished { finish, duration: Duration::ZERO, lateness: Duration::ZERO };
+    }
+    let finished = await_finish(&receiver, options.watchdog);
+    match world {
+        None => finished,
+        Some(world) => {
+            world.end("the watchdog has given the case up");
+            Finished { lateness: Duration::ZERO, ..finished }
+        }
     }
 }
 
 /// The end of the case, and the most that one of this thread's short waits took too long.
-fn await_finish(receiver: &Receiver<Finish>, watchdog: Duration) -> (Finish, Duration) {
+#[expect(clippy::disallowed_methods, reason = "the watchdog watches in real time")]
+fn await_finish(receiver: &Receiver<(Finish, Duration)>, watchdog: Duration) -> Finished {
     let (began, mut lateness) = (Instant::now(), Duration::ZERO);
     while began.elapsed() < watchdog {
         let asleep = Instant::now();
         match receiver.recv_timeout(TICK) {
-            Ok(finish) => return (finish, lateness),
+            Ok((finish, duration)) => return Finished { finish, duration, lateness },
             Err(RecvTimeoutError::Timeout) => lateness = lateness.max(asleep.elapsed().saturating_sub(TICK)),
-            Err(RecvTimeoutError::Disconnected) => return (Finish::Panicked("its thread is gone".into()), lateness),
+            Err(RecvTimeoutError::Disconnected) => {
+                let finish = Finish::Panicked("its thread is gone".into());
+                return Finished { finish, duration: began.elapsed(), lateness };
+            }
         }
     }
-    (Finish::Hangs, lateness)
+    Finished { finish: Finish::Hangs, duration: began.elapsed(), lateness }
 }
 
-fn judge(subject: &dyn Subject, case: &Case, role: Role, seed: u64, transcript: Transcript) -> Outcome {
+fn judge(subject: &dyn Subject, case: &Case, role: Role, seed: u64, transcript: &Transcript) -> Outcome {
     if let Some(obstacle) = subject.fixed_profile().and_then(|fixed| case.obstacle(&fixed)) {
         return Err(Failure::NotApplicable(obstacle.into()));
     }
-    let mut context = Context::new(subject, seed, case.wanted_profile(), role, transcript);
+    let mut context = Context::new(subject, seed, case.wanted_profile(), role, transcript.clone());
     let outcome = (case.run)(&mut context);
     context.stop();
     outcome
+}
+
+fn finish_of(panic: &(dyn Any + Send)) -> Finish {
+    match panic.downcast_ref::<Over>() {
+        Some(Over(sentence)) => Finish::Deadlock(sentence.clone()),
+        None => Finish::Panicked(panic_message(panic)),
+    }
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {

@@ -1,8 +1,8 @@
 //! A client that is a program of its own, started anew for every connection.
 
 use std::fmt::Write;
-use std::io::{ErrorKind, Read};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Read;
+use std::net::SocketAddr;
 use std::process::{Child, Command as Program, Stdio};
 use std::time::Duration;
 
@@ -68,8 +68,8 @@ impl ClientProgram {
     /// Runs the client once.
     fn learn(name: String, launch: Launch, manifest: &Manifest) -> Result<Self, SubjectError> {
         let listener = sockets::listen()?;
-        let mut child = launch.start(listener.local_addr()?, Stdio::piped())?;
-        let stream = accept(&listener, launch.patience()).map_err(|error| {
+        let mut child = launch.start(listener.address()?, Stdio::piped())?;
+        let stream = listener.accept(Some(launch.patience())).map_err(|error| {
             let heard = child.take().map(last_words).unwrap_or_default();
             SubjectError::failed(format!("{name} did not connect: {error}{heard}"))
         })?;
@@ -109,24 +109,6 @@ impl Launch {
         match self {
             Self::Command(_) => PATIENCE,
             Self::ByHand => PATIENCE_BY_HAND,
-        }
-    }
-}
-
-fn accept(listener: &TcpListener, patience: Duration) -> std::io::Result<TcpStream> {
-    listener.set_nonblocking(true)?;
-    let deadline = clock::now() + patience;
-    loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nonblocking(false)?;
-                return Ok(stream);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock && clock::now() < deadline => {
-                clock::sleep(Duration::from_millis(1));
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
-            Err(error) => return Err(error),
         }
     }
 }

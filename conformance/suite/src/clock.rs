@@ -1,14 +1,26 @@
-//! Time as the suite and the oracle see it.
+//! Time as the suite and the oracle see it: that of the [world](crate::world) of a thread, or else of the system.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::world;
+
 /// The time now.
-pub(crate) fn now() -> Instant {
-    Instant::now()
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place for it")]
+pub fn now() -> Instant {
+    world::time().unwrap_or_else(Instant::now)
 }
 
 /// Waits.
-pub(crate) fn sleep(duration: Duration) {
-    thread::sleep(duration);
+#[expect(clippy::disallowed_methods, reason = "the one place for it")]
+pub fn sleep(duration: Duration) {
+    if !world::rest(duration) {
+        thread::sleep(duration);
+    }
+}
+
+/// The time that has passed since `start`.
+pub(crate) fn elapsed(start: Instant) -> Duration {
+    now().saturating_duration_since(start)
 }

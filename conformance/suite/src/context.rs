@@ -1,7 +1,7 @@
 //! What a case works with: the subject in one role, and connections to it.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::clock;
@@ -15,6 +15,7 @@ use crate::subject::{
 };
 use crate::transcript::Transcript;
 use crate::verdict::{Failure, Outcome, require, violation};
+use crate::world::{Listener, Stream};
 
 /// The longest that a case may wait for one timer of a subject whose profile is fixed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -28,7 +29,7 @@ pub(crate) struct Context<'s> {
     pub(crate) random: Random,
     transcript: Transcript,
     running: Vec<Box<dyn Running>>,
-    listener: Option<TcpListener>,
+    listener: Option<Listener>,
     /// The connections that the application was asked about.
     judged: Vec<Id>,
 }
@@ -62,7 +63,7 @@ impl<'s> Context<'s> {
             Role::Client => (self.accept()?, self.running.len() - 1),
         };
         let sync_key = self.random.sync_key();
-        let mut peer = Peer::new(stream, self.role, runner, sync_key, self.transcript.connection())?;
+        let mut peer = Peer::new(stream, self.role, runner, sync_key, self.transcript.connection());
         let Profile { idle, interval, .. } = self.profile;
         // A wait for an answer is four intervals at most.
         peer.ping_due = idle.max(interval * 4);
@@ -269,7 +270,7 @@ impl<'s> Context<'s> {
         }
     }
 
-    fn dial(&mut self) -> Result<TcpStream, Failure> {
+    fn dial(&mut self) -> Result<Stream, Failure> {
         if self.running.is_empty() {
             let server = self.subject.serve(&self.profile).map_err(not_started)?;
             keep(&mut self.running, server)?;
@@ -279,34 +280,23 @@ impl<'s> Context<'s> {
             .map_err(|error| Failure::Harness(format!("no connection to {address}: {error}")))
     }
 
-    fn accept(&mut self) -> Result<TcpStream, Failure> {
+    fn accept(&mut self) -> Result<Stream, Failure> {
         let harness = |error: std::io::Error| Failure::Harness(format!("the suite cannot listen: {error}"));
         if self.listener.is_none() {
-            let listener = sockets::listen().map_err(harness)?;
-            listener.set_nonblocking(true).map_err(harness)?;
-            self.listener = Some(listener);
+            self.listener = Some(sockets::listen().map_err(harness)?);
         }
         let listener = self.listener.as_ref().expect("it was made just now");
-        let address: SocketAddr = listener.local_addr().map_err(harness)?;
+        let address: SocketAddr = listener.address().map_err(harness)?;
         let client = self.subject.connect(&self.profile, address).map_err(not_started)?;
         keep(&mut self.running, client)?;
         let patience = self.subject.connect_patience();
-        let deadline = clock::now() + patience;
-        loop {
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    stream.set_nonblocking(false).map_err(harness)?;
-                    return Ok(stream);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock && clock::now() < deadline => {
-                    clock::sleep(Duration::from_millis(1));
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return violation(format!("the client did not connect within {} s", patience.as_secs()));
-                }
-                Err(error) => return Err(harness(error)),
+        let listener = self.listener.as_ref().expect("it was made just now");
+        listener.accept(Some(patience)).map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => {
+                Failure::Violation(format!("the client did not connect within {} s", patience.as_secs()))
             }
-        }
+            _ => harness(error),
+        })
     }
 }
 

@@ -86,7 +86,7 @@ mod tests {
     }
 
     fn end_after(act: fn(&ConnectionTranscript)) -> ConnectionEnd {
-        let transcript = Transcript::new();
+        let transcript = Transcript::new(crate::clock::now());
         transcript.connection().reset();
         act(&transcript.connection());
         ConnectionEnd::of(&transcript.steps())

@@ -59,6 +59,7 @@ pub mod subject;
 mod trace;
 mod transcript;
 mod verdict;
+pub mod world;
 
 pub use area::Area;
 pub use case::Case;

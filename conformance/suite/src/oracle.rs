@@ -30,25 +30,32 @@ pub struct Oracle {
     bug: Option<Bug>,
     /// Seeds for its servers and clients; without it they are unpredictable, as PW-KEY-004 has it.
     seeds: Option<Mutex<Random>>,
+    in_memory: bool,
 }
 
 impl Oracle {
     /// An oracle that follows the specification.
     #[must_use]
     pub fn clean() -> Self {
-        Self { name: "oracle:none".into(), bug: None, seeds: None }
+        Self { name: "oracle:none".into(), bug: None, seeds: None, in_memory: false }
     }
 
     /// An oracle with one bug.
     #[must_use]
     pub fn with_bug(bug: Bug) -> Self {
-        Self { name: format!("oracle:{}", bug.name()), bug: Some(bug), seeds: None }
+        Self { name: format!("oracle:{}", bug.name()), bug: Some(bug), seeds: None, in_memory: false }
     }
 
     /// The same oracle with the same sync keys in every run, so that transcripts can be compared.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seeds: Some(Mutex::new(Random::from_seed(seed))), ..self }
+    }
+
+    /// The same oracle in memory and virtual time: it takes little time, and its steps have the same times in every run.
+    #[must_use]
+    pub fn in_memory(self) -> Self {
+        Self { name: self.name.replacen("oracle:", "oracle-in-memory:", 1), in_memory: true, ..self }
     }
 
     fn behaviour(&self, profile: &Profile) -> Arc<Behaviour> {
@@ -75,8 +82,12 @@ impl Subject for Oracle {
     }
 
     fn seeded(&self, seed: u64) -> Option<Arc<dyn Subject>> {
-        let fresh = Self { name: self.name.clone(), bug: self.bug, seeds: None };
+        let fresh = Self { name: self.name.clone(), bug: self.bug, seeds: None, in_memory: self.in_memory };
         Some(Arc::new(fresh.with_seed(seed)))
+    }
+
+    fn in_memory(&self) -> bool {
+        self.in_memory
     }
 }
 

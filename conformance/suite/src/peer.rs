@@ -4,8 +4,7 @@ mod expect;
 mod handshake;
 mod inspect;
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use crate::clock;
@@ -14,6 +13,7 @@ use crate::codec::{Header, Hello, Packet, Parser};
 use crate::role::Role;
 use crate::transcript::ConnectionTranscript;
 use crate::verdict::{Failure, violation};
+use crate::world::Stream;
 
 pub(crate) use expect::Message;
 
@@ -33,7 +33,7 @@ pub(crate) enum Arrival {
 
 /// The suite's end of one connection.
 pub(crate) struct Peer {
-    stream: TcpStream,
+    stream: Stream,
     /// The role of the subject, not of this side.
     pub(crate) subject_role: Role,
     /// Which of the case's [`Running`](crate::subject::Running) has the other end.
@@ -71,16 +71,12 @@ enum Ended {
 impl Peer {
     /// Takes over a connection on which nothing was sent yet.
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: Stream,
         subject_role: Role,
         runner: usize,
         sync_key: u32,
         transcript: ConnectionTranscript,
-    ) -> Result<Self, Failure> {
-        let harness = |error: std::io::Error| Failure::Harness(format!("a socket option failed: {error}"));
-        // Without this the small pieces of a split packet would wait for one another.
-        stream.set_nodelay(true).map_err(harness)?;
-        stream.set_write_timeout(Some(PATIENCE)).map_err(harness)?;
+    ) -> Self {
         let hello = Hello {
             lowest_version: 1,
             highest_version: 1,
@@ -90,7 +86,7 @@ impl Peer {
             ping_floor: 10,
             resync: false,
         };
-        Ok(Self {
+        Self {
             stream,
             subject_role,
             runner,
@@ -110,7 +106,7 @@ impl Peer {
             open_message: None,
             received: 0,
             markers: 0,
-        })
+        }
     }
 
     /// The key for what this side sends: 0 until the handshake is done.
@@ -133,9 +129,9 @@ impl Peer {
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.transcript.sent(bytes, self.key());
         self.last_sent_at = clock::now();
-        match self.stream.write_all(bytes) {
+        match self.stream.write_all(bytes, PATIENCE) {
             Ok(()) => Ok(()),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
                 violation(format!("the subject read nothing for {} s", PATIENCE.as_secs()))
             }
             Err(error) => {
@@ -165,8 +161,7 @@ impl Peer {
 
     /// Ends this side's direction of the stream.
     pub(crate) fn half_close(&mut self) {
-        // It fails only where the subject has closed already, which the next receive tells.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.stream.half_close();
     }
 
     /// The next arrival, within [`PATIENCE`].
@@ -217,19 +212,18 @@ impl Peer {
 
     fn read(&mut self, timeout: Duration) -> Result<(), Failure> {
         let harness = |error: std::io::Error| Failure::Harness(format!("reading failed: {error}"));
-        self.stream.set_read_timeout(Some(timeout.max(Duration::from_millis(1)))).map_err(harness)?;
         let mut buffer = [0; 16_384];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => {
+        match self.stream.read(&mut buffer, timeout) {
+            Ok(None) => {}
+            Ok(Some(0)) => {
                 self.transcript.ended();
                 self.ended = Some(Ended::InOrder);
                 if !self.parser.rest().is_empty() {
                     return violation("PW-HDR-001: the stream ended in the middle of a packet");
                 }
             }
-            Ok(count) => self.parser.push(&buffer[..count]),
+            Ok(Some(count)) => self.parser.push(&buffer[..count]),
             Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
                 ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
                     self.transcript.reset();
                     self.ended = Some(Ended::Reset);

@@ -1,8 +1,9 @@
 //! A server that somebody else started.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::clock;
 use crate::codec::Hello;
 use crate::manifest::Manifest;
 use crate::peer::Peer;
@@ -12,6 +13,7 @@ use crate::role::Role;
 use crate::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
 use crate::transcript::Transcript;
 use crate::verdict::Failure;
+use crate::world::{self, Stream};
 
 /// How long the first connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,7 +33,7 @@ impl RemoteServer {
     ///
     /// If the server cannot be reached, does not complete a handshake, or announces other limits than the manifest declares.
     pub fn new(address: SocketAddr, manifest: &Manifest) -> Result<Self, SubjectError> {
-        let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)
+        let stream = world::dial(address, CONNECT_TIMEOUT)
             .map_err(|error| SubjectError::failed(format!("no connection to {address}: {error}")))?;
         let hello = greet(stream, Role::Server).map_err(|failure| {
             SubjectError::failed(format!("no handshake with {address}: {}", failure.into_sentence()))
@@ -42,9 +44,9 @@ impl RemoteServer {
 }
 
 /// What the subject at the other end announces; the connection is closed in order.
-pub(crate) fn greet(stream: TcpStream, role: Role) -> Result<Hello, Failure> {
+pub(crate) fn greet(stream: Stream, role: Role) -> Result<Hello, Failure> {
     let key = Random::from_entropy().sync_key();
-    let mut peer = Peer::new(stream, role, 0, key, Transcript::new().connection())?;
+    let mut peer = Peer::new(stream, role, 0, key, Transcript::new(clock::now()).connection());
     peer.handshake()?;
     let hello = peer.announced().clone();
     peer.close()?;

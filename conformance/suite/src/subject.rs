@@ -45,6 +45,12 @@ pub trait Subject: Send + Sync {
         None
     }
 
+    /// Whether it can run in memory and virtual time: its servers and clients wait for nothing but what [`world`](crate::world)
+    /// offers, use no other clock and no other threads.
+    fn in_memory(&self) -> bool {
+        false
+    }
+
     /// How long to wait for a client to connect.
     fn connect_patience(&self) -> Duration {
         Duration::from_secs(5)

@@ -96,10 +96,17 @@ impl Trace {
     /// The first step at which the bytes, or what else happened, are not the same. Times are not compared.
     #[must_use]
     pub fn difference(&self, now: &Self) -> Option<Difference> {
-        let same = |one: &Step, other: &Step| {
-            let alike = one.connection == other.connection && one.action == other.action;
-            alike && one.text == other.text && one.bytes == other.bytes
-        };
+        self.first_difference(now, is_alike)
+    }
+
+    /// As [`difference`](Self::difference), and the times must be the same as well, in microseconds: for subjects that run
+    /// [in memory](crate::subject::Subject::in_memory).
+    #[must_use]
+    pub fn difference_in_time(&self, now: &Self) -> Option<Difference> {
+        self.first_difference(now, |one, other| is_alike(one, other) && one.at.as_micros() == other.at.as_micros())
+    }
+
+    fn first_difference(&self, now: &Self, same: fn(&Step, &Step) -> bool) -> Option<Difference> {
         let text = |steps: &[Step], index: usize| steps.get(index).map(|step| step.text.clone());
         let most = self.steps.len().max(now.steps.len());
         let at = (0..most).find(|index| match (self.steps.get(*index), now.steps.get(*index)) {
@@ -108,4 +115,10 @@ impl Trace {
         })?;
         Some(Difference { number: at + 1, before: text(&self.steps, at), now: text(&now.steps, at) })
     }
+}
+
+/// Whether two steps are the same but for their times.
+fn is_alike(one: &Step, other: &Step) -> bool {
+    let place = one.connection == other.connection && one.action == other.action;
+    place && one.text == other.text && one.bytes == other.bytes
 }

@@ -91,8 +91,13 @@ struct Record {
 }
 
 impl Transcript {
-    pub(crate) fn new() -> Self {
-        Self { began: clock::now(), record: Arc::default() }
+    pub(crate) fn new(began: Instant) -> Self {
+        Self { began, record: Arc::default() }
+    }
+
+    /// The time since the case began, for whoever shares its clock.
+    pub(crate) fn elapsed(&self) -> Duration {
+        clock::elapsed(self.began)
     }
 
     /// For what is done on a connection of its own.
@@ -116,7 +121,7 @@ impl Transcript {
     }
 
     fn push(&self, connection: u32, action: Action, text: String, bytes: Sample) {
-        let at = self.began.elapsed();
+        let at = self.elapsed();
         self.lock().steps.push(Step { at, connection, action, text, bytes });
     }
 
@@ -198,6 +203,7 @@ mod hex {
 #[cfg(test)]
 mod tests {
     use super::{Action, Sample, Transcript};
+    use crate::clock;
 
     #[test]
     fn long_bytes_are_told_apart_by_their_fingerprint() {
@@ -210,7 +216,7 @@ mod tests {
 
     #[test]
     fn steps_come_back_from_json() {
-        let transcript = Transcript::new();
+        let transcript = Transcript::new(clock::now());
         transcript.connection().sent(b"GET", 0);
         transcript.note("sent".into());
         let steps = transcript.steps();

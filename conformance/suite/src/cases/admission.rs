@@ -126,7 +126,7 @@ fn time_goes_on(context: &mut Context<'_>) -> Outcome {
         }
         None => return violation("the connection is still open long after handshake_timeout"),
     };
-    let elapsed = began.elapsed();
+    let elapsed = clock::elapsed(began);
     let sentence = format!("closed after {} ms, handshake_timeout is {} ms", elapsed.as_millis(), due.as_millis());
     not_before(elapsed + CLOCK_TOLERANCE, due, sentence)?;
     peer.expect_end()

@@ -154,7 +154,7 @@ fn longest_pause(context: &mut Context<'_>) -> Outcome {
                 Arrival::Packet(packet) if packet.kind == kind::PING => {}
                 Arrival::Packet(packet) => {
                     peer.check_close(&packet, reason::PEER_TIMEOUT)?;
-                    let elapsed = since.elapsed();
+                    let elapsed = clock::elapsed(since);
                     let sentence = format!("given up after {} ms", elapsed.as_millis());
                     return not_before(elapsed + CLOCK_TOLERANCE, busy_max + shortest, sentence);
                 }
@@ -208,7 +208,7 @@ fn silence_begins_anew(context: &mut Context<'_>) -> Outcome {
             other => return violation(format!("{other:?} instead of PEER_TIMEOUT")),
         }
     }
-    let elapsed = since.elapsed();
+    let elapsed = clock::elapsed(since);
     let sentence = format!("given up {} ms after BUSY for {} ms", elapsed.as_millis(), pause.as_millis());
     not_before(elapsed + CLOCK_TOLERANCE, pause + shortest, sentence)
 }

@@ -245,7 +245,7 @@ fn no_close_ack(context: &mut Context<'_>) -> Outcome {
         }
         None => return violation("the connection is still open long after close_timeout"),
     }
-    let elapsed = began.elapsed();
+    let elapsed = clock::elapsed(began);
     let sentence = format!("closed after {} ms, close_timeout is {} ms", elapsed.as_millis(), due.as_millis());
     not_before(elapsed + CLOCK_TOLERANCE, due, sentence)
 }

@@ -297,7 +297,7 @@ fn stalled_payload(context: &mut Context<'_>) -> Outcome {
         if let Some(arrival) = next_but_ping(&mut peer, clock::now() + step)? {
             return expect_stall(&mut peer, arrival, began, allowed);
         }
-        require(began.elapsed() < allowed + PATIENCE, "a trickle keeps the connection without end")?;
+        require(clock::elapsed(began) < allowed + PATIENCE, "a trickle keeps the connection without end")?;
         peer.send_raw(&[0])?;
     }
     Err(Failure::NotApplicable("with the subject's numbers no payload is long enough to trickle".into()))
@@ -331,7 +331,7 @@ fn next_but_ping(peer: &mut Peer, deadline: Instant) -> Result<Option<Arrival>, 
 
 /// CLOSE with FRAME_STALL, not before the packet's time was over.
 fn expect_stall(peer: &mut Peer, arrival: Arrival, began: Instant, allowed: Duration) -> Outcome {
-    let elapsed = began.elapsed();
+    let elapsed = clock::elapsed(began);
     let Arrival::Packet(packet) = arrival else {
         return violation("the connection ended without CLOSE; FRAME_STALL was due");
     };
@@ -361,7 +361,7 @@ fn fast_enough(context: &mut Context<'_>) -> Outcome {
         }
         peer.send_raw(back)?;
         peer.expect_message(&message)?;
-        if began.elapsed() > allowed * 2 {
+        if clock::elapsed(began) > allowed * 2 {
             break;
         }
     }

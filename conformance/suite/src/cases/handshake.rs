@@ -161,7 +161,7 @@ fn expect_handshake_timeout(peer: &mut Peer, began: Instant, due: Duration) -> O
         }
         Err(failure) => return Err(failure),
     };
-    let elapsed = began.elapsed();
+    let elapsed = clock::elapsed(began);
     let sentence = format!("closed after {} ms, handshake_timeout is {} ms", elapsed.as_millis(), due.as_millis());
     not_before(elapsed + CLOCK_TOLERANCE, due, sentence)?;
     match arrival {

@@ -136,7 +136,7 @@ fn probes_slowly(context: &Context<'_>, peer: &mut Peer, floor: Duration) -> Out
         // From what was sent, not from one PING to the next: one that was read late makes the next one look early.
         not_before(apart + CLOCK_TOLERANCE, floor * count, sentence)?;
     }
-    let silence = peer.last_sent_at.elapsed();
+    let silence = clock::elapsed(peer.last_sent_at);
     not_before(silence + CLOCK_TOLERANCE, floor * probes, "the probes came faster than the floor allows")
 }
 
@@ -221,7 +221,7 @@ fn peer_reads_nothing(context: &mut Context<'_>) -> Outcome {
     context.fill_queue(&peer, id, &[0xEE; 60_000], 12 << 20)?;
     let (frame, _) = context.await_ending(&peer, id, limit + PATIENCE)?;
     require(frame.reason == reason::PEER_TIMEOUT, format!("ended with {}", reason::name(frame.reason)))?;
-    let silence = since.elapsed();
+    let silence = clock::elapsed(since);
     let sentence = format!("given up after {} ms", silence.as_millis());
     not_before(silence + CLOCK_TOLERANCE, context.profile.shortest_silence(), sentence)
 }
@@ -242,7 +242,7 @@ fn bounds(context: &mut Context<'_>) -> Outcome {
     context.takes(longest)?;
     let mut peer = context.establish_mute()?;
     expect_verdict(&mut peer, clock::now() + longest + PATIENCE)?;
-    let silence = peer.last_sent_at.elapsed();
+    let silence = clock::elapsed(peer.last_sent_at);
     let sentence = format!(
         "given up after {} ms of silence; {} to {} ms are allowed",
         silence.as_millis(),

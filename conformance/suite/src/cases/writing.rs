@@ -69,7 +69,7 @@ fn takes_nothing(context: &mut Context<'_>) -> Outcome {
     waiting::fill(context, &mut peer, id)?;
     let (frame, _) = context.await_ending(&peer, id, due + PATIENCE)?;
     require(frame.reason == reason::WRITE_STALL, format!("ended with {}", reason::name(frame.reason)))?;
-    let elapsed = began.elapsed();
+    let elapsed = clock::elapsed(began);
     let sentence = format!("given up after {} ms, write_stall is {} ms", elapsed.as_millis(), due.as_millis());
     not_before(elapsed + CLOCK_TOLERANCE, due, sentence)
 }

@@ -42,6 +42,7 @@ macro_rules! bugs {
 }
 
 bugs! {
+    PadsPackets, "pads-packets", "PW-HDR-001", "Sends a byte behind each packet.";
     IgnoresMagic, "ignores-magic", "PW-HDR-002", "Takes any header whose check is right for a packet.";
     ReadsMagicOnly, "reads-magic-only", "PW-HDR-003", "Does not verify the check of a header.";
     JudgesBeforeCheck, "judges-before-check", "PW-HDR-004", "Acts on flags and kind before the check is verified.";
@@ -50,11 +51,13 @@ bugs! {
     NamesWrongReason, "names-wrong-reason", "PW-HDR-007", "Closes with BAD_PACKET whatever the fault is.";
     PassesOverUnknownKind, "passes-over-unknown-kind", "PW-HDR-007", "Passes over an unknown kind below 0x80.";
     ClosesOnIgnorableKind, "closes-on-ignorable-kind", "PW-HDR-008", "Closes on an unknown kind of 0x80 or above.";
+    AcceptsFlagsOnIgnorable, "accepts-flags-on-ignorable", "PW-HDR-009", "Ignores FIRST, MORE and ENCRYPTED on kinds that it passes over.";
     AcceptsClassOnControl, "accepts-class-on-control", "PW-HDR-010", "Ignores the class of control packets.";
     AcceptsReservedClass, "accepts-reserved-class", "PW-HDR-011", "Delivers messages of a reserved class.";
     CountsTrailerInLength, "counts-trailer-in-length", "PW-HDR-012", "Takes the trailer for the end of the payload.";
     IgnoresTrailer, "ignores-trailer", "PW-HDR-013", "Does not verify the trailer.";
     WaitsForLongControl, "waits-for-long-control", "PW-HDR-014", "Waits for the payload of a control packet that is too long.";
+    AcceptsLongIgnorable, "accepts-long-ignorable", "PW-HDR-015", "Passes over packets of any length.";
     JudgesLengthFirst, "judges-length-first", "PW-HDR-017", "Judges the length before the class.";
     WrongCheckKey, "wrong-check-key", "PW-KEY-001", "Goes on sending with key 0.";
     AcceptsZeroSyncKey, "accepts-zero-sync-key", "PW-KEY-002", "Takes a sync key of 0.";
@@ -63,6 +66,7 @@ bugs! {
     RejectsSplitHeader, "rejects-split-header", "PW-FRM-001", "Takes the end of a read for the end of a packet.";
     SkipsWithoutResync, "skips-without-resync", "PW-FRM-002", "Resynchronises although it announced no RESYNC.";
     SkipsBeforeHello, "skips-before-hello", "PW-FRM-003", "Looks for HELLO behind garbage.";
+    ReadsAnyPacketAsHello, "reads-any-packet-as-hello", "PW-FRM-004", "Looks for items in a first packet of any kind.";
     DropsReadBuffer, "drops-read-buffer", "PW-FRM-005", "Throws away everything it has read when a header does not verify.";
     RescansDroppedPacket, "rescans-dropped-packet", "PW-FRM-006", "Looks for packets inside one with a wrong trailer.";
     OmitsChecksum, "omits-checksum", "PW-FRM-007", "Never sends CHECKSUM.";
@@ -84,6 +88,7 @@ bugs! {
     IgnoresMessageLimit, "ignores-message-limit", "PW-DAT-008", "Lets messages grow above the limit that it announced.";
     CutsForLargeMessage, "cuts-for-large-message", "PW-DAT-008", "Closes with MESSAGE_TOO_LARGE for one message.";
     IgnoresPeerLimits, "ignores-peer-limits", "PW-DAT-009", "Sends frames and messages as large as it likes.";
+    DeafInsideMessage, "deaf-inside-message", "PW-DAT-010", "Does not answer PING between the frames of a message.";
     DeliversOutOfOrder, "delivers-out-of-order", "PW-DAT-011", "Returns messages that wait together in reverse order.";
     LosesEncryptedMark, "loses-encrypted-mark", "PW-DAT-012", "Does not hand ENCRYPTED to the application.";
     RefusesSilently, "refuses-silently", "PW-REJ-001", "Refuses messages without REJECT.";
@@ -102,22 +107,33 @@ bugs! {
     HidesReject, "hides-reject", "PW-REJ-007", "Does not tell the application of REJECT.";
     ClosesOnUnknownReject, "closes-on-unknown-reject", "PW-REJ-007", "Closes on a REJECT with a reason that it does not know.";
     BelievesAnyOrdinal, "believes-any-ordinal", "PW-REJ-008", "Takes REJECT for a message that it never sent.";
+    SpeaksFirst, "speaks-first", "PW-HS-001", "Sends PING as a server before HELLO has come.";
+    AcceptsMissingItem, "accepts-missing-item", "PW-HS-002", "Takes version 1 and key 1 where they are not said.";
     AnswersHighestOffered, "answers-highest-offered", "PW-HS-003", "Answers with the highest version of the client.";
     AcceptsAnyVersion, "accepts-any-version", "PW-HS-004", "Goes on with a client that shares no version.";
     AcceptsUnknownItem, "accepts-unknown-item", "PW-HS-005", "Passes over unknown critical items.";
     RejectsIgnorableItem, "rejects-ignorable-item", "PW-HS-006", "Closes on unknown items that may be passed over.";
     AcceptsBadItem, "accepts-bad-item", "PW-HS-007", "Ignores an item that is cut off.";
     AcceptsRepeatedItem, "accepts-repeated-item", "PW-HS-008", "Takes the first of several equal items.";
+    AcceptsAnyPingFloor, "accepts-any-ping-floor", "PW-HS-009", "Passes over a PING_FLOOR that is not allowed.";
+    AcceptsAnyLimits, "accepts-any-limits", "PW-HS-010", "Passes over limits that are not allowed.";
+    AssumesOtherLimits, "assumes-other-limits", "PW-HS-011", "Takes a peer that announces no limits for one without any.";
     NoHandshakeTimeout, "no-handshake-timeout", "PW-HS-012", "Waits for ever for the first packet.";
     SecondHelloAccepted, "second-hello-accepted", "PW-HS-013", "Ignores a second HELLO.";
+    RejectsUnknownFeature, "rejects-unknown-feature", "PW-HS-014", "Closes on bits of FEATURES that it does not know.";
+    AcceptsOddVersion, "accepts-odd-version", "PW-HS-015", "Goes on with any version that the server answers with.";
     ForgetsDetectWithin, "forgets-detect-within", "PW-HS-016", "Does not compare its effective timers with detect_within.";
+    AcceptsBackwardVersions, "accepts-backward-versions", "PW-HS-017", "Takes a range of versions that is none for version 1.";
     ScreamsBeforeHelloAck, "screams-before-hello-ack", "PW-HS-018", "Sends CLOSE as a client that has no HELLO_ACK.";
+    AnswersBeforeRefusal, "answers-before-refusal", "PW-HS-019", "Sends HELLO_ACK ahead of the CLOSE that refuses.";
     AnswersBeforeJudgement, "answers-before-judgement", "PW-HS-020", "Answers HELLO before the application has judged it.";
     JudgesForEver, "judges-for-ever", "PW-HS-020", "Gives the application any time to judge HELLO.";
     LosesRefusalText, "loses-refusal-text", "PW-HS-020", "Refuses without the application's text and time.";
     HearsWhileJudging, "hears-while-judging", "PW-HS-021", "Keeps what comes while the application judges HELLO.";
     SpeaksBeforeHelloAck, "speaks-before-hello-ack", "PW-HS-021", "Sends PING right behind HELLO.";
     HidesRefusal, "hides-refusal", "PW-HS-022", "Tells the application only the reason of a refusal.";
+    PongOnlyIsEvidence, "pong-only-is-evidence", "PW-HB-001", "Takes nothing but PONG for a sign of life.";
+    PayloadIsNoEvidence, "payload-is-no-evidence", "PW-HB-002", "Takes a packet for a sign of life only when it is whole.";
     MissesAddUp, "misses-add-up", "PW-HB-004", "Counts unanswered probes over the whole life of the connection.";
     IgnoresPingFloor, "ignores-ping-floor", "PW-HB-005", "Probes more often than the peer tolerates.";
     PingSuppressedBySending, "ping-suppressed-by-sending", "PW-HB-006", "Takes what it sends for a reason not to probe.";
@@ -125,6 +141,7 @@ bugs! {
     NoPong, "no-pong", "PW-HB-008", "Does not answer PING.";
     PongWrongNumber, "pong-wrong-number", "PW-HB-008", "Answers PING with a number of its own.";
     AcceptsStrangePong, "accepts-strange-pong", "PW-HB-009", "Ignores a PONG for a PING that it never sent.";
+    WaitsForTransport, "waits-for-transport", "PW-HB-011", "Waits for ever for the transport to take a PING.";
     NeverGivesUp, "never-gives-up", "PW-HB-012", "Goes on probing a silent peer.";
     VerdictTooEarly, "verdict-too-early", "PW-HB-013", "Gives up one probe too early.";
     GarbageIsEvidence, "garbage-is-evidence", "PW-HB-003", "Takes any received byte for a sign of life.";
@@ -177,4 +194,5 @@ bugs! {
     AcceptsStaleId, "accepts-stale-id", "PW-CK-002", "Looks at the slot of an id only.";
     LosesRefusedPayload, "loses-refused-payload", "PW-CK-003", "Keeps the payload of a refused send.";
     QueueBelongsToSlot, "queue-belongs-to-slot", "PW-CK-004", "Leaves unsent messages in the slot for its next connection.";
+    IdOutlivesConnection, "id-outlives-connection", "PW-CK-005", "Keeps the id of a connection that was closed for a fault.";
 }

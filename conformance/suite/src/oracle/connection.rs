@@ -13,7 +13,6 @@ mod vectors;
 mod wishes;
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
@@ -24,6 +23,7 @@ use super::messages::{Assembler, Refusal};
 use super::outgoing::Outgoing;
 use super::table::Table;
 use super::{Behaviour, Bug};
+use crate::clock;
 use crate::codec::registry::{kind, reason, reject};
 use crate::codec::{Close, Header, Hello, Packet, encode_items};
 use crate::role::Role;
@@ -80,6 +80,9 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let mut outgoing = Outgoing::new(Arc::clone(&behaviour), now);
+        if role == Role::Server && behaviour.has(Bug::SpeaksFirst) {
+            outgoing.push_first(Packet::ping(1));
+        }
         if role == Role::Client {
             outgoing.push_first(Packet::control(kind::HELLO, encode_items(&greeting.to_items())));
             if behaviour.has(Bug::SpeaksBeforeHelloAck) {
@@ -114,23 +117,23 @@ impl Connection {
     pub(super) fn run(mut self) {
         let mut buffer = vec![0; 65_536];
         while !matches!(self.phase, Phase::Gone) {
-            self.obey_application(Instant::now());
-            self.send(Instant::now());
+            self.obey_application(clock::now());
+            self.send(clock::now());
             if self.peer_ended || self.is_pausing() {
-                thread::sleep(TURN_WHILE_BLOCKED);
+                clock::sleep(TURN_WHILE_BLOCKED);
             } else {
                 match self.link.read(&mut buffer, self.patience()) {
                     Received::Bytes(count) => {
                         // What was asked for before these bytes came is in force.
-                        self.obey_application(Instant::now());
-                        self.receive(&buffer[..count], Instant::now());
+                        self.obey_application(clock::now());
+                        self.receive(&buffer[..count], clock::now());
                     }
                     Received::Nothing => {}
                     Received::End => self.stream_ended(),
                     Received::Reset => self.end(CloseFrame::from(reason::RESET), Origin::Transport),
                 }
             }
-            self.check_deadlines(Instant::now());
+            self.check_deadlines(clock::now());
         }
     }
 
@@ -139,7 +142,7 @@ impl Connection {
             return TURN_WHILE_BLOCKED;
         }
         let deadline = self.heartbeat.as_ref().map(Heartbeat::deadline);
-        deadline.map_or(TURN, |deadline| deadline.saturating_duration_since(Instant::now()).min(TURN))
+        deadline.map_or(TURN, |deadline| deadline.saturating_duration_since(clock::now()).min(TURN))
     }
 
     /// Sends what can be sent, and ends what is thereby done.
@@ -224,6 +227,7 @@ impl Connection {
         }
         if let Some(heartbeat) = &mut self.heartbeat
             && self.framer.is_inside_payload()
+            && !self.behaviour.has(Bug::PayloadIsNoEvidence)
         {
             heartbeat.evidence(now);
         }
@@ -259,6 +263,7 @@ impl Connection {
                 match (&mut self.heartbeat, packet.kind) {
                     // A PONG is measured before it counts as evidence.
                     (None, _) | (Some(_), kind::PONG) => {}
+                    (Some(_), _) if self.behaviour.has(Bug::PongOnlyIsEvidence) => {}
                     (Some(heartbeat), kind::BUSY) => {
                         if heartbeat.busy(Duration::from_millis(packet.pause().into()), now) {
                             self.outgoing.cancel_ping();

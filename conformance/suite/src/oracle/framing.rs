@@ -173,7 +173,8 @@ impl Framer {
             self.judge_length(header)?;
         }
         let data_flags = flag::FIRST | flag::MORE | flag::ENCRYPTED;
-        if kind != kind::DATA && flags & data_flags != 0 && !bug(Bug::AcceptsFlagsOnControl) {
+        let forgives_flags = bug(if known { Bug::AcceptsFlagsOnControl } else { Bug::AcceptsFlagsOnIgnorable });
+        if kind != kind::DATA && flags & data_flags != 0 && !forgives_flags {
             return Err(Fault::new(reason::BAD_PACKET));
         }
         if kind != kind::DATA && class != 0 && !bug(Bug::AcceptsClassOnControl) {
@@ -191,6 +192,7 @@ impl Framer {
             Some(lengths) if !lengths.contains(&length) && !self.behaviour.has(Bug::WaitsForLongControl) => {
                 Err(Fault::new(reason::BAD_LENGTH))
             }
+            None if header.kind != kind::DATA && self.behaviour.has(Bug::AcceptsLongIgnorable) => Ok(()),
             None if length > limit && !self.behaviour.has(Bug::IgnoresFrameLimit) => {
                 Err(Fault::frame_too_large(limit, length))
             }

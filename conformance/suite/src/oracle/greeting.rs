@@ -42,15 +42,42 @@ impl Behaviour {
                 all[..index - 1].iter().all(|earlier| earlier.id != entry.id)
             });
         }
-        if self.has(Bug::AcceptsZeroSyncKey) {
-            let zero = Item::sync_key(0);
-            items.iter_mut().filter(|entry| **entry == zero).for_each(|entry| *entry = Item::sync_key(1));
+        self.forgive_values(&mut items);
+        let announces_limits = items.iter().any(|entry| entry.id == item::LIMITS);
+        if self.has(Bug::RejectsUnknownFeature) && items.iter().any(has_unknown_feature) {
+            return Err(Fault::new(reason::BAD_HELLO));
         }
-        let hello = Hello::from_items(&items).map_err(Fault::new)?;
+        let mut hello = Hello::from_items(&items).map_err(Fault::new)?;
+        if self.has(Bug::AssumesOtherLimits) && !announces_limits {
+            (hello.frame_limit, hello.message_limit) = ((1 << 24) - 1, u32::MAX);
+        }
         if !rest.is_empty() && !self.has(Bug::AcceptsBadItem) {
             return Err(Fault::new(reason::BAD_HELLO));
         }
         Ok(hello)
+    }
+
+    /// Puts allowed values in place of others: what bugs make of them.
+    fn forgive_values(&self, items: &mut Vec<Item>) {
+        let lacks = |items: &[Item], id| items.iter().all(|entry| entry.id != id);
+        if self.has(Bug::AcceptsMissingItem) && lacks(items, item::VERSIONS) {
+            items.push(Item::versions(VERSION, VERSION));
+        }
+        if self.has(Bug::AcceptsMissingItem) && lacks(items, item::SYNC_KEY) {
+            items.push(Item::sync_key(1));
+        }
+        for entry in items {
+            let allowed = match entry.id {
+                item::SYNC_KEY if self.has(Bug::AcceptsZeroSyncKey) => Item::sync_key(1),
+                item::VERSIONS if self.has(Bug::AcceptsBackwardVersions) => Item::versions(VERSION, VERSION),
+                item::LIMITS if self.has(Bug::AcceptsAnyLimits) => Item::limits(4_096, 65_536),
+                item::PING_FLOOR if self.has(Bug::AcceptsAnyPingFloor) => Item::ping_floor(1_000),
+                _ => continue,
+            };
+            if entry.value.len() == allowed.value.len() && !is_allowed(entry) {
+                *entry = allowed;
+            }
+        }
     }
 
     /// The version for a HELLO_ACK (PW-HS-003, PW-HS-004).
@@ -67,7 +94,8 @@ impl Behaviour {
 
     /// PW-HS-015.
     pub(super) fn check_chosen_version(&self, server: &Hello) -> Result<(), Fault> {
-        if server.lowest_version == VERSION && server.highest_version == VERSION {
+        let is_offered = server.lowest_version == VERSION && server.highest_version == VERSION;
+        if is_offered || self.has(Bug::AcceptsOddVersion) {
             return Ok(());
         }
         Err(Fault::new(reason::UNSUPPORTED_VERSION))
@@ -83,4 +111,17 @@ impl Behaviour {
         }
         Ok(())
     }
+}
+
+/// Whether a HELLO with this item, and no others but those that it needs, can be read.
+fn is_allowed(entry: &Item) -> bool {
+    let needed = [Item::versions(VERSION, VERSION), Item::sync_key(1)];
+    let others = needed.into_iter().filter(|other| other.id != entry.id);
+    Hello::from_items(&others.chain([entry.clone()]).collect::<Vec<Item>>()).is_ok()
+}
+
+/// Whether FEATURES has a bit that this side does not know.
+fn has_unknown_feature(entry: &Item) -> bool {
+    let known = [0, item::FEATURE_RESYNC].map(Item::features);
+    entry.id == item::FEATURES && !known.contains(entry)
 }

@@ -165,6 +165,10 @@ impl Heartbeat {
         let (wait, latest) = (self.wait(), self.latest_verdict());
         match &mut self.state {
             State::Quiet { .. } => return self.probe(now),
+            State::Probing { taken_at: None, deadline, .. } if self.behaviour.has(Bug::WaitsForTransport) => {
+                *deadline = now + wait;
+                return Action::Wait;
+            }
             State::Probing { .. } if now >= latest => {}
             State::Probing { deadline, .. } if now > *deadline + self.interval && !self.grace_used => {
                 self.grace_used = true;

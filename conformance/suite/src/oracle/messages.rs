@@ -42,6 +42,11 @@ impl Assembler {
         Self { behaviour, open: None, lost_message: false, begun: 0, skipped: false, received: 0 }
     }
 
+    /// Whether more frames of a message are to come.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// The rules for DATA that are judged at the header: CHECKSUM, then section 6.
     pub(super) fn judge(&self, header: &Header) -> Result<(), Fault> {
         let bug = |bug| self.behaviour.has(bug);

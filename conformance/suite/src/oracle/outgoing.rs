@@ -207,6 +207,9 @@ impl Outgoing {
                 flushed.message |= packet.kind == kind::DATA;
                 flushed.close |= packet.kind == kind::CLOSE;
                 self.wire.give(&packet, key, now);
+                if self.behaviour.has(Bug::PadsPackets) {
+                    self.wire.bytes.push(0);
+                }
             }
             let count = link.write(&self.wire.bytes[self.wire.taken..]);
             if count == 0 {

@@ -57,6 +57,7 @@ impl Drop for Folder {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the watchdog watches in real time")]
 fn a_case_that_hangs_is_a_harness_error_and_the_run_goes_on() {
     let began = Instant::now();
     let options = Options { watchdog: Duration::from_millis(50), ..only("PW-HDR-001") };

@@ -6,7 +6,8 @@ use super::super::Bug;
 use super::super::fault::Fault;
 use super::super::heartbeat::{Action, Heartbeat};
 use super::{Connection, FAREWELL, Phase};
-use crate::codec::registry::reason;
+use crate::codec::registry::{kind, reason};
+use crate::codec::{Packet, encode_items};
 use crate::role::Role;
 use crate::subject::{CloseFrame, Happening, Origin};
 
@@ -30,11 +31,18 @@ impl Connection {
                 self.end(frame, Origin::Local);
                 return;
             }
-            (Phase::Greeting { .. } | Phase::Judging { .. }, _) => self.outgoing.push_first(close),
+            (Phase::Greeting { .. } | Phase::Judging { .. }, _) => {
+                if self.behaviour.has(Bug::AnswersBeforeRefusal) {
+                    self.outgoing.push_first(Packet::control(kind::HELLO_ACK, encode_items(&self.greeting.to_items())));
+                }
+                self.outgoing.push_first(close);
+            }
             (Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. }, _) => self.outgoing.fail(close),
             (Phase::Failing { .. } | Phase::Lingering { .. } | Phase::Gone, _) => return,
         }
-        self.table.refuse_sends(self.id, frame);
+        if !self.behaviour.has(Bug::IdOutlivesConnection) {
+            self.table.refuse_sends(self.id, frame);
+        }
         self.phase = Phase::Failing { until: now + FAREWELL };
     }
 
@@ -157,6 +165,9 @@ impl Connection {
 
     /// The id becomes invalid (PW-CK-005).
     fn forget_id(&mut self) {
+        if self.behaviour.has(Bug::IdOutlivesConnection) {
+            return;
+        }
         let (frame, origin) = self.known_ending();
         let unsent = self.outgoing.take_messages();
         let orderly = self.orderly || self.behaviour.has(Bug::AlwaysOrderly);

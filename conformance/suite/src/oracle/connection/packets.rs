@@ -61,6 +61,9 @@ impl Connection {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.ping(number, now)?;
         }
+        if self.behaviour.has(Bug::DeafInsideMessage) && self.assembler.is_open() {
+            return Ok(());
+        }
         if self.behaviour.has(Bug::PongWrongNumber) {
             self.outgoing.push_pong(number + 1);
         } else if !self.behaviour.has(Bug::NoPong) {

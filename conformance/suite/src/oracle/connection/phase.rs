@@ -59,6 +59,7 @@ pub(super) fn judge_in_phase(
     let bug = |bug| behaviour.has(bug);
     let fits = match (phase, kind) {
         (Phase::Greeting { .. }, _) => match role {
+            _ if bug(Bug::ReadsAnyPacketAsHello) => true,
             Role::Server => kind == kind::HELLO,
             Role::Client => kind == kind::HELLO_ACK || kind == kind::CLOSE,
         },
