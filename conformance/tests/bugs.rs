@@ -7,7 +7,7 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pulsewire_conformance::oracle::{Bug, Oracle};
 use pulsewire_conformance::subject::Subject;
-use pulsewire_conformance::{Case, CaseReport, Options, Sample, Step, Verdict, cases, run_case};
+use pulsewire_conformance::{Case, CaseReport, Chunking, Options, Sample, Step, Verdict, cases, run_case};
 
 /// Tests at once: they mostly wait.
 const THREADS: usize = 16;
@@ -26,7 +26,7 @@ fn main() {
 fn is_caught(bug: Bug) -> Result<(), Failed> {
     let (case, failed) = first_failure(bug)?;
     let verdict = failed.verdict.reason();
-    let [first, second] = [(); 2].map(|()| run_case(&clean(), case, failed.role, &options()));
+    let [first, second] = [(); 2].map(|()| run_case(&clean(), case, failed.variant(), &options()));
     for passed in [&first, &second] {
         if passed.verdict != Verdict::Pass {
             return Err(format!("{} does not pass on the clean oracle: {:?}", case.id, passed.verdict).into());
@@ -53,12 +53,14 @@ fn options() -> Options {
     Options { watchdog: WATCHDOG, strict: true, ..Options::default() }
 }
 
-/// The first case of the requirement that catches the bug.
+/// The first case of the requirement that catches the bug. Other cuts than whole writes are tried only where those don't.
 fn first_failure(bug: Bug) -> Result<(&'static Case, CaseReport), Failed> {
-    for case in cases().filter(|case| case.requirement() == bug.requirement()) {
-        for role in case.roles() {
+    let chosen = || cases().filter(|case| case.requirement() == bug.requirement());
+    for chunking in Chunking::ALL {
+        let runs = chosen().flat_map(|case| case.variants().map(move |variant| (case, variant)));
+        for (case, variant) in runs.filter(|(_, variant)| variant.chunking == *chunking) {
             let buggy: Arc<dyn Subject> = Arc::new(Oracle::with_bug(bug));
-            let report = run_case(&buggy, case, *role, &options());
+            let report = run_case(&buggy, case, variant, &options());
             match report.verdict {
                 Verdict::Fail(_) => return Ok((case, report)),
                 Verdict::Pass => {}
@@ -68,7 +70,7 @@ fn first_failure(bug: Bug) -> Result<(&'static Case, CaseReport), Failed> {
                 | Verdict::NotApplicable(reason)
                 | Verdict::Unimplemented(reason)
                 | Verdict::HarnessError(reason) => {
-                    return Err(format!("{} as {}: {reason}", case.id, role.name()).into());
+                    return Err(format!("{} ({variant}): {reason}", case.id).into());
                 }
             }
         }

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use pulsewire_spec::Level;
 
-use crate::case::Case;
+use crate::case::{Case, Variant};
 use crate::context::Context;
 use crate::ending::ConnectionEnd;
 use crate::random;
 use crate::report::CaseReport;
-use crate::role::Role;
 use crate::run::Options;
 use crate::subject::Subject;
 use crate::transcript::Transcript;
@@ -42,12 +41,12 @@ enum Finish {
 }
 
 /// Runs one case on one subject, once.
-pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, role: Role, options: &Options) -> Attempt {
+pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, variant: Variant, options: &Options) -> Attempt {
     let (began, transcript) = (Instant::now(), Transcript::new());
     let (verdict, is_grey) = match options.manifest.verdict_on(case) {
         Some(declared) => (declared, false),
         None => {
-            let (finish, lateness) = run_watched(subject, case, role, options, &transcript);
+            let (finish, lateness) = run_watched(subject, case, variant, options, &transcript);
             let is_grey = lateness > BUSY && misses_by_little(&finish);
             (verdict(finish, case, options), is_grey)
         }
@@ -59,7 +58,8 @@ pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, role: Rol
         level: level_of(case.requirement()).keyword().into(),
         title: case.title.into(),
         subject: subject.name().into(),
-        role,
+        role: variant.role,
+        chunking: variant.chunking,
         verdict,
         end: ConnectionEnd::of(&steps),
         duration: began.elapsed(),
@@ -103,15 +103,15 @@ fn verdict(finish: Finish, case: &Case, options: &Options) -> Verdict {
 fn run_watched(
     subject: &Arc<dyn Subject>,
     case: &'static Case,
-    role: Role,
+    variant: Variant,
     options: &Options,
     transcript: &Transcript,
 ) -> (Finish, Duration) {
-    let seed = random::seed_of_case(options.seed, case.id, role);
+    let seed = random::seed_of_case(options.seed, case.id, variant.role);
     let subject = subject.seeded(seed).unwrap_or_else(|| Arc::clone(subject));
     let (transcript, (sender, receiver)) = (transcript.clone(), mpsc::channel());
     let spawned = thread::Builder::new().name(case.id.into()).spawn(move || {
-        let finish = match catch_unwind(AssertUnwindSafe(|| judge(subject.as_ref(), case, role, seed, transcript))) {
+        let finish = match catch_unwind(AssertUnwindSafe(|| judge(subject.as_ref(), case, variant, seed, transcript))) {
             Ok(outcome) => Finish::Outcome(outcome),
             Err(panic) => Finish::Panicked(panic_message(panic.as_ref())),
         };
@@ -138,11 +138,11 @@ fn await_finish(receiver: &Receiver<Finish>, watchdog: Duration) -> (Finish, Dur
     (Finish::Hangs, lateness)
 }
 
-fn judge(subject: &dyn Subject, case: &Case, role: Role, seed: u64, transcript: Transcript) -> Outcome {
+fn judge(subject: &dyn Subject, case: &Case, variant: Variant, seed: u64, transcript: Transcript) -> Outcome {
     if let Some(obstacle) = subject.fixed_profile().and_then(|fixed| case.obstacle(&fixed)) {
         return Err(Failure::NotApplicable(obstacle.into()));
     }
-    let mut context = Context::new(subject, seed, case.wanted_profile(), role, transcript);
+    let mut context = Context::new(subject, seed, case.wanted_profile(), variant, transcript);
     let outcome = (case.run)(&mut context);
     context.stop();
     outcome
