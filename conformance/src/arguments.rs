@@ -162,6 +162,10 @@ pub(crate) struct FilterArguments {
     /// Only cases whose requirement matches
     #[arg(long = "requirement", value_name = "PATTERN")]
     pub(crate) requirements: Vec<String>,
+
+    /// Only runs in which what the suite sends is cut like this: whole, bytes or pieces
+    #[arg(long = "chunking", value_name = "PATTERN")]
+    pub(crate) chunkings: Vec<String>,
 }
 
 #[derive(Args)]

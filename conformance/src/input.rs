@@ -9,7 +9,7 @@ use conformance::subjects;
 use pulsewire_conformance::oracle::Bug;
 use pulsewire_conformance::subject::Subject;
 use pulsewire_conformance::{
-    Area, ClientProgram, Expectations, Manifest, RemoteServer, Selection, UselessPattern, cases,
+    Area, Chunking, ClientProgram, Expectations, Manifest, RemoteServer, Selection, UselessPattern, cases,
 };
 
 use crate::arguments::FilterArguments;
@@ -17,14 +17,15 @@ use crate::nearest::with_nearest;
 
 /// The cases that the filter takes.
 pub(crate) fn selection(filter: &FilterArguments) -> Result<Selection, String> {
-    let FilterArguments { cases, areas, requirements } = filter;
-    Selection::new(cases, areas, requirements).map_err(|error| explain(&error))
+    let FilterArguments { cases, areas, requirements, chunkings } = filter;
+    Selection::new(cases, areas, requirements, chunkings).map_err(|error| explain(&error))
 }
 
 /// The complaint about a pattern, with what may have been meant.
 fn explain(useless: &UselessPattern) -> String {
     let known: Vec<&str> = match useless.kind {
         "area" => Area::ALL.iter().flat_map(|area| [area.letters, area.name]).collect(),
+        "chunking" => Chunking::ALL.iter().map(|chunking| chunking.name()).collect(),
         "requirement" => cases().map(|case| case.requirement()).collect(),
         _ => cases().map(|case| case.id).collect(),
     };

@@ -27,11 +27,17 @@ pub(crate) fn roles(case: &Case) -> String {
     case.roles().iter().map(|role| role.name()).collect::<Vec<&str>>().join(", ")
 }
 
+/// How the suite cuts what it sends in a case.
+fn chunkings(case: &Case) -> String {
+    case.chunkings().iter().map(|chunking| chunking.name()).collect::<Vec<&str>>().join(", ")
+}
+
 fn list_cases(selection: &Selection) -> String {
     let mut text = String::new();
     for case in cases().filter(|case| selection.holds(case)) {
         let level = pulsewire_spec::requirement(case.requirement()).map_or("", |found| found.level.keyword());
-        let line = format!("{:<44} {level:<8} {:<14} {}", case.id, roles(case), case.title);
+        let (roles, chunkings) = (roles(case), chunkings(case));
+        let line = format!("{:<44} {level:<8} {roles:<14} {chunkings:<20} {}", case.id, case.title);
         writeln!(text, "{line}").expect("a string takes everything");
     }
     text
@@ -65,5 +71,8 @@ fn list_requirements(selection: &Selection) -> String {
         listed += 1;
         covered += usize::from(!tried.is_empty());
     }
-    text + &format!("{covered} of {listed} requirements have a case\n")
+    let chosen = || cases().filter(|case| selection.holds(case));
+    let variants = |case: &Case| case.variants().filter(|variant| selection.holds_chunking(variant.chunking)).count();
+    let (count, runs) = (chosen().count(), chosen().map(variants).sum::<usize>());
+    text + &format!("{covered} of {listed} requirements have a case; {count} cases make {runs} runs\n")
 }

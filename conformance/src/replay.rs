@@ -12,17 +12,14 @@ use crate::{input, show};
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<u8, String> {
     let path = &arguments.trace;
     let before = Trace::from_lines(&input::text(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
-    let TraceHead { case: id, subject: name, role, seed, verdict } = &before.head;
+    let TraceHead { case: id, subject: name, seed, verdict, .. } = &before.head;
+    let variant = before.head.variant();
     let case = cases().find(|case| case.id == id).ok_or_else(|| format!("this suite has no case {id}"))?;
     let manifest = input::manifest(arguments.manifest.as_deref())?;
     let subject = subject(arguments, name, &manifest)?;
-    let report = run_case(&subject, case, *role, &Options { seed: *seed, manifest, ..Options::default() });
+    let report = run_case(&subject, case, variant, &Options { seed: *seed, manifest, ..Options::default() });
     let now = Trace::of(&report, *seed);
-    show(&format!(
-        "{id} ({name}, {}), seed {seed}\n  before  {verdict}\n  now     {}\n",
-        role.name(),
-        now.head.verdict
-    ));
+    show(&format!("{id} ({name}, {variant}), seed {seed}\n  before  {verdict}\n  now     {}\n", now.head.verdict));
     // Where time is virtual, it is repeated as well.
     let (difference, what) = if subject.in_memory() {
         (before.difference_in_time(&now), "the same bytes at the same times")

@@ -71,6 +71,7 @@ fn exits_with_0_after_a_pass() -> Tested {
         ("verdict", "pass"),
         ("subject", "oracle:none"),
         ("role", "server"),
+        ("chunking", "whole"),
     ] {
         assert_eq!(first[key], value);
     }
@@ -85,7 +86,7 @@ fn exits_with_1_after_a_violation_and_says_it_once() -> Tested {
     assert_code(&output, 1);
     let shown = text(&output);
     assert!(shown.contains("violated: PW-HDR-005"), "{shown}");
-    assert_eq!(shown.matches("FAIL PW-HDR-005/unknown-flag (oracle:accepts-unknown-flag, server)").count(), 1);
+    assert_eq!(shown.matches("FAIL PW-HDR-005/unknown-flag (oracle:accepts-unknown-flag, server, whole)").count(), 1);
     assert_eq!(tool.report()?["violated"][0], "PW-HDR-005");
     Ok(())
 }
@@ -98,6 +99,7 @@ fn exits_with_2_if_it_can_say_nothing_and_suggests_what_was_meant() -> Tested {
         (&["server", "127.0.0.1:1"], "no connection"),
         (&["--requirement", "PW-HB-099"], "did you mean PW-HB-0"),
         (&["--area", "hartbeat"], "did you mean heartbeat"),
+        (&["--chunking", "byts"], "did you mean bytes"),
         (&["--case", "PW-HDR-001/empty-and-ful"], "did you mean PW-HDR-001/empty-and-full"),
         (&["explain", "PW-HDR-0001"], "did you mean PW-HDR-001"),
         (&["replay", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
@@ -233,6 +235,32 @@ fn replays_a_trace_in_memory_with_the_same_times() -> Tested {
 }
 
 #[test]
+fn runs_with_one_chunking_and_replays_with_that_of_the_trace() -> Tested {
+    let tool = Tool::new("chunking")?;
+    let run = ["--subject", "oracle:accepts-unknown-flag", "--requirement", "PW-HDR-005", "--chunking", "pieces"];
+    let output = tool.run(&run)?;
+    assert_code(&output, 1);
+    assert!(text(&output).contains("FAIL PW-HDR-005/unknown-flag (oracle:accepts-unknown-flag, client, pieces)"));
+    let json = tool.report()?;
+    let chunkings: Vec<_> = json["cases"].as_array().ok_or("a list")?.iter().map(|case| &case["chunking"]).collect();
+    assert_eq!(chunkings, ["pieces", "pieces"]);
+    let trace = json["cases"][0]["trace"].as_str().ok_or("a failure has a trace")?;
+    assert!(trace.ends_with(".server.pieces.jsonl"), "{trace}");
+    let again = tool.run(&["replay", trace])?;
+    assert_code(&again, 0);
+    assert!(text(&again).contains("server, pieces"), "{}", text(&again));
+    tool.write(
+        "expectations.toml",
+        "[[known-failure]]\nid = 'PW-HDR-005'\nchunking = 'bytes'\nreason = 'only in bytes'\n",
+    )?;
+    let known = ["--expectations", "expectations.toml"];
+    assert_code(&tool.run(&[&run[..], &known[..]].concat())?, 1);
+    let in_bytes = [&run[..5], &["bytes"], &known[..]].concat();
+    assert_code(&tool.run(&in_bytes)?, 0);
+    Ok(())
+}
+
+#[test]
 fn lists_every_bug_with_its_name_first() -> Tested {
     let tool = Tool::new("bugs")?;
     let listed = text(&tool.run(&["list", "--bugs"])?);
@@ -249,6 +277,9 @@ fn lists_cases_and_requirements() -> Tested {
     assert!(cases.lines().all(|line| line.starts_with("PW-HB-")), "{cases}");
     assert!(cases.lines().any(|line| line.starts_with("PW-HB-012/silent-peer") && line.contains(" MUST ")), "{cases}");
     assert!(cases.contains("server, client"));
+    let cut = text(&tool.run(&["list", "--chunking", "bytes"])?);
+    assert!(cut.lines().all(|line| line.contains(" whole, bytes, pieces ")), "{cut}");
+    assert!(cases.lines().any(|line| line.starts_with("PW-HB-013/bounds") && line.contains(" whole  ")), "{cases}");
     let requirements = text(&tool.run(&["list", "--requirements"])?);
     for requirement in pulsewire_spec::requirements() {
         assert!(requirements.contains(requirement.id), "{} is missing", requirement.id);
@@ -286,10 +317,11 @@ fn judges_a_server_by_its_bytes_alone() -> Tested {
     {
         let server = oracle.serve(&profile)?;
         let address = server.address().to_string();
-        let output = tool.run(&["server", &address, "--manifest", "manifest.toml", "--requirement", requirement])?;
+        let arguments = ["--manifest", "manifest.toml", "--requirement", requirement, "--chunking", "whole"];
+        let output = tool.run(&[&["server", &address], &arguments[..]].concat())?;
         assert_code(&output, code);
         assert_eq!(tool.report()?["cases"][0]["subject"], "a server");
-        let short = tool.run(&["--server", &address, "--manifest", "manifest.toml", "--requirement", requirement])?;
+        let short = tool.run(&[&["--server", &address], &arguments[..]].concat())?;
         assert_code(&short, code);
         server.stop();
     }
@@ -342,7 +374,7 @@ fn judges_a_client_by_its_bytes_alone() -> Tested {
 #[test]
 fn waits_for_a_client_that_is_started_by_hand() -> Tested {
     let tool = Tool::new("no-spawn")?;
-    let arguments = ["client", "--no-spawn", "--case", "PW-HB-008/pong-has-the-number"];
+    let arguments = ["client", "--no-spawn", "--chunking", "whole", "--case", "PW-HB-008/pong-has-the-number"];
     let mut child = tool.command(&arguments).stdout(Stdio::piped()).spawn()?;
     let printed = BufReader::new(child.stdout.take().ok_or("a pipe")?).lines();
     let mut clients = Vec::new();

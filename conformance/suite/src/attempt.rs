@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use pulsewire_spec::Level;
 
-use crate::case::Case;
+use crate::case::{Case, Variant};
 use crate::clock;
 use crate::context::Context;
 use crate::ending::ConnectionEnd;
 use crate::random;
 use crate::report::CaseReport;
-use crate::role::Role;
 use crate::run::Options;
 use crate::subject::Subject;
 use crate::transcript::Transcript;
@@ -55,13 +54,13 @@ struct Finished {
 }
 
 /// Runs one case on one subject, once.
-pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, role: Role, options: &Options) -> Attempt {
+pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, variant: Variant, options: &Options) -> Attempt {
     let world = subject.in_memory().then(World::new);
     let transcript = Transcript::new(world.as_ref().map_or_else(clock::now, World::start));
     let (verdict, duration, is_grey) = match options.manifest.verdict_on(case) {
         Some(declared) => (declared, Duration::ZERO, false),
         None => {
-            let finished = run_watched(subject, case, role, options, &transcript, world);
+            let finished = run_watched(subject, case, variant, options, &transcript, world);
             let is_grey = finished.lateness > BUSY && misses_by_little(&finished.finish);
             (verdict(finished.finish, case, options), finished.duration, is_grey)
         }
@@ -73,7 +72,8 @@ pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, role: Rol
         level: level_of(case.requirement()).keyword().into(),
         title: case.title.into(),
         subject: subject.name().into(),
-        role,
+        role: variant.role,
+        chunking: variant.chunking,
         verdict,
         end: ConnectionEnd::of(&steps),
         duration,
@@ -118,18 +118,18 @@ fn verdict(finish: Finish, case: &Case, options: &Options) -> Verdict {
 fn run_watched(
     subject: &Arc<dyn Subject>,
     case: &'static Case,
-    role: Role,
+    variant: Variant,
     options: &Options,
     transcript: &Transcript,
     world: Option<World>,
 ) -> Finished {
-    let seed = random::seed_of_case(options.seed, case.id, role);
+    let seed = random::seed_of_case(options.seed, case.id, variant.role);
     let subject = subject.seeded(seed).unwrap_or_else(|| Arc::clone(subject));
     let (transcript, (sender, receiver)) = (transcript.clone(), mpsc::channel());
     let in_thread = world.clone();
     let spawned = thread::Builder::new().name(case.id.into()).spawn(move || {
         let run = || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| judge(subject.as_ref(), case, role, seed, &transcript)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| judge(subject.as_ref(), case, variant, seed, &transcript)));
             (outcome.map_or_else(|panic| finish_of(panic.as_ref()), Finish::Outcome), transcript.elapsed())
         };
         let finish = match in_thread {
@@ -171,11 +171,11 @@ fn await_finish(receiver: &Receiver<(Finish, Duration)>, watchdog: Duration) -> 
     Finished { finish: Finish::Hangs, duration: began.elapsed(), lateness }
 }
 
-fn judge(subject: &dyn Subject, case: &Case, role: Role, seed: u64, transcript: &Transcript) -> Outcome {
+fn judge(subject: &dyn Subject, case: &Case, variant: Variant, seed: u64, transcript: &Transcript) -> Outcome {
     if let Some(obstacle) = subject.fixed_profile().and_then(|fixed| case.obstacle(&fixed)) {
         return Err(Failure::NotApplicable(obstacle.into()));
     }
-    let mut context = Context::new(subject, seed, case.wanted_profile(), role, transcript.clone());
+    let mut context = Context::new(subject, seed, case.wanted_profile(), variant, transcript.clone());
     let outcome = (case.run)(&mut context);
     context.stop();
     outcome

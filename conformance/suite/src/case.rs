@@ -1,5 +1,8 @@
 //! A case: one check of one requirement.
 
+use std::fmt;
+
+use crate::chunking::Chunking;
 use crate::context::Context;
 use crate::profile::Profile;
 use crate::role::Role;
@@ -16,6 +19,29 @@ pub(crate) enum Need {
     OwnNumbers,
 }
 
+/// In which of its ways a case is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// The role that the subject plays.
+    pub role: Role,
+    /// How what the suite sends is cut.
+    pub chunking: Chunking,
+}
+
+impl Variant {
+    /// In this role, with every write in one piece.
+    #[must_use]
+    pub fn whole(role: Role) -> Self {
+        Self { role, chunking: Chunking::Whole }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}, {}", self.role.name(), self.chunking.name())
+    }
+}
+
 /// One check of one requirement of the specification.
 pub struct Case {
     /// The id of the requirement, a slash, and what is tried; never changed and never used again.
@@ -25,6 +51,9 @@ pub struct Case {
     pub(crate) roles: &'static [Role],
     pub(crate) profile: fn() -> Profile,
     pub(crate) needs: &'static [Need],
+    /// All of them, but for a case that cuts its writes itself, since it is about the places or about the exact time between
+    /// them, or that is about what the application and the clock do, so that another cut would try nothing else.
+    pub(crate) chunkings: &'static [Chunking],
     pub(crate) run: fn(&mut Context<'_>) -> Outcome,
 }
 
@@ -39,6 +68,24 @@ impl Case {
     #[must_use]
     pub fn roles(&self) -> &'static [Role] {
         self.roles
+    }
+
+    /// How the suite may cut what it sends.
+    #[must_use]
+    pub fn chunkings(&self) -> &'static [Chunking] {
+        self.chunkings
+    }
+
+    /// Every way in which the case is run.
+    pub fn variants(&self) -> impl Iterator<Item = Variant> + use<> {
+        let (roles, chunkings) = (self.roles, self.chunkings);
+        chunkings.iter().flat_map(|chunking| roles.iter().map(|role| Variant { role: *role, chunking: *chunking }))
+    }
+
+    /// The same case, run with whole writes alone.
+    pub(crate) const fn whole_only(mut self) -> Self {
+        self.chunkings = &[Chunking::Whole];
+        self
     }
 
     /// The profile to run the case with, apart from what the subject cannot change.

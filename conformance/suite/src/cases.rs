@@ -6,7 +6,15 @@ macro_rules! case {
         case!($id, $title, $roles, $profile, $run, [])
     };
     ($id:literal, $title:literal, $roles:expr, $profile:expr, $run:expr, $needs:expr) => {
-        Case { id: $id, title: $title, roles: $roles, profile: $profile, needs: &$needs, run: $run }
+        Case {
+            id: $id,
+            title: $title,
+            roles: $roles,
+            profile: $profile,
+            needs: &$needs,
+            chunkings: crate::chunking::Chunking::ALL,
+            run: $run,
+        }
     };
 }
 

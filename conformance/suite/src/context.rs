@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::case::Variant;
+use crate::chunking::{Chunking, Cutter};
 use crate::clock;
 use crate::peer::{PATIENCE, Peer};
 use crate::profile::Profile;
@@ -24,6 +26,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub(crate) struct Context<'s> {
     subject: &'s dyn Subject,
     pub(crate) role: Role,
+    chunking: Chunking,
+    /// Draws the seed for the cuts of each connection. Apart from the rest, which is the same however it is cut.
+    cuts: Random,
     /// The numbers that the subject runs with.
     pub(crate) profile: Profile,
     pub(crate) random: Random,
@@ -40,13 +45,15 @@ impl<'s> Context<'s> {
         subject: &'s dyn Subject,
         seed: u64,
         wanted: Profile,
-        role: Role,
+        variant: Variant,
         transcript: Transcript,
     ) -> Self {
         let profile = subject.fixed_profile().unwrap_or(wanted);
         Self {
             subject,
-            role,
+            role: variant.role,
+            chunking: variant.chunking,
+            cuts: Random::from_seed(!seed),
             profile,
             random: Random::from_seed(seed),
             transcript,
@@ -65,6 +72,7 @@ impl<'s> Context<'s> {
         let sync_key = self.random.sync_key();
         let mut peer = Peer::new(stream, self.role, runner, sync_key, self.transcript.connection());
         let Profile { idle, interval, .. } = self.profile;
+        peer.cutter = Cutter::new(self.chunking, self.cuts.next_u64());
         // A wait for an answer is four intervals at most.
         peer.ping_due = idle.max(interval * 4);
         Ok(peer)

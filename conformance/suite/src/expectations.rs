@@ -5,6 +5,7 @@ use std::fmt;
 use glob::Pattern;
 use serde::Deserialize;
 
+use crate::chunking::Chunking;
 use crate::report::CaseReport;
 use crate::selection::IdPattern;
 use crate::verdict::Verdict;
@@ -20,6 +21,7 @@ struct KnownFailure {
     text: String,
     cases: IdPattern,
     subject: Option<Pattern>,
+    chunking: Option<Chunking>,
     reason: String,
 }
 
@@ -37,6 +39,8 @@ struct Entry {
     id: String,
     /// The name of the subject; every subject without it.
     subject: Option<String>,
+    /// Only where what the suite sends is cut like this; every one without it.
+    chunking: Option<Chunking>,
     reason: String,
 }
 
@@ -54,7 +58,7 @@ impl std::error::Error for BadFile {}
 
 impl Expectations {
     /// Reads a list in TOML: tables `[[known-failure]]` with `id` (of a case or a requirement, or a pattern with `*`),
-    /// `reason`, and where wanted `subject`.
+    /// `reason`, and where wanted `subject` and `chunking`.
     ///
     /// # Errors
     ///
@@ -81,8 +85,11 @@ impl Expectations {
             }
             let passed = matched.iter().filter(|report| report.verdict == Verdict::Pass);
             faults.extend(passed.map(|report| {
-                let CaseReport { id, subject, role, .. } = report;
-                format!("{id} ({subject}, {}) is a known failure, and passes now: take it off the list", role.name())
+                let CaseReport { id, subject, .. } = report;
+                format!(
+                    "{id} ({subject}, {}) is a known failure, and passes now: take it off the list",
+                    report.variant()
+                )
             }));
         }
         faults
@@ -91,18 +98,19 @@ impl Expectations {
 
 impl KnownFailure {
     fn read(entry: Entry) -> Result<Self, BadFile> {
-        let Entry { id, subject, reason } = entry;
+        let Entry { id, subject, chunking, reason } = entry;
         if reason.trim().is_empty() {
             return Err(BadFile(format!("the known failure {id} has no reason")));
         }
         let cases = IdPattern::parse(&id).map_err(|error| BadFile(format!("known failure: {error}")))?;
         let parse = |text: String| Pattern::new(&text).map_err(|error| BadFile(format!("{text:?}: {error}")));
-        Ok(Self { text: id, cases, subject: subject.map(parse).transpose()?, reason })
+        Ok(Self { text: id, cases, subject: subject.map(parse).transpose()?, chunking, reason })
     }
 
     fn holds(&self, report: &CaseReport) -> bool {
         self.cases.holds(&report.id, &report.requirement)
             && self.subject.as_ref().is_none_or(|subject| subject.matches(&report.subject))
+            && self.chunking.is_none_or(|chunking| chunking == report.chunking)
     }
 }
 
@@ -116,6 +124,7 @@ mod tests {
             ("[[known-failure]]\nid = 'PW-HDR-005'\nreason = ' '", "has no reason"),
             ("[[known-failure]]\nid = 'PW-HDR-905'\nreason = 'x'", "PW-HDR-905"),
             ("[[known-failure]]\nid = 'PW-HDR-005'", "reason"),
+            ("[[known-failure]]\nid = 'PW-HDR-005'\nchunking = 'byts'\nreason = 'x'", "byts"),
             ("[[known-failures]]", "known-failures"),
         ] {
             let error = Expectations::parse(text).expect_err(text).to_string();

@@ -37,6 +37,7 @@ mod area;
 mod attempt;
 mod case;
 mod cases;
+mod chunking;
 mod client;
 mod clock;
 mod codec;
@@ -62,8 +63,9 @@ mod verdict;
 pub mod world;
 
 pub use area::Area;
-pub use case::Case;
+pub use case::{Case, Variant};
 pub use cases::cases;
+pub use chunking::Chunking;
 pub use client::ClientProgram;
 pub use ending::ConnectionEnd;
 pub use expectations::{BadFile, Expectations};

@@ -7,6 +7,7 @@ mod inspect;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use crate::chunking::{Chunking, Cutter};
 use crate::clock;
 use crate::codec::registry::kind;
 use crate::codec::{Header, Hello, Packet, Parser};
@@ -46,6 +47,8 @@ pub(crate) struct Peer {
     pub(crate) answers_pings: bool,
     /// After how much silence the subject sends a PING, at most; the PING floor of this side may make it longer.
     pub(crate) ping_due: Duration,
+    /// Cuts what is sent.
+    pub(crate) cutter: Cutter,
     /// Taken just before the last bytes were sent: the subject's silence began no earlier.
     pub(crate) last_sent_at: Instant,
     parser: Parser,
@@ -94,6 +97,7 @@ impl Peer {
             subject_hello: None,
             answers_pings: true,
             ping_due: Duration::ZERO,
+            cutter: Cutter::new(Chunking::Whole, 0),
             last_sent_at: clock::now(),
             parser: Parser::new(),
             first_packet_came: false,
@@ -123,13 +127,26 @@ impl Peer {
         self.subject_hello.as_ref().expect("a case asks only after the handshake")
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes as they are, cut as the run wants it.
     ///
     /// A connection that the subject has ended is no failure here: what it sent before tells whether it was right.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.transcript.sent(bytes, self.key());
+        let mut left = bytes;
+        for length in self.cutter.cut(bytes.len()) {
+            let (piece, rest) = left.split_at(length);
+            self.write(piece)?;
+            if self.write_failed {
+                break;
+            }
+            left = rest;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, piece: &[u8]) -> Result<(), Failure> {
         self.last_sent_at = clock::now();
-        match self.stream.write_all(bytes, PATIENCE) {
+        match self.stream.write_all(piece, PATIENCE) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 violation(format!("the subject read nothing for {} s", PATIENCE.as_secs()))

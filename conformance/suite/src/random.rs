@@ -46,7 +46,8 @@ impl Random {
     }
 }
 
-/// The seed for one case in one role, so that its transcript is the same whatever ran beside it.
+/// The seed for one case in one role, so that its transcript is the same whatever ran beside it, and its keys and payloads
+/// are, however it is cut.
 pub(crate) fn seed_of_case(seed: u64, id: &str, role: Role) -> u64 {
     let start = Random::from_seed(seed).next_u64() ^ u64::from(role == Role::Client);
     id.bytes().fold(start, |sum, byte| sum.rotate_left(7).wrapping_mul(31) ^ u64::from(byte))

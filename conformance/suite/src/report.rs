@@ -15,6 +15,8 @@ pub(crate) use ledger::Ledger;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::broken_requirement;
+use crate::case::Variant;
+use crate::chunking::Chunking;
 use crate::ending::ConnectionEnd;
 use crate::role::Role;
 use crate::transcript::{Action, Step};
@@ -35,6 +37,8 @@ pub struct CaseReport {
     pub subject: String,
     /// The role of the subject.
     pub role: Role,
+    /// How what the suite sent was cut.
+    pub chunking: Chunking,
     /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -59,6 +63,12 @@ pub struct CaseReport {
 }
 
 impl CaseReport {
+    /// In which of its ways the case was run.
+    #[must_use]
+    pub fn variant(&self) -> Variant {
+        Variant { role: self.role, chunking: self.chunking }
+    }
+
     /// What the subject did, as far as the suite could see.
     pub fn observations(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.action != Action::Sent)
@@ -83,7 +93,7 @@ impl CaseReport {
 /// What was to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Cases, counted once for each subject and role.
+    /// Cases, counted once for each subject, role and chunking.
     pub planned: usize,
     /// What everything random was drawn from.
     pub seed: u64,
@@ -104,7 +114,7 @@ struct End {
 pub struct Report {
     /// What was to be run.
     pub plan: Plan,
-    /// One for each case, subject and role that came to an end.
+    /// One for each case, subject, role and chunking that came to an end.
     pub cases: Vec<CaseReport>,
     /// What the list of known failures says, and the run does not.
     pub stale: Vec<String>,

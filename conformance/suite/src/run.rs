@@ -7,11 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::attempt::{Attempt, attempt};
-use crate::case::Case;
+use crate::case::{Case, Variant};
 use crate::expectations::Expectations;
 use crate::manifest::Manifest;
 use crate::report::{CaseReport, Ledger, Plan, Report};
-use crate::role::Role;
 use crate::selection::Selection;
 use crate::subject::Subject;
 use crate::verdict::Verdict;
@@ -64,10 +63,10 @@ struct Task<'s> {
     position: usize,
     subject: &'s Arc<dyn Subject>,
     case: &'static Case,
-    role: Role,
+    variant: Variant,
 }
 
-/// Runs every selected case on every subject, in every role.
+/// Runs every selected case on every subject, in every role and chunking.
 ///
 /// A case that misses a time limit by little on a busy machine runs again when all others are done, alone.
 #[must_use]
@@ -88,7 +87,7 @@ pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
                     let Some(task) = lock(&tasks).pop_front() else {
                         return;
                     };
-                    let Attempt { report, is_grey } = attempt(task.subject, task.case, task.role, options);
+                    let Attempt { report, is_grey } = attempt(task.subject, task.case, task.variant, options);
                     if is_grey {
                         lock(&grey).push((task, report));
                     } else {
@@ -99,7 +98,7 @@ pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
         }
     });
     for (task, first) in grey.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        let second = attempt(task.subject, task.case, task.role, options);
+        let second = attempt(task.subject, task.case, task.variant, options);
         finish(task.position, settle(first, second));
     }
     let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -112,16 +111,16 @@ pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
 
 /// Runs one case on one subject, once; gives it up after the watchdog of `options`. No files are written.
 #[must_use]
-pub fn run_case(subject: &Arc<dyn Subject>, case: &'static Case, role: Role, options: &Options) -> CaseReport {
-    attempt(subject, case, role, options).report
+pub fn run_case(subject: &Arc<dyn Subject>, case: &'static Case, variant: Variant, options: &Options) -> CaseReport {
+    attempt(subject, case, variant, options).report
 }
 
 fn plan<'s>(subjects: &'s [Arc<dyn Subject>], selection: &Selection) -> VecDeque<Task<'s>> {
     let mut tasks = VecDeque::new();
     for subject in subjects {
         for case in crate::cases::cases().filter(|case| selection.holds(case)) {
-            for role in case.roles() {
-                tasks.push_back(Task { position: tasks.len(), subject, case, role: *role });
+            for variant in case.variants().filter(|variant| selection.holds_chunking(variant.chunking)) {
+                tasks.push_back(Task { position: tasks.len(), subject, case, variant });
             }
         }
     }

@@ -7,6 +7,7 @@ use glob::{MatchOptions, Pattern};
 use crate::area::Area;
 use crate::case::Case;
 use crate::cases::cases;
+use crate::chunking::Chunking;
 
 /// Patterns take no notice of capitals.
 const ANY_CAPITALS: MatchOptions =
@@ -19,6 +20,7 @@ pub struct Selection {
     cases: Vec<Pattern>,
     areas: Vec<Pattern>,
     requirements: Vec<Pattern>,
+    chunkings: Vec<Pattern>,
 }
 
 /// A pattern that matches nothing, or is none.
@@ -26,7 +28,7 @@ pub struct Selection {
 pub struct UselessPattern {
     /// The pattern.
     pub pattern: String,
-    /// What it was to match: `case`, `area` or `requirement`.
+    /// What it was to match: `case`, `area`, `requirement` or `chunking`.
     pub kind: &'static str,
 }
 
@@ -39,16 +41,22 @@ impl fmt::Display for UselessPattern {
 impl std::error::Error for UselessPattern {}
 
 impl Selection {
-    /// The cases whose id, area (letters or name) and requirement match.
+    /// The cases whose id, area (letters or name), requirement and at least one chunking match.
     ///
     /// # Errors
     ///
     /// If a pattern is malformed, or matches nothing at all.
-    pub fn new(cases: &[String], areas: &[String], requirements: &[String]) -> Result<Self, UselessPattern> {
+    pub fn new(
+        cases: &[String],
+        areas: &[String],
+        requirements: &[String],
+        chunkings: &[String],
+    ) -> Result<Self, UselessPattern> {
         Ok(Self {
             cases: patterns("case", cases, |pattern, case| matches(pattern, case.id))?,
             areas: patterns("area", areas, area_matches)?,
             requirements: patterns("requirement", requirements, |pattern, case| matches(pattern, case.requirement()))?,
+            chunkings: patterns("chunking", chunkings, is_cut_so)?,
         })
     }
 
@@ -58,16 +66,23 @@ impl Selection {
     ///
     /// As for [`new`](Self::new).
     pub fn requirement(pattern: &str) -> Result<Self, UselessPattern> {
-        Self::new(&[], &[], &[pattern.into()])
+        Self::new(&[], &[], &[pattern.into()], &[])
     }
 
-    /// Whether every case is chosen.
+    /// Whether every run of every case is chosen.
     #[must_use]
     pub fn is_everything(&self) -> bool {
-        self.cases.is_empty() && self.areas.is_empty() && self.requirements.is_empty()
+        let Self { cases, areas, requirements, chunkings } = self;
+        [cases, areas, requirements, chunkings].iter().all(|patterns| patterns.is_empty())
     }
 
-    /// Whether the case is chosen.
+    /// Whether runs with this chunking are chosen.
+    #[must_use]
+    pub fn holds_chunking(&self, chunking: Chunking) -> bool {
+        self.chunkings.is_empty() || self.chunkings.iter().any(|pattern| matches(pattern, chunking.name()))
+    }
+
+    /// Whether the case is chosen, in at least one of its chunkings.
     #[must_use]
     pub fn holds(&self, case: &Case) -> bool {
         let one = |patterns: &[Pattern], matches: &dyn Fn(&Pattern) -> bool| {
@@ -76,6 +91,7 @@ impl Selection {
         one(&self.cases, &|pattern| matches(pattern, case.id))
             && one(&self.areas, &|pattern| area_matches(pattern, case))
             && one(&self.requirements, &|pattern| matches(pattern, case.requirement()))
+            && one(&self.chunkings, &|pattern| is_cut_so(pattern, case))
     }
 }
 
@@ -95,6 +111,10 @@ fn patterns(
 
 fn matches(pattern: &Pattern, id: &str) -> bool {
     pattern.matches_with(id, ANY_CAPITALS)
+}
+
+fn is_cut_so(pattern: &Pattern, case: &Case) -> bool {
+    case.chunkings().iter().any(|chunking| matches(pattern, chunking.name()))
 }
 
 fn area_matches(pattern: &Pattern, case: &Case) -> bool {
@@ -125,7 +145,8 @@ mod tests {
 
     fn count(cases_: &[&str], areas: &[&str], requirements: &[&str]) -> usize {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let selection = Selection::new(&owned(cases_), &owned(areas), &owned(requirements)).expect("useful patterns");
+        let selection =
+            Selection::new(&owned(cases_), &owned(areas), &owned(requirements), &[]).expect("useful patterns");
         cases().filter(|case| selection.holds(case)).count()
     }
 
@@ -136,6 +157,15 @@ mod tests {
         assert_eq!(both, count(&[], &[], &["PW-HDR-001"]) + count(&[], &[], &["PW-KEY-001"]));
         assert_eq!(count(&[], &["key"], &["PW-*-001"]), count(&[], &["sync-*"], &["pw-key-001"]));
         assert_eq!(count(&["PW-HB-*"], &["HDR"], &[]), 0);
+    }
+
+    #[test]
+    fn a_chunking_takes_the_cases_that_run_with_it() {
+        let bytes = Selection::new(&[], &[], &[], &["bytes".into()]).expect("a chunking");
+        assert!(bytes.holds_chunking(Chunking::Bytes) && !bytes.holds_chunking(Chunking::Whole));
+        assert!(!bytes.is_everything());
+        let chosen: Vec<&str> = cases().filter(|case| bytes.holds(case)).map(|case| case.id).collect();
+        assert!(chosen.contains(&"PW-HDR-001/empty-and-full") && !chosen.contains(&"PW-FRM-001/byte-by-byte"));
     }
 
     #[test]

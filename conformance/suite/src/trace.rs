@@ -4,11 +4,13 @@ use std::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::case::Variant;
+use crate::chunking::Chunking;
 use crate::report::{BadLine, CaseReport};
 use crate::role::Role;
 use crate::transcript::Step;
 
-/// One case in one role, its seed, and every step of it.
+/// One case in one role and chunking, its seed, and every step of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
     /// What was run.
@@ -26,6 +28,8 @@ pub struct TraceHead {
     pub subject: String,
     /// The role of the subject.
     pub role: Role,
+    /// How what the suite sent was cut.
+    pub chunking: Chunking,
     /// The seed of the run.
     pub seed: u64,
     /// The verdict and its sentence.
@@ -50,21 +54,30 @@ impl fmt::Display for Difference {
     }
 }
 
+impl TraceHead {
+    /// In which of its ways the case was run.
+    #[must_use]
+    pub fn variant(&self) -> Variant {
+        Variant { role: self.role, chunking: self.chunking }
+    }
+}
+
 impl Trace {
     /// The trace of a case that ran with this seed.
     #[must_use]
     pub fn of(report: &CaseReport, seed: u64) -> Self {
-        let CaseReport { id, subject, role, verdict, steps, .. } = report;
+        let CaseReport { id, subject, role, chunking, verdict, steps, .. } = report;
         let verdict = format!("{}: {}", verdict.word(), verdict.reason());
-        let head = TraceHead { case: id.clone(), subject: subject.clone(), role: *role, seed, verdict };
+        let head =
+            TraceHead { case: id.clone(), subject: subject.clone(), role: *role, chunking: *chunking, seed, verdict };
         Self { head, steps: steps.clone() }
     }
 
-    /// A file name of its own for each case, subject and role.
+    /// A file name of its own for each case, subject, role and chunking.
     #[must_use]
     pub fn file_name(&self) -> String {
-        let TraceHead { case, subject, role, .. } = &self.head;
-        let name = format!("{subject}.{case}.{}.jsonl", role.name());
+        let TraceHead { case, subject, role, chunking, .. } = &self.head;
+        let name = format!("{subject}.{case}.{}.{}.jsonl", role.name(), chunking.name());
         name.replace(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-')), "_")
     }
 

@@ -44,15 +44,15 @@ fn is_caught(bug: Bug, rows: &Mutex<Vec<Row>>) -> Result<(), Failed> {
     let runs = runs_of(bug);
     rows.lock().unwrap_or_else(PoisonError::into_inner).push(Row::of(bug, &runs));
     if let Some(Run { case, report }) = runs.iter().find(|run| !proves_something(&run.report.verdict)) {
-        let (role, verdict) = (report.role.name(), &report.verdict);
-        return Err(format!("{} as {role}: {}: {}", case.id, verdict.word(), verdict.reason()).into());
+        let (variant, verdict) = (report.variant(), &report.verdict);
+        return Err(format!("{} ({variant}): {}: {}", case.id, verdict.word(), verdict.reason()).into());
     }
     let caught = |run: &&Run| matches!(run.report.verdict, Verdict::Fail(_));
     let Some(Run { case, report: failed }) = runs.iter().find(caught) else {
         return Err(format!("no case of {} catches it", bug.requirement()).into());
     };
     let again = repeat(&with_bug(bug), case, failed)?;
-    let passed = run_case(&clean(), case, failed.role, &options());
+    let passed = run_case(&clean(), case, failed.variant(), &options());
     if passed.verdict != Verdict::Pass {
         return Err(format!("{} does not pass on the clean oracle: {:?}", case.id, passed.verdict).into());
     }
@@ -77,12 +77,12 @@ fn options() -> Options {
     Options { watchdog: WATCHDOG, strict: true, ..Options::default() }
 }
 
-/// Every case of the requirement, in every role, on the oracle with the bug.
+/// Every case of the requirement, in every role and with every chunking, on the oracle with the bug.
 fn runs_of(bug: Bug) -> Vec<Run> {
     let cases = cases().filter(|case| case.requirement() == bug.requirement());
-    let roles = cases.flat_map(|case| case.roles().iter().map(move |role| (case, *role)));
+    let variants = cases.flat_map(|case| case.variants().map(move |variant| (case, variant)));
     let subject = with_bug(bug);
-    roles.map(|(case, role)| Run { case, report: run_case(&subject, case, role, &options()) }).collect()
+    variants.map(|(case, variant)| Run { case, report: run_case(&subject, case, variant, &options()) }).collect()
 }
 
 /// An oracle leaves out nothing, and a harness that fails has caught nothing.
@@ -100,7 +100,7 @@ fn proves_something(verdict: &Verdict) -> bool {
 
 /// The same run once more, which must be the same in every step and its time.
 fn repeat(subject: &Arc<dyn Subject>, case: &'static Case, before: &CaseReport) -> Result<CaseReport, Failed> {
-    let now = run_case(subject, case, before.role, &options());
+    let now = run_case(subject, case, before.variant(), &options());
     let same = now.steps == before.steps && now.duration == before.duration && now.verdict == before.verdict;
     if same {
         return Ok(now);

@@ -4,23 +4,23 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use pulsewire_conformance::Verdict;
 use pulsewire_conformance::oracle::Bug;
+use pulsewire_conformance::{CaseReport, Verdict};
 
 use super::Run;
 
 /// What the cases of its requirement said of one bug.
 pub(super) struct Row {
     bug: Bug,
-    /// Case, role, verdict and reason.
-    runs: Vec<[String; 4]>,
+    /// Case, role, chunking, verdict and reason.
+    runs: Vec<[String; 5]>,
 }
 
 impl Row {
     pub(super) fn of(bug: Bug, runs: &[Run]) -> Self {
         let line = |run: &Run| {
-            let verdict = &run.report.verdict;
-            [run.case.id, run.report.role.name(), verdict.word(), verdict.reason()].map(str::to_owned)
+            let CaseReport { verdict, role, chunking, .. } = &run.report;
+            [run.case.id, role.name(), chunking.name(), verdict.word(), verdict.reason()].map(str::to_owned)
         };
         Self { bug, runs: runs.iter().map(line).collect() }
     }
@@ -28,17 +28,17 @@ impl Row {
     /// The number of runs that caught the bug.
     fn catches(&self) -> usize {
         let fail = Verdict::Fail(String::new());
-        self.runs.iter().filter(|[_, _, verdict, _]| verdict == fail.word()).count()
+        self.runs.iter().filter(|[_, _, _, verdict, _]| verdict == fail.word()).count()
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
         let (name, requirement, sentence) = (self.bug.name(), self.bug.requirement(), self.bug.sentence());
         writeln!(text, "\n## {name}\n\n{requirement}. {sentence}\n")?;
-        writeln!(text, "| case | role | verdict | reason |\n|---|---|---|---|")?;
-        for [case, role, verdict, reason] in &self.runs {
+        writeln!(text, "| case | role | chunking | verdict | reason |\n|---|---|---|---|---|")?;
+        for [case, role, chunking, verdict, reason] in &self.runs {
             // What would end the cell, or the line.
             let reason = reason.replace('|', "\\|").replace('\n', " ");
-            writeln!(text, "| {case} | {role} | {verdict} | {reason} |")?;
+            writeln!(text, "| {case} | {role} | {chunking} | {verdict} | {reason} |")?;
         }
         Ok(())
     }

@@ -22,44 +22,50 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         patient,
         suspect
-    ),
-    case!("PW-HB-018/healthy-peer", "suspects no peer that answers", BOTH, patient, healthy_peer),
+    )
+    .whole_only(),
+    case!("PW-HB-018/healthy-peer", "suspects no peer that answers", BOTH, patient, healthy_peer).whole_only(),
     case!(
         "PW-HB-019/says-busy",
         "sends BUSY when it stops reading, again before half of its time, and with 0 at the end",
         BOTH,
         Profile::brisk,
         says_busy
-    ),
-    case!("PW-HB-019/pauses-again", "pauses as often as it is told", BOTH, Profile::calm, pauses_again),
+    )
+    .whole_only(),
+    case!("PW-HB-019/pauses-again", "pauses as often as it is told", BOTH, Profile::calm, pauses_again).whole_only(),
     case!(
         "PW-HB-019/ahead-of-messages",
         "sends BUSY ahead of messages that wait",
         BOTH,
         Profile::calm,
         ahead_of_messages
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-HB-023/silence",
         "does not judge a silent peer while it pauses, and waits a whole idle time after",
         BOTH,
         Profile::brisk,
         silence
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-HB-023/half-a-packet",
         "does not count its own pause as the time of a packet",
         BOTH,
         short_assembly,
         half_a_packet
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-HB-023/write-stall-goes-on",
         "closes with WRITE_STALL while it pauses and its peer does not read",
         BOTH,
         short_stall,
         write_stall_goes_on
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-HB-024/not-before-handshake",
         "does not pause before the handshake is complete",
@@ -67,8 +73,10 @@ pub(super) const CASES: &[Case] = &[
         asking,
         not_before_handshake,
         [Need::OwnNumbers]
-    ),
-    case!("PW-HB-024/not-behind-close", "does not pause after its CLOSE", BOTH, Profile::calm, not_behind_close),
+    )
+    .whole_only(),
+    case!("PW-HB-024/not-behind-close", "does not pause after its CLOSE", BOTH, Profile::calm, not_behind_close)
+        .whole_only(),
     case!("PW-HB-024/close-ends-pause", "reads again when it closes", BOTH, Profile::calm, close_ends_pause),
 ];
 

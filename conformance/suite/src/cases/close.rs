@@ -70,7 +70,8 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         hasty,
         no_close_ack
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-CLS-008/unknown-reason",
         "accepts reasons and items of CLOSE that it does not know",

@@ -19,49 +19,56 @@ pub(super) const CASES: &[Case] = &[
         SERVER,
         Profile::calm,
         never_repeats
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-CK-002/stale-send",
         "refuses a send to a connection that ended, although its slot is in use again",
         SERVER,
         Profile::calm,
         stale_send
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-CK-002/stale-close",
         "refuses to close a connection that ended, and leaves the new one in its slot alone",
         SERVER,
         Profile::calm,
         stale_close
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-CK-002/forged-id",
         "refuses a send whose cookie, slot or table is not that of the connection",
         SERVER,
         Profile::calm,
         forged_id
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-CK-003/payload-comes-back",
         "gives the payload of a refused send back untouched",
         SERVER,
         Profile::calm,
         payload_comes_back
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-CK-004/queue-dies-with-connection",
         "never writes what was queued for a connection that ended to the next one in its slot",
         SERVER,
         Profile::calm,
         queue_dies_with_connection
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-CK-005/invalid-once-closed",
         "knows the id no longer when the transport connection is closed",
         SERVER,
         Profile::calm,
         invalid_once_closed
-    ),
+    )
+    .whole_only(),
 ];
 
 /// Reconnects after which a slot must have been used again, for the cases that need that.

@@ -95,7 +95,8 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         refuses_too_large
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-DAT-010/control-between-frames",
         "answers PING between the frames of an open message",

@@ -26,7 +26,8 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         ahead_of_messages
-    ),
+    )
+    .whole_only(),
     case!("PW-CLS-016/not-behind-close", "sends no DRAIN behind its CLOSE", BOTH, Profile::calm, not_behind_close),
     case!("PW-CLS-017/told", "tells its application of DRAIN, and goes on", BOTH, Profile::calm, told),
     case!("PW-CLS-017/second-drain", "closes with UNEXPECTED_PACKET on a second DRAIN", BOTH, Profile::calm, second),

@@ -26,14 +26,16 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::brisk,
         payload_on_its_way
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-HB-003/partial-header",
         "does not take parts of a header for a sign of life",
         BOTH,
         Profile::brisk,
         partial_header
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-HB-003/skipped-bytes",
         "does not take skipped bytes for a sign of life",
@@ -56,7 +58,8 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::brisk,
         own_sending
-    ),
+    )
+    .whole_only(),
 ];
 
 /// Does `act` again and again and expects nothing but PINGs meanwhile.

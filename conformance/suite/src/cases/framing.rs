@@ -20,22 +20,25 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         split_at_every_byte
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-FRM-001/byte-by-byte",
         "takes a handshake and a message that come byte by byte",
         BOTH,
         Profile::calm,
         byte_by_byte
-    ),
-    case!("PW-FRM-001/glued", "takes many packets that come in one piece", BOTH, Profile::calm, glued),
+    )
+    .whole_only(),
+    case!("PW-FRM-001/glued", "takes many packets that come in one piece", BOTH, Profile::calm, glued).whole_only(),
     case!(
         "PW-FRM-001/glued-to-hello",
         "takes a message that comes in one piece with the rest of the handshake",
         CLIENT,
         Profile::calm,
         glued_to_hello_ack
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-FRM-002/garbage",
         "closes with BAD_HEADER when 12 bytes do not verify",
@@ -92,21 +95,24 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         stalling,
         stalled_payload
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-FRM-015/stalled-header",
         "closes with FRAME_STALL when the rest of a header does not come",
         BOTH,
         stalling,
         stalled_header
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-FRM-015/fast-enough",
         "takes packets that are complete in time, however long they take together",
         BOTH,
         stalling,
         fast_enough
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-FRM-016/message-behind-fault",
         "does not act on what follows a packet for which it closed",

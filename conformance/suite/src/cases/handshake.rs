@@ -38,7 +38,8 @@ pub(super) const CASES: &[Case] = &[
         roomy,
         default_limits
     ),
-    case!("PW-HS-012/silent-peer", "closes when nothing comes until handshake_timeout", BOTH, hasty, silent_peer),
+    case!("PW-HS-012/silent-peer", "closes when nothing comes until handshake_timeout", BOTH, hasty, silent_peer)
+        .whole_only(),
     case!(
         "PW-HS-012/half-a-packet",
         "closes when only a part of the first packet comes until handshake_timeout",
@@ -74,7 +75,8 @@ pub(super) const CASES: &[Case] = &[
         CLIENT,
         hasty,
         gives_up_silently
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-HS-019/refusal-has-key-zero",
         "refuses with a CLOSE with key 0, and nothing before it",

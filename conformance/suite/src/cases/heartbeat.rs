@@ -33,16 +33,20 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::brisk,
         floor_of_peer
-    ),
-    case!("PW-HB-005/default-floor", "takes 1,000 ms for an absent PING_FLOOR", BOTH, Profile::brisk, default_floor),
-    case!("PW-HB-006/first-ping", "probes after idle, shortened by at most a fifth", BOTH, Profile::brisk, first_ping),
+    )
+    .whole_only(),
+    case!("PW-HB-005/default-floor", "takes 1,000 ms for an absent PING_FLOOR", BOTH, Profile::brisk, default_floor)
+        .whole_only(),
+    case!("PW-HB-006/first-ping", "probes after idle, shortened by at most a fifth", BOTH, Profile::brisk, first_ping)
+        .whole_only(),
     case!(
         "PW-HB-006/sending-does-not-replace-ping",
         "probes although it sends all the time",
         BOTH,
         Profile::brisk,
         sending_no_replacement
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-HB-007/own-numbers-grow",
         "numbers its PINGs upwards, over silences too",
@@ -56,9 +60,11 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::brisk,
         peer_reads_nothing
-    ),
-    case!("PW-HB-012/silent-peer", "gives up a silent peer after all its probes", BOTH, Profile::brisk, silent_peer),
-    case!("PW-HB-013/bounds", "gives up neither too early nor too late", BOTH, Profile::brisk, bounds),
+    )
+    .whole_only(),
+    case!("PW-HB-012/silent-peer", "gives up a silent peer after all its probes", BOTH, Profile::brisk, silent_peer)
+        .whole_only(),
+    case!("PW-HB-013/bounds", "gives up neither too early nor too late", BOTH, Profile::brisk, bounds).whole_only(),
     case!(
         "PW-HB-014/healthy-peer",
         "keeps an idle peer that answers for ten times the limit",

@@ -42,7 +42,8 @@ pub(super) const CASES: &[Case] = &[
         crafted_payload,
         [Need::Resync]
     ),
-    case!("PW-KEY-004/fresh-keys", "announces another sync key on every connection", BOTH, Profile::calm, fresh_keys),
+    case!("PW-KEY-004/fresh-keys", "announces another sync key on every connection", BOTH, Profile::calm, fresh_keys)
+        .whole_only(),
 ];
 
 fn keys_in_both_directions(context: &mut Context<'_>) -> Outcome {

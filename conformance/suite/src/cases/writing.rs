@@ -26,14 +26,16 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         stalling,
         takes_nothing
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-CLS-015/slow-reader",
         "bears a peer that reads slowly for longer than write_stall",
         BOTH,
         stalling,
         slow_reader
-    ),
+    )
+    .whole_only(),
 ];
 
 /// The transport has 500 ms to take something.

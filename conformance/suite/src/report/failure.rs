@@ -15,11 +15,11 @@ const SHOWN_BYTES: usize = 24;
 
 /// Requirement, expectation, what was seen, and the timeline; nothing for a case that needs no explanation.
 pub(super) fn explain(formatter: &mut Formatter<'_>, case: &CaseReport) -> fmt::Result {
-    let CaseReport { id, subject, role, title, .. } = case;
+    let CaseReport { id, subject, title, .. } = case;
     if !(case.verdict.is_worth_a_trace() || matches!(case.verdict, Verdict::Info(_))) || case.known_failure.is_some() {
         return Ok(());
     }
-    writeln!(formatter, "{} {id} ({subject}, {})", case.verdict.word(), role.name())?;
+    writeln!(formatter, "{} {id} ({subject}, {})", case.verdict.word(), case.variant())?;
     let mut cited = vec![case.requirement.as_str()];
     cited.extend(case.broken().filter(|broken| *broken != case.requirement));
     for requirement in cited.into_iter().filter_map(pulsewire_spec::requirement) {

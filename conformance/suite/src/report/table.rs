@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{CaseReport, Report, Totals, failure};
 use crate::area::Area;
+use crate::chunking::Chunking;
 use crate::verdict::Verdict;
 
 /// A column of the table.
@@ -29,7 +30,7 @@ const COLUMNS: [Column; 10] = [
 const ALWAYS_SHOWN: usize = 2;
 
 impl Display for Report {
-    /// A table by subject and area, then everything that was not passed, then what it comes to.
+    /// A table by subject, area and chunking, then everything that was not passed, then what it comes to.
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let all = self.totals();
         let is_shown = |index: usize, column: &Column| index < ALWAYS_SHOWN || (column.count)(&all) > 0;
@@ -57,6 +58,12 @@ fn table(formatter: &mut Formatter<'_>, subject: &str, cases: &[&CaseReport], co
         let of_area: Vec<&CaseReport> = cases.iter().copied().filter(|case| area.holds(&case.id)).collect();
         if !of_area.is_empty() {
             row(formatter, area.name, &Totals::of(of_area), columns)?;
+        }
+    }
+    for chunking in Chunking::ALL {
+        let cut_so: Vec<&CaseReport> = cases.iter().copied().filter(|case| case.chunking == *chunking).collect();
+        if !cut_so.is_empty() && cut_so.len() < cases.len() {
+            row(formatter, &format!("sent in {}", chunking.name()), &Totals::of(cut_so), columns)?;
         }
     }
     row(formatter, "all", &Totals::of(cases.iter().copied()), columns)?;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::*;
 use crate::oracle::{Bug, Oracle};
 use crate::profile::Profile;
+use crate::role::Role;
 use crate::subject::{Running, SubjectError};
 use crate::trace::Trace;
 
@@ -25,8 +26,9 @@ impl Subject for Broken {
     }
 }
 
+/// The cases of the requirement, with whole writes.
 fn only(requirement: &str) -> Options {
-    let selection = Selection::requirement(requirement).expect("it has cases");
+    let selection = Selection::new(&[], &[], &[requirement.into()], &["whole".into()]).expect("it has cases");
     Options { selection, watchdog: Duration::from_secs(5), ..Options::default() }
 }
 
@@ -183,16 +185,18 @@ fn a_failure_leaves_a_trace_that_tells_all_of_it() {
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     let oracle: Arc<dyn Subject> = Arc::new(Oracle::clean());
-    let trace =
-        |case, role, seed| Trace::of(&run_case(&oracle, case, role, &Options { seed, ..Options::default() }), seed);
-    let selection = Selection::new(&[], &["header".into(), "sync-key".into(), "messages".into()], &[]).expect("areas");
+    let trace = |case, variant, seed| {
+        Trace::of(&run_case(&oracle, case, variant, &Options { seed, ..Options::default() }), seed)
+    };
+    let selection =
+        Selection::new(&[], &["header".into(), "sync-key".into(), "messages".into()], &[], &[]).expect("areas");
     for case in crate::cases::cases().filter(|case| selection.holds(case)) {
-        for role in case.roles() {
-            let [first, second] = [(); 2].map(|()| trace(case, *role, 7));
+        for variant in case.variants() {
+            let [first, second] = [(); 2].map(|()| trace(case, variant, 7));
             if let Some(difference) = first.difference(&second) {
-                panic!("{} as {}: {difference}", case.id, role.name());
+                panic!("{} as {variant}: {difference}", case.id);
             }
-            assert!(trace(case, *role, 8).difference(&first).is_some(), "{}: another seed, the same keys", case.id);
+            assert!(trace(case, variant, 8).difference(&first).is_some(), "{}: another seed, the same keys", case.id);
         }
     }
 }
@@ -200,7 +204,7 @@ fn the_same_seed_gives_the_same_trace() {
 fn untimely(is_grey: bool, verdict: Verdict) -> Attempt {
     let case = crate::cases::cases().next().expect("a case");
     let subject: Arc<dyn Subject> = Arc::new(Broken(|| SubjectError::unsupported("no role")));
-    let report = run_case(&subject, case, Role::Server, &Options::default());
+    let report = run_case(&subject, case, Variant::whole(Role::Server), &Options::default());
     Attempt { report: CaseReport { verdict, ..report }, is_grey }
 }
 

@@ -28,7 +28,7 @@ impl Connection {
         let close = fault.to_close(self.assembler.received).to_packet();
         match (&self.phase, self.role) {
             (Phase::Greeting { .. }, Role::Client) if !self.behaviour.has(Bug::ScreamsBeforeHelloAck) => {
-                self.end(frame, Origin::Local);
+                self.linger(now);
                 return;
             }
             (Phase::Greeting { .. } | Phase::Judging { .. }, _) => {
