@@ -16,6 +16,7 @@ mod running;
 mod table;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use bug::Bug;
@@ -31,19 +32,25 @@ pub struct Oracle {
     /// Seeds for its servers and clients; without it they are unpredictable, as PW-KEY-004 has it.
     seeds: Option<Mutex<Random>>,
     in_memory: bool,
+    /// Tells the servers and clients apart.
+    next_domain: AtomicU32,
 }
 
 impl Oracle {
     /// An oracle that follows the specification.
     #[must_use]
     pub fn clean() -> Self {
-        Self { name: "oracle:none".into(), bug: None, seeds: None, in_memory: false }
+        Self::new("oracle:none".into(), None)
     }
 
     /// An oracle with one bug.
     #[must_use]
     pub fn with_bug(bug: Bug) -> Self {
-        Self { name: format!("oracle:{}", bug.name()), bug: Some(bug), seeds: None, in_memory: false }
+        Self::new(format!("oracle:{}", bug.name()), Some(bug))
+    }
+
+    fn new(name: String, bug: Option<Bug>) -> Self {
+        Self { name, bug, seeds: None, in_memory: false, next_domain: AtomicU32::new(1) }
     }
 
     /// The same oracle with the same sync keys in every run, so that transcripts can be compared.
@@ -64,7 +71,8 @@ impl Oracle {
             None => Random::from_entropy(),
         };
         let (keys, jitter) = (Mutex::new(random()), Mutex::new(random()));
-        Arc::new(Behaviour { profile: profile.clone(), bug: self.bug, keys, jitter })
+        let domain = self.next_domain.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Behaviour { profile: profile.clone(), bug: self.bug, domain, keys, jitter })
     }
 }
 
@@ -82,7 +90,7 @@ impl Subject for Oracle {
     }
 
     fn seeded(&self, seed: u64) -> Option<Arc<dyn Subject>> {
-        let fresh = Self { name: self.name.clone(), bug: self.bug, seeds: None, in_memory: self.in_memory };
+        let fresh = Self { in_memory: self.in_memory, ..Self::new(self.name.clone(), self.bug) };
         Some(Arc::new(fresh.with_seed(seed)))
     }
 
@@ -95,6 +103,8 @@ impl Subject for Oracle {
 struct Behaviour {
     profile: Profile,
     bug: Option<Bug>,
+    /// Of all its connections' ids.
+    domain: u32,
     /// Apart from the jitter, which is drawn in an order that depends on time.
     keys: Mutex<Random>,
     jitter: Mutex<Random>,

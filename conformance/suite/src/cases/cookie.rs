@@ -171,8 +171,7 @@ fn payload_comes_back(context: &mut Context<'_>) -> Outcome {
 fn queue_dies_with_connection(context: &mut Context<'_>) -> Outcome {
     let peer = context.establish()?;
     let old = context.youngest(&peer)?;
-    // More than the system takes from a sender whose peer does not read.
-    context.fill_queue(&peer, old, &[0xDD; 60_000], 12 << 20)?;
+    context.fill_queue(&peer, old, &[0xDD; 60_000])?;
     let (mut next, id) = reuse_slot(context, peer, old)?;
     context.send_from(&next, id, 0, b"for this one")?;
     next.expect_message(&Message::new(0, *b"for this one"))?;

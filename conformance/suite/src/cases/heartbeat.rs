@@ -223,8 +223,7 @@ fn peer_reads_nothing(context: &mut Context<'_>) -> Outcome {
     let peer = context.establish_mute()?;
     let id = context.youngest(&peer)?;
     let since = peer.last_sent_at;
-    // More than the system takes from a sender whose peer does not read.
-    context.fill_queue(&peer, id, &[0xEE; 60_000], 12 << 20)?;
+    context.fill_queue(&peer, id, &[0xEE; 60_000])?;
     let (frame, _) = context.await_ending(&peer, id, limit + PATIENCE)?;
     require(frame.reason == reason::PEER_TIMEOUT, format!("ended with {}", reason::name(frame.reason)))?;
     let silence = clock::elapsed(since);

@@ -7,16 +7,14 @@ use crate::peer::{Arrival, Message, Peer};
 use crate::subject::Id;
 use crate::verdict::{Failure, Outcome, violation};
 
-/// More than the system takes from a sender whose peer does not read.
-const ENOUGH: usize = 12 << 20;
 /// Bytes of each message.
 const MESSAGE_SIZE: usize = 60_000;
 
 /// Fills the queue of a subject, reads one message to see that it sends, and then nothing; gives the number of the others.
 pub(super) fn fill(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Result<usize, Failure> {
     let message = Message::new(0, [0xCC; MESSAGE_SIZE]);
-    let count = context.fill_queue(peer, id, &message.payload, ENOUGH)?;
-    if count * MESSAGE_SIZE < ENOUGH / 2 {
+    let count = context.fill_queue(peer, id, &message.payload)?;
+    if count * MESSAGE_SIZE < context.enough_to_wait() / 2 {
         let sentence = "the subject queues no more than the system takes at once, so that nothing waits";
         return Err(Failure::NotApplicable(sentence.into()));
     }

@@ -1,5 +1,7 @@
 //! Cuts what a subject sends into packets, and forgives nothing.
 
+use std::mem;
+
 use super::checksum::crc32c;
 use super::packet::{Header, Packet};
 use super::registry::{flag, kind};
@@ -60,7 +62,8 @@ impl Parser {
         if self.buffer.len() < size {
             return Ok(None);
         }
-        self.last = self.buffer.drain(..size).collect();
+        let rest = self.buffer.split_off(size);
+        self.last = mem::replace(&mut self.buffer, rest);
         let (payload, trailer) = self.last[Header::SIZE..].split_at(header.length as usize);
         if header.flags & flag::CHECKSUM != 0 && trailer != crc32c(payload).to_be_bytes() {
             return Err(format!("PW-HDR-012: a wrong trailer on {}", kind::name(header.kind)));

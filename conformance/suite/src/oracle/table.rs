@@ -1,7 +1,6 @@
 //! Connection ids and what the application can do with them (spec section 13).
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Behaviour, Bug};
@@ -11,13 +10,9 @@ use crate::subject::{CloseFrame, Command, Event, Happening, Id, Refusal, Reply, 
 /// Bytes that may wait for one connection.
 const QUEUE_LIMIT: usize = 64 * 1024 * 1024;
 
-/// Tells the tables of a process apart.
-static NEXT_DOMAIN: AtomicU32 = AtomicU32::new(1);
-
 /// The connections of one server or client.
 pub(super) struct Table {
     behaviour: Arc<Behaviour>,
-    domain: u32,
     contents: Mutex<Contents>,
 }
 
@@ -71,8 +66,7 @@ impl Table {
     pub(super) fn new(behaviour: Arc<Behaviour>) -> Self {
         let contents =
             Contents { slots: Vec::new(), left_over: Vec::new(), last_cookie: 0, events: Vec::new(), stopping: false };
-        let domain = NEXT_DOMAIN.fetch_add(1, Ordering::Relaxed);
-        Self { behaviour, domain, contents: Mutex::new(contents) }
+        Self { behaviour, contents: Mutex::new(contents) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
@@ -93,7 +87,7 @@ impl Table {
             contents.last_cookie %= 256;
         }
         let slot = u32::try_from(index).expect("fewer than 2^32 connections");
-        let id = Id { slot, domain: self.domain, cookie: contents.last_cookie };
+        let id = Id { slot, domain: self.behaviour.domain, cookie: contents.last_cookie };
         let queue = VecDeque::from(std::mem::take(&mut contents.left_over[index]));
         contents.slots[index] = Some(Entry {
             id,

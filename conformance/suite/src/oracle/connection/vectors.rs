@@ -23,7 +23,7 @@ use crate::subject::{Command, Happening, Origin, Reply};
 
 pub(super) fn behaviour(profile: Profile) -> Arc<Behaviour> {
     let random = || Mutex::new(Random::from_seed(1));
-    Arc::new(Behaviour { profile, bug: None, keys: random(), jitter: random() })
+    Arc::new(Behaviour { profile, bug: None, domain: 1, keys: random(), jitter: random() })
 }
 
 #[test]
