@@ -16,6 +16,7 @@ mod running;
 mod table;
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use bug::Bug;
@@ -56,8 +57,8 @@ impl Oracle {
             Some(seeds) => Random::from_seed(seeds.lock().unwrap_or_else(PoisonError::into_inner).next_u64()),
             None => Random::from_entropy(),
         };
-        let (keys, jitter) = (Mutex::new(random()), Mutex::new(random()));
-        Arc::new(Behaviour { profile: profile.clone(), bug: self.bug, keys, jitter })
+        let (keys, jitter) = (random(), random());
+        Arc::new(Behaviour::new(profile.clone(), self.bug, keys, jitter))
     }
 }
 
@@ -87,9 +88,16 @@ struct Behaviour {
     /// Apart from the jitter, which is drawn in an order that depends on time.
     keys: Mutex<Random>,
     jitter: Mutex<Random>,
+    /// Only a bug looks at it.
+    frame_limit_of_last_peer: AtomicU32,
 }
 
 impl Behaviour {
+    fn new(profile: Profile, bug: Option<Bug>, keys: Random, jitter: Random) -> Self {
+        let (keys, jitter) = (Mutex::new(keys), Mutex::new(jitter));
+        Self { profile, bug, keys, jitter, frame_limit_of_last_peer: AtomicU32::new(0) }
+    }
+
     /// Whether it has this bug.
     fn has(&self, bug: Bug) -> bool {
         self.bug == Some(bug)

@@ -24,6 +24,16 @@ impl Behaviour {
         }
     }
 
+    /// The items of what this side announces.
+    pub(super) fn items(&self, greeting: &Hello) -> Vec<Item> {
+        let mut items = greeting.to_items();
+        if self.has(Bug::AnnouncesUndefined) {
+            items.retain(|entry| entry.id != item::FEATURES);
+            items.push(Item::features(0x8000_0000));
+        }
+        items
+    }
+
     /// Reads the peer's HELLO or HELLO_ACK, apart from its versions.
     pub(super) fn read_greeting(&self, payload: &[u8]) -> Result<Hello, Fault> {
         let (mut items, rest) = parse_items(payload);
@@ -46,11 +56,37 @@ impl Behaviour {
             let zero = Item::sync_key(0);
             items.iter_mut().filter(|entry| **entry == zero).for_each(|entry| *entry = Item::sync_key(1));
         }
+        if self.has(Bug::ExpectsItemOrder) && !items.is_sorted_by_key(|entry| entry.id) {
+            return Err(Fault::new(reason::BAD_HELLO));
+        }
+        let is_unshared = |entry: &Item| entry.id == item::VERSIONS && entry.value[..] > [VERSION; 2][..];
+        if self.has(Bug::JudgesVersionFirst) && items.iter().any(is_unshared) {
+            return Err(Fault::new(reason::UNSUPPORTED_VERSION));
+        }
+        items.iter_mut().for_each(|entry| self.forgive(entry));
         let hello = Hello::from_items(&items).map_err(Fault::new)?;
         if !rest.is_empty() && !self.has(Bug::AcceptsBadItem) {
             return Err(Fault::new(reason::BAD_HELLO));
         }
         Ok(hello)
+    }
+
+    /// Puts a value into its range: only a bug does.
+    fn forgive(&self, entry: &mut Item) {
+        let bug = |bug| self.has(bug);
+        match (entry.id, entry.value.as_slice()) {
+            (item::VERSIONS, [0, highest]) if *highest > 0 && bug(Bug::AcceptsVersionZero) => {
+                *entry = Item::versions(1, *highest);
+            }
+            (item::PING_FLOOR, &[a, b, c, d]) if bug(Bug::AcceptsAnyPingFloor) => {
+                *entry = Item::ping_floor(u32::from_be_bytes([a, b, c, d]).clamp(1, 60_000));
+            }
+            (item::LIMITS, &[a, b, c, d, ..]) if bug(Bug::AcceptsAnyLimits) => {
+                let known = (512..1 << 24).contains(&u32::from_be_bytes([a, b, c, d]));
+                *entry = if known { entry.clone() } else { Item::limits(65_536, 16_777_216) };
+            }
+            _ => {}
+        }
     }
 
     /// The version for a HELLO_ACK (PW-HS-003, PW-HS-004).
@@ -67,7 +103,8 @@ impl Behaviour {
 
     /// PW-HS-015.
     pub(super) fn check_chosen_version(&self, server: &Hello) -> Result<(), Fault> {
-        if server.lowest_version == VERSION && server.highest_version == VERSION {
+        let chosen = server.lowest_version == VERSION && server.highest_version == VERSION;
+        if chosen || self.has(Bug::AcceptsAnyChosenVersion) {
             return Ok(());
         }
         Err(Fault::new(reason::UNSUPPORTED_VERSION))

@@ -118,6 +118,11 @@ impl Heartbeat {
         }
     }
 
+    /// Whether the peer pauses.
+    pub(super) fn peer_pauses(&self) -> bool {
+        self.pause.until().is_some()
+    }
+
     /// Whether a probe of this silence stayed unanswered for its wait (PW-HB-018).
     pub(super) fn is_suspect(&self) -> bool {
         self.unanswered > 0
@@ -185,7 +190,8 @@ impl Heartbeat {
 
     /// A PONG came (PW-HB-009).
     pub(super) fn pong(&mut self, number: u64, now: Instant) -> Result<(), Fault> {
-        if (number == 0 || number > self.last_number) && !self.behaviour.has(Bug::AcceptsStrangePong) {
+        let is_zero = number == 0 && !self.behaviour.has(Bug::AcceptsPongZero);
+        if (is_zero || number > self.last_number) && !self.behaviour.has(Bug::AcceptsStrangePong) {
             return Err(Fault::new(reason::BAD_PONG));
         }
         if let State::Probing { taken_at: Some(taken_at), .. } = self.state
@@ -206,7 +212,9 @@ impl Heartbeat {
         self.highest_received = number;
         let refill = self.behaviour.profile.ping_floor.as_secs_f64() / 2.0;
         let gained = (now - self.tokens_at).as_secs_f64() / refill;
-        self.tokens = (self.tokens + gained).min(16.0) - 1.0;
+        let gained = if self.behaviour.has(Bug::NeverRefills) { 0.0 } else { gained };
+        let most = if self.behaviour.has(Bug::SavesUpPings) { f64::MAX } else { 16.0 };
+        self.tokens = (self.tokens + gained).min(most) - 1.0;
         self.tokens_at = now;
         if self.tokens < 0.0 && !self.behaviour.has(Bug::NoFloodLimit) {
             return Err(Fault::new(reason::PING_FLOOD));
@@ -229,6 +237,9 @@ impl Heartbeat {
 
     /// The wait for an answer (section 8.3).
     fn wait(&self) -> Duration {
+        if self.behaviour.has(Bug::ProbesInARow) && self.unanswered + 1 < self.behaviour.profile.probes {
+            return self.interval / 8;
+        }
         let measured = self.round_trip.as_ref().map_or(Duration::ZERO, |round_trip| {
             Duration::from_secs_f64(round_trip.smoothed + 4.0 * round_trip.variation)
         });
