@@ -9,7 +9,7 @@ use crate::codec::{Close, Item, Packet};
 use crate::context::Context;
 use crate::peer::PATIENCE;
 use crate::profile::Profile;
-use crate::subject::{CloseFrame, Event, Happening};
+use crate::subject::CloseFrame;
 use crate::verdict::{Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -76,13 +76,9 @@ fn is_told(context: &mut Context<'_>, close: &Packet, said: impl Fn(&CloseFrame)
     peer.send(close)?;
     peer.expect_kind(kind::CLOSE_ACK)?;
     peer.expect_end()?;
-    let told = |event: &Event| match &event.what {
-        Happening::Closing(frame) if event.connection == Some(id) => Some(frame.clone()),
-        _ => None,
-    };
-    let sentence = "the application was not told of the peer's CLOSE";
-    let frame = context.await_events(&peer, 1, PATIENCE, sentence, told)?.remove(0);
-    require(said(&frame), format!("the application was told {frame:?} of {close:02x?}"))
+    let frame = context.await_closing(&peer, id)?;
+    let (text, code) = (&frame.text, reason::name(frame.reason));
+    require(said(&frame), format!("the application was told {text:?} and {code}, which is not what CLOSE says"))
 }
 
 fn reason_is_told(context: &mut Context<'_>) -> Outcome {
