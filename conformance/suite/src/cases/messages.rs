@@ -73,7 +73,7 @@ fn at_the_limit(context: &mut Context<'_>) -> Outcome {
         return Err(Failure::NotApplicable("the subject's message limit is above 4 MiB".into()));
     }
     let message = Message::new(0, vec![0xBB; limit as usize]);
-    for frame in message.frames(500) {
+    for frame in message.frames(2_000) {
         peer.send(&Packet { flags: frame.flags | flag::MORE, ..frame })?;
     }
     peer.send(&Packet::data(0, 0, []))?;
@@ -118,7 +118,11 @@ fn every_kind_between_frames(context: &mut Context<'_>) -> Outcome {
 
 fn room_again(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
-    for ordinal in 2..40 {
+    if peer.announced().message_limit > 1 << 18 {
+        return Err(Failure::NotApplicable("the subject's message limit is above 256 KiB".into()));
+    }
+    // More than the 16 that may wait.
+    for ordinal in (2..).take(18) {
         send_too_large(&mut peer)?;
         peer.expect_reject(ordinal, reject::TOO_LARGE)?;
     }
