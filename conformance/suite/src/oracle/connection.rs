@@ -234,10 +234,10 @@ impl Connection {
             }
         }
         if let Some(heartbeat) = &mut self.heartbeat
-            && self.framer.is_inside_payload()
+            && let Some(kind) = self.framer.kind_under_way()
             && !self.behaviour.has(Bug::PayloadIsNoEvidence)
         {
-            heartbeat.evidence(now);
+            heartbeat.payload(kind, now);
         }
     }
 

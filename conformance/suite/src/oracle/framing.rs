@@ -81,10 +81,11 @@ impl Framer {
         self.begun_at = self.begun_at.map(|_| now);
     }
 
-    /// Whether the newest bytes belong to the payload of a verified header (PW-HB-002).
-    pub(super) fn is_inside_payload(&self) -> bool {
+    /// The kind of the packet to whose payload the newest bytes belong (PW-HB-002). The bug takes any bytes for those of DATA.
+    pub(super) fn kind_under_way(&self) -> Option<u8> {
         let waiting = self.buffer.len() > Header::SIZE && self.verifies(0);
-        waiting || self.behaviour.has(Bug::GarbageIsEvidence)
+        let garbage = self.behaviour.has(Bug::GarbageIsEvidence).then_some(kind::DATA);
+        if waiting { Some(Header::decode(&self.buffer).kind) } else { garbage }
     }
 
     /// When the packet that is being received must be complete (PW-FRM-015).

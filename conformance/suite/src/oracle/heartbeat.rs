@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::fault::Fault;
 use super::{Behaviour, Bug};
-use crate::codec::registry::reason;
+use crate::codec::registry::{kind, reason};
 use pause::PeerPause;
 
 /// What a deadline asks for.
@@ -102,6 +102,14 @@ impl Heartbeat {
             self.evidence(now);
         }
         self.pause.until().is_some()
+    }
+
+    /// Bytes of a payload came, whose header was verified (PW-HB-002).
+    pub(super) fn payload(&mut self, kind: u8, now: Instant) {
+        self.end_pause(now);
+        if kind != kind::BUSY || !self.pause.ignores_busy(now) {
+            self.evidence(now);
+        }
     }
 
     /// The silence begins anew when a pause of the peer ended (PW-HB-022), or one of this side (PW-HB-023).
