@@ -124,7 +124,7 @@ pub(crate) struct CommonArguments {
     pub(crate) strict: bool,
 
     /// Cases at once
-    #[arg(long, value_name = "COUNT", default_value_t = 16)]
+    #[arg(long, value_name = "COUNT", default_value_t = 32)]
     pub(crate) jobs: usize,
 
     /// What everything random is drawn from

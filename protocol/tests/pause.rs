@@ -285,6 +285,23 @@ fn a_busy_that_is_no_evidence_is_none_in_pieces_either() {
     assert!(server.closed_at() < at(3_000), "{:?}", server.closed_at());
 }
 
+/// PW-HB-021: nor are those that come together with its header.
+#[test]
+fn a_busy_that_is_no_evidence_is_none_where_a_part_of_it_comes_with_its_header() {
+    let bytes = busy(900, SERVER_KEY);
+    for (front, back) in (13..bytes.len()).map(|cut| bytes.split_at(cut)) {
+        let mut server = with_busy_max(1_000);
+        while server.closed.is_none() && server.now < at(20_000) {
+            server.receive(front).unwrap();
+            server.run_for(ms(10));
+            server.receive(back).unwrap();
+            server.run_for(ms(10));
+        }
+        assert_eq!(server.closed().reason, CloseReason::PEER_TIMEOUT);
+        assert!(server.closed_at() < at(3_000), "{:?}", server.closed_at());
+    }
+}
+
 /// PW-HB-021 at the edges: no pause at all, and one that asks for exactly what it may.
 #[test]
 fn busy_max_at_its_edges() {

@@ -51,8 +51,9 @@ pub struct Case {
     pub(crate) roles: &'static [Role],
     pub(crate) profile: fn() -> Profile,
     pub(crate) needs: &'static [Need],
-    /// All of them, but for a case that cuts its writes itself, since it is about the places or about the exact time between
-    /// them, or that is about what the application and the clock do, so that another cut would try nothing else.
+    /// How its writes may be cut: in every way, but for a case that cuts them itself, since it is about the places or the exact
+    /// time between them (or that counts on a packet to come whole, as bytes of a trailer are a sign of life by themselves), and
+    /// one in which the application and the clock do everything, so that another cut would try nothing else.
     pub(crate) chunkings: &'static [Chunking],
     pub(crate) run: fn(&mut Context<'_>) -> Outcome,
 }

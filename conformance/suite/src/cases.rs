@@ -19,20 +19,27 @@ macro_rules! case {
 }
 
 mod admission;
+mod back_pressure;
 mod busy;
 mod busy_peer;
 mod close;
 mod cookie;
+mod damage;
 mod data;
 mod drain;
 mod evidence;
+mod farewell;
+mod first_packet;
 mod framing;
 mod handshake;
 mod header;
 mod heartbeat;
 mod hello_items;
+mod messages;
+mod packets;
 mod pings;
 mod reject;
+mod resilience;
 mod resync;
 mod states;
 mod sync_key;
@@ -60,13 +67,17 @@ const CLIENT: &[Role] = &[Role::Client];
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     let areas = [
         header::CASES,
+        packets::CASES,
         sync_key::CASES,
         framing::CASES,
         resync::CASES,
+        damage::CASES,
         data::CASES,
+        messages::CASES,
         reject::CASES,
         handshake::CASES,
         hello_items::CASES,
+        first_packet::CASES,
         admission::CASES,
         evidence::CASES,
         heartbeat::CASES,
@@ -74,9 +85,12 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         busy::CASES,
         busy_peer::CASES,
         close::CASES,
+        farewell::CASES,
         writing::CASES,
+        back_pressure::CASES,
         drain::CASES,
         states::CASES,
+        resilience::CASES,
         cookie::CASES,
     ];
     areas.into_iter().flatten()
@@ -119,7 +133,9 @@ mod tests {
     #[test]
     fn the_suite_is_as_wide_as_it_claims() {
         let requirements: HashSet<&str> = cases().map(|case| case.requirement()).collect();
-        assert!(cases().count() >= 190, "{} cases", cases().count());
+        assert!(cases().count() >= 250, "{} cases", cases().count());
         assert!(requirements.len() >= 90, "{} requirements", requirements.len());
+        let runs = cases().map(|case| case.variants().count()).sum::<usize>();
+        assert!(runs >= 1_000, "{runs} runs");
     }
 }

@@ -20,6 +20,11 @@ pub fn sleep(duration: Duration) {
     }
 }
 
+/// In a world, lets every other thread that can go on do so; its time stands still. Elsewhere they run as they like.
+pub(crate) fn give_way() {
+    world::rest(Duration::ZERO);
+}
+
 /// The time that has passed since `start`.
 pub(crate) fn elapsed(start: Instant) -> Duration {
     now().saturating_duration_since(start)

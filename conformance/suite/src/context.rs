@@ -240,6 +240,18 @@ impl<'s> Context<'s> {
         Ok(ids[0])
     }
 
+    /// Waits until the application was told of the peer's CLOSE, and gives what it was told.
+    pub(crate) fn await_closing(&mut self, peer: &Peer, id: Id) -> Result<CloseFrame, Failure> {
+        let closing = |event: &Event| match &event.what {
+            Happening::Closing(frame) if event.connection == Some(id) => Some(frame.clone()),
+            _ => None,
+        };
+        let sentence = "the application was not told of the peer's CLOSE";
+        let frame = self.await_events(peer, 1, PATIENCE, sentence, closing)?.remove(0);
+        self.transcript.note(format!("cookie {} closing with {}: {:?}", id.cookie, frame.reason, frame.text));
+        Ok(frame)
+    }
+
     /// Waits until the subject reports how the connection ended.
     pub(crate) fn await_ending(
         &mut self,

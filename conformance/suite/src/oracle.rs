@@ -70,9 +70,8 @@ impl Oracle {
             Some(seeds) => Random::from_seed(seeds.lock().unwrap_or_else(PoisonError::into_inner).next_u64()),
             None => Random::from_entropy(),
         };
-        let (keys, jitter) = (Mutex::new(random()), Mutex::new(random()));
         let domain = self.next_domain.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Behaviour { profile: profile.clone(), bug: self.bug, domain, keys, jitter })
+        Arc::new(Behaviour::new(profile.clone(), self.bug, domain, random(), random()))
     }
 }
 
@@ -108,9 +107,16 @@ struct Behaviour {
     /// Apart from the jitter, which is drawn in an order that depends on time.
     keys: Mutex<Random>,
     jitter: Mutex<Random>,
+    /// Only a bug looks at it.
+    frame_limit_of_last_peer: AtomicU32,
 }
 
 impl Behaviour {
+    fn new(profile: Profile, bug: Option<Bug>, domain: u32, keys: Random, jitter: Random) -> Self {
+        let (keys, jitter) = (Mutex::new(keys), Mutex::new(jitter));
+        Self { profile, bug, domain, keys, jitter, frame_limit_of_last_peer: AtomicU32::new(0) }
+    }
+
     /// Whether it has this bug.
     fn has(&self, bug: Bug) -> bool {
         self.bug == Some(bug)

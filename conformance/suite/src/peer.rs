@@ -140,6 +140,10 @@ impl Peer {
                 break;
             }
             left = rest;
+            if !left.is_empty() {
+                // Or a subject in memory would see none of the cuts.
+                clock::give_way();
+            }
         }
         Ok(())
     }

@@ -41,10 +41,10 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Every case, 16 at once, each for 90 s at most; seed 0; not strict; no files.
+    /// Every case, 32 at once, each for 90 s at most; seed 0; not strict; no files.
     fn default() -> Self {
         Self {
-            jobs: 16,
+            jobs: 32,
             selection: Selection::default(),
             seed: 0,
             strict: false,

@@ -109,7 +109,7 @@ impl Connection {
         }
         self.framer
             .take_back(now, buffer, received)
-            .and_then(|arrival| self.arrival(now, arrival))
+            .and_then(|arrival| self.arrival(now, arrival, None))
             .map(|step| step.event)
             .inspect_err(|error| self.fail(error))
     }
@@ -119,6 +119,7 @@ impl Connection {
             if matches!(self.state, State::Judging { .. }) && !input.is_empty() {
                 return Err(ProtocolError::SentBeforeAnswer);
             }
+            let mut kind = None;
             let arrival = if self.framer.has_partial() {
                 self.framer.continue_partial(now, input)?
             } else {
@@ -128,6 +129,7 @@ impl Connection {
                         if let Fate::TooLarge { size } = fate {
                             return self.refuse_open(header.class, size).map(Some);
                         }
+                        kind = Some(header.kind);
                         let fragments = &mut self.fragments;
                         self.framer.body(now, header, input, || fragments.buffer(fate))?
                     }
@@ -139,7 +141,7 @@ impl Connection {
                     }
                 }
             };
-            let step = self.arrival(now, arrival)?;
+            let step = self.arrival(now, arrival, kind)?;
             if step.event.is_some() || !step.go_on {
                 return Ok(step.event);
             }
@@ -171,7 +173,13 @@ impl Connection {
         }
     }
 
-    fn arrival<'b>(&mut self, now: Instant, arrival: Arrival<'b>) -> Result<Progress<'b>, ProtocolError> {
+    /// `kind` is that of a packet whose header came with these bytes.
+    fn arrival<'b>(
+        &mut self,
+        now: Instant,
+        arrival: Arrival<'b>,
+        kind: Option<Kind>,
+    ) -> Result<Progress<'b>, ProtocolError> {
         match arrival {
             Arrival::Whole(header, body) => {
                 // BUSY is not always evidence: it is judged with its contents.
@@ -193,7 +201,7 @@ impl Connection {
                 Ok(Progress { event: Some(event), go_on: true })
             }
             Arrival::Incomplete { payload_grew } => {
-                self.evidence_of_payload(now, payload_grew, None);
+                self.evidence_of_payload(now, payload_grew, kind);
                 Ok(Progress { event: None, go_on: false })
             }
         }

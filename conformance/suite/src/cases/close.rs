@@ -10,7 +10,7 @@ use crate::codec::{Close, Item, Packet};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
-use crate::subject::{Happening, Origin};
+use crate::subject::{Happening, Id, Origin};
 use crate::verdict::{Failure, Outcome, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -161,6 +161,14 @@ pub(super) fn closing(context: &mut Context<'_>) -> Result<(Peer, Close), Failur
     context.close_from(&peer, id, reason::NORMAL)?;
     let close = peer.expect_close(reason::NORMAL)?;
     Ok((peer, close))
+}
+
+/// As [`closing`], with the id of the connection.
+pub(super) fn closing_with_id(context: &mut Context<'_>) -> Result<(Peer, Id), Failure> {
+    let (mut peer, id) = context.establish_with_id()?;
+    context.close_from(&peer, id, reason::NORMAL)?;
+    peer.expect_close(reason::NORMAL)?;
+    Ok((peer, id))
 }
 
 fn silent_after_close(context: &mut Context<'_>) -> Outcome {

@@ -51,7 +51,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::brisk,
         dropped_packets,
         [Need::Resync]
-    ),
+    )
+    .whole_only(),
     case!(
         "PW-HB-003/own-sending",
         "does not take what it sends for a sign of the peer's life",

@@ -200,7 +200,7 @@ fn garbage_without_resync(context: &mut Context<'_>) -> Outcome {
 }
 
 /// The connection ends; a server may say NOT_PULSEWIRE, and nothing else may come.
-fn expect_not_pulsewire(peer: &mut Peer) -> Outcome {
+pub(super) fn expect_not_pulsewire(peer: &mut Peer) -> Outcome {
     match peer.receive()? {
         Arrival::End | Arrival::Reset => Ok(()),
         Arrival::Packet(packet) if packet.kind == kind::CLOSE && peer.subject_role == Role::Server => {

@@ -92,7 +92,7 @@ fn roomy() -> Profile {
 }
 
 /// The handshake has 400 ms.
-fn hasty() -> Profile {
+pub(super) fn hasty() -> Profile {
     Profile { handshake_timeout: Duration::from_millis(400), ..Profile::calm() }
 }
 
@@ -153,7 +153,7 @@ fn default_limits(context: &mut Context<'_>) -> Outcome {
 }
 
 /// Nothing more is sent to the subject: it closes, not before its time, and says nothing wrong.
-fn expect_handshake_timeout(peer: &mut Peer, began: Instant, due: Duration) -> Outcome {
+pub(super) fn expect_handshake_timeout(peer: &mut Peer, began: Instant, due: Duration) -> Outcome {
     let arrival = match peer.receive_by(began + due + PATIENCE) {
         Ok(Some(arrival)) => arrival,
         Ok(None) => return violation("the connection is still open long after handshake_timeout"),

@@ -64,6 +64,14 @@ pub(super) const CASES: &[Case] = &[
     .whole_only(),
     case!("PW-HB-012/silent-peer", "gives up a silent peer after all its probes", BOTH, Profile::brisk, silent_peer)
         .whole_only(),
+    case!(
+        "PW-HB-012/one-wait-between-probes",
+        "waits for an answer to each probe before it sends the next",
+        BOTH,
+        Profile::brisk,
+        one_wait_between_probes
+    )
+    .whole_only(),
     case!("PW-HB-013/bounds", "gives up neither too early nor too late", BOTH, Profile::brisk, bounds).whole_only(),
     case!(
         "PW-HB-014/healthy-peer",
@@ -240,6 +248,22 @@ fn silent_peer(context: &mut Context<'_>) -> Outcome {
     // One more may replace a miss that the subject was late to notice (PW-HB-016).
     require((probes..=probes + 1).contains(&pings), format!("given up after {pings} PINGs, probes is {probes}"))?;
     peer.expect_end()
+}
+
+fn one_wait_between_probes(context: &mut Context<'_>) -> Outcome {
+    let Profile { idle, interval, probes, .. } = context.profile;
+    context.takes(context.profile.longest_silence())?;
+    let mut peer = context.establish_mute()?;
+    let since = peer.last_sent_at;
+    for count in 0..probes {
+        let (_, at) = peer.expect_ping()?;
+        let (silence, earliest) = (at - since, idle * 4 / 5 + interval * count);
+        let (apart, due) = (silence.as_millis(), earliest.as_millis());
+        // From what was sent, not from one PING to the next: one that was read late makes the next one look early.
+        let sentence = format!("PING {} came after {apart} ms of silence, not before {due} ms", count + 1);
+        not_before(silence + CLOCK_TOLERANCE, earliest, sentence)?;
+    }
+    Ok(())
 }
 
 fn bounds(context: &mut Context<'_>) -> Outcome {

@@ -1,5 +1,6 @@
 //! Section 8.3: the numbers of PING and PONG, and how many PINGs are borne.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{BOTH, waiting};
@@ -8,7 +9,7 @@ use crate::clock;
 use crate::codec::Packet;
 use crate::codec::registry::{kind, reason};
 use crate::context::Context;
-use crate::peer::{Arrival, PATIENCE};
+use crate::peer::{Arrival, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::verdict::{Failure, Outcome, require, violation};
 
@@ -30,13 +31,33 @@ pub(super) const CASES: &[Case] = &[
         Profile::brisk,
         never_sent
     ),
+    case!("PW-HB-009/zero", "closes with BAD_PONG on the number 0", BOTH, Profile::brisk, zero),
     case!("PW-HB-015/pong-ahead-of-messages", "sends PONG ahead of waiting messages", BOTH, Profile::calm, pong_ahead),
     case!("PW-HB-017/flood", "bears 16 PINGs at once, and closes with PING_FLOOD", BOTH, slow_refill, flood),
+    case!(
+        "PW-HB-017/refill",
+        "bears a PING per half of its PING_FLOOR, for as long as they come",
+        BOTH,
+        quick_refill,
+        refill
+    ),
+    case!(
+        "PW-HB-017/no-more-than-16-saved",
+        "bears no more than 16 PINGs at once, however long none came before",
+        BOTH,
+        quick_refill,
+        no_more_than_16_saved
+    ),
 ];
 
 /// The bucket of PINGs gains nothing while a case runs.
 fn slow_refill() -> Profile {
     Profile { ping_floor: Duration::from_secs(60), ..Profile::calm() }
+}
+
+/// The bucket of PINGs gains one per 100 ms.
+fn quick_refill() -> Profile {
+    Profile { ping_floor: Duration::from_millis(200), ..Profile::calm() }
 }
 
 fn number_does_not_grow(context: &mut Context<'_>) -> Outcome {
@@ -111,6 +132,22 @@ fn never_sent(context: &mut Context<'_>) -> Outcome {
     Ok(())
 }
 
+fn zero(context: &mut Context<'_>) -> Outcome {
+    context.takes(context.profile.idle)?;
+    for right in [false, true] {
+        let mut peer = context.establish_mute()?;
+        let (number, _) = peer.expect_ping()?;
+        peer.send(&Packet::pong(if right { number } else { 0 }))?;
+        if right {
+            peer.answers_pings = true;
+            peer.alive()?;
+        } else {
+            peer.expect_rejection(reason::BAD_PONG)?;
+        }
+    }
+    Ok(())
+}
+
 fn pong_ahead(context: &mut Context<'_>) -> Outcome {
     let (mut peer, id) = context.establish_with_id()?;
     // The peer does not read meanwhile: most of it waits at the subject.
@@ -143,6 +180,57 @@ fn flood(context: &mut Context<'_>) -> Outcome {
         }
         if clock::elapsed(peer.last_sent_at) > PATIENCE {
             return violation("any number of PINGs is answered");
+        }
+    }
+}
+
+/// The PINGs with these numbers in one piece; every one is answered, or a later one instead.
+fn ping_and_await(peer: &mut Peer, numbers: RangeInclusive<u64>) -> Outcome {
+    let last = *numbers.end();
+    peer.send_glued(&numbers.map(Packet::ping).collect::<Vec<_>>())?;
+    while peer.expect_kind(kind::PONG)?.number() < last {}
+    Ok(())
+}
+
+/// Says nothing for so long, but for answers to PING.
+fn quiet(peer: &mut Peer, duration: Duration) -> Outcome {
+    match peer.receive_by(clock::now() + duration)? {
+        None => Ok(()),
+        Some(arrival) => violation(format!("{arrival:?} came to a peer that says nothing")),
+    }
+}
+
+fn refill(context: &mut Context<'_>) -> Outcome {
+    let gain = context.profile.ping_floor / 2;
+    context.takes(gain * 24)?;
+    let mut peer = context.establish()?;
+    ping_and_await(&mut peer, 1..=16)?;
+    for number in 17..33 {
+        quiet(&mut peer, gain * 6 / 5)?;
+        ping_and_await(&mut peer, number..=number)?;
+    }
+    peer.alive()
+}
+
+fn no_more_than_16_saved(context: &mut Context<'_>) -> Outcome {
+    const SAVED: u32 = 24;
+    let gain = context.profile.ping_floor / 2;
+    context.takes(gain * SAVED)?;
+    let mut peer = context.establish()?;
+    quiet(&mut peer, gain * SAVED)?;
+    // Fewer than there would be if all were saved, and so many more than 16 that none of them is gained meanwhile.
+    let last = 16 + u64::from(SAVED) - 6;
+    peer.send_glued(&(1..=last).map(Packet::ping).collect::<Vec<_>>())?;
+    loop {
+        match peer.receive()? {
+            Arrival::Packet(packet) if packet.kind == kind::PONG => {
+                require(packet.number() < last, format!("{last} PINGs are answered that came at once"))?;
+            }
+            Arrival::Packet(packet) => {
+                peer.check_close(&packet, reason::PING_FLOOD)?;
+                return peer.expect_end();
+            }
+            Arrival::End | Arrival::Reset => return violation("closed without CLOSE; PING_FLOOD was due"),
         }
     }
 }

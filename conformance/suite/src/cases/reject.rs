@@ -113,7 +113,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Two frames make a message too large.
-fn small() -> Profile {
+pub(super) fn small() -> Profile {
     Profile { frame_limit: 512, message_limit: 512, ..Profile::calm() }
 }
 
@@ -132,7 +132,7 @@ fn send_each(peer: &mut Peer, packets: &[Packet]) -> Outcome {
 }
 
 /// Sends a message that is one byte too large.
-fn send_too_large(peer: &mut Peer) -> Outcome {
+pub(super) fn send_too_large(peer: &mut Peer) -> Outcome {
     let frames = too_large(peer, 1)?;
     send_each(peer, &frames)
 }

@@ -158,7 +158,7 @@ pub(super) const CASES: &[Case] = &[
 /// The gaps that one window permits.
 const GAPS_PERMITTED: usize = 16;
 /// The skipped bytes that one window permits.
-const BYTES_PERMITTED: usize = 65_536;
+pub(super) const BYTES_PERMITTED: usize = 65_536;
 
 fn garbage_between_packets(context: &mut Context<'_>) -> Outcome {
     let lengths: Vec<usize> = (1..=40).chain([500, 4_000]).collect();

@@ -36,9 +36,9 @@ impl Close {
         close
     }
 
-    /// What it says to the application.
+    /// What it says to the application. Of equal items the last one counts (PW-CLS-014).
     pub(crate) fn to_frame(&self) -> CloseFrame {
-        let text = self.items.iter().find(|entry| entry.id == item::TEXT);
+        let text = self.items.iter().rfind(|entry| entry.id == item::TEXT);
         let text = text.and_then(|entry| String::from_utf8(entry.value.clone()).ok()).unwrap_or_default();
         CloseFrame { reason: self.reason, retry_after: Some(self.retry_after), text }
     }
@@ -64,7 +64,7 @@ impl Close {
 
     /// The limit and the size that the item LIMIT names, if it is there and well formed.
     pub(crate) fn limit(&self) -> Option<(u64, u64)> {
-        let value = &self.items.iter().find(|entry| entry.id == item::LIMIT)?.value;
+        let value = &self.items.iter().rfind(|entry| entry.id == item::LIMIT)?.value;
         let (limit, size) = value.split_first_chunk()?;
         Some((u64::from_be_bytes(*limit), u64::from_be_bytes(size.try_into().ok()?)))
     }

@@ -51,6 +51,8 @@ pub(super) struct Connection {
     assembler: Assembler,
     outgoing: Outgoing,
     heartbeat: Option<Heartbeat>,
+    /// How many faults there had been on all connections when this one began. Only a bug looks at it.
+    faults_before: u64,
     /// The application was told that the peer is suspect.
     suspect: bool,
     /// While this side pauses: when the next BUSY goes out.
@@ -84,7 +86,7 @@ impl Connection {
             outgoing.push_first(Packet::ping(1));
         }
         if role == Role::Client {
-            outgoing.push_first(Packet::control(kind::HELLO, encode_items(&greeting.to_items())));
+            outgoing.push_first(Packet::control(kind::HELLO, encode_items(&behaviour.items(&greeting))));
             if behaviour.has(Bug::SpeaksBeforeHelloAck) {
                 outgoing.push_first(Packet::ping(1));
             }
@@ -93,13 +95,13 @@ impl Connection {
             link,
             role,
             id: table.insert(),
-            table,
             greeting,
             phase: Phase::Greeting { until: now + behaviour.profile.handshake_timeout },
             framer: Framer::new(Arc::clone(&behaviour)),
             assembler: Assembler::new(Arc::clone(&behaviour)),
             outgoing,
             heartbeat: None,
+            faults_before: table.faults(),
             suspect: false,
             busy_due: None,
             drains_sent: 0,
@@ -109,6 +111,7 @@ impl Connection {
             peer: Farewell::default(),
             #[cfg(test)]
             kept: None,
+            table,
             behaviour,
         }
     }
@@ -148,6 +151,9 @@ impl Connection {
     /// Sends what can be sent, and ends what is thereby done.
     fn send(&mut self, now: Instant) {
         self.queue_last_words();
+        if self.behaviour.has(Bug::OneBlocksAll) && !self.table.may_send(self.id, self.outgoing.is_empty()) {
+            return;
+        }
         let flushed = self.outgoing.flush(&mut *self.link, now);
         if let Phase::Closing { sent_at, .. } = &mut self.phase
             && flushed.close
@@ -206,6 +212,11 @@ impl Connection {
         if self.phase.is_over() {
             return;
         }
+        if let Phase::Greeting { until } = &mut self.phase
+            && self.behaviour.has(Bug::HandshakeTimeRestarts)
+        {
+            *until = now + self.behaviour.profile.handshake_timeout;
+        }
         self.framer.push(bytes, now);
         loop {
             if self.hears_too_much() {
@@ -226,10 +237,10 @@ impl Connection {
             }
         }
         if let Some(heartbeat) = &mut self.heartbeat
-            && self.framer.is_inside_payload()
+            && let Some(kind) = self.framer.kind_under_way()
             && !self.behaviour.has(Bug::PayloadIsNoEvidence)
         {
-            heartbeat.evidence(now);
+            heartbeat.payload(kind, now);
         }
     }
 

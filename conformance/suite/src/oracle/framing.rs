@@ -62,6 +62,9 @@ impl Framer {
         if self.behaviour.has(Bug::RejectsSplitHeader) {
             self.buffer.clear();
         }
+        if self.behaviour.has(Bug::GapPerRead) {
+            self.skipping = false;
+        }
         if self.buffer.is_empty() {
             self.begun_at = Some(now);
         }
@@ -78,10 +81,11 @@ impl Framer {
         self.begun_at = self.begun_at.map(|_| now);
     }
 
-    /// Whether the newest bytes belong to the payload of a verified header (PW-HB-002).
-    pub(super) fn is_inside_payload(&self) -> bool {
+    /// The kind of the packet to whose payload the newest bytes belong (PW-HB-002). The bug takes any bytes for those of DATA.
+    pub(super) fn kind_under_way(&self) -> Option<u8> {
         let waiting = self.buffer.len() > Header::SIZE && self.verifies(0);
-        waiting || self.behaviour.has(Bug::GarbageIsEvidence)
+        let garbage = self.behaviour.has(Bug::GarbageIsEvidence).then_some(kind::DATA);
+        if waiting { Some(Header::decode(&self.buffer).kind) } else { garbage }
     }
 
     /// When the packet that is being received must be complete (PW-FRM-015).
@@ -90,7 +94,8 @@ impl Framer {
             return None;
         }
         let verified = self.buffer.len() >= Header::SIZE && self.verifies(0);
-        let length = if verified { Header::decode(&self.buffer).length } else { 0 };
+        let counts = verified && !self.behaviour.has(Bug::StallIgnoresLength);
+        let length = if counts { Header::decode(&self.buffer).length } else { 0 };
         Some(self.begun_at? + self.behaviour.profile.assembly_time(length))
     }
 
@@ -101,7 +106,9 @@ impl Framer {
         now: Instant,
     ) -> Result<Option<Found>, Fault> {
         if self.buffer.len() < Header::SIZE {
-            return Ok(None);
+            let strange = self.at_first_packet && self.buffer.first().is_some_and(|byte| *byte != Header::MAGIC[0]);
+            let hasty = strange && self.behaviour.has(Bug::JudgesShortGarbage);
+            return if hasty { Err(Fault::new(reason::NOT_PULSEWIRE)) } else { Ok(None) };
         }
         let header = Header::decode(&self.buffer);
         if self.behaviour.has(Bug::JudgesBeforeCheck) && Header::has_magic(&self.buffer) {
@@ -124,7 +131,7 @@ impl Framer {
         let payload = &self.buffer[Header::SIZE..Header::SIZE + header.length as usize];
         let trailer = &self.buffer[Header::SIZE + payload.len()..size];
         let wrong = header.flags & flag::CHECKSUM != 0 && trailer != crc32c(payload).to_be_bytes();
-        if wrong && !self.behaviour.has(Bug::IgnoresTrailer) {
+        if wrong && self.verifies_trailer(&header) {
             return self.drop_packet(&header, judge_in_state, now);
         }
         let mut payload = payload.to_vec();
@@ -156,11 +163,22 @@ impl Framer {
         magic && check
     }
 
+    /// Whether a wrong trailer is noticed: only a bug lets one pass.
+    fn verifies_trailer(&self, header: &Header) -> bool {
+        let bug = |bug| self.behaviour.has(bug);
+        let is_control = kind::control_lengths(header.kind).is_some();
+        let passes = bug(Bug::IgnoresTrailer)
+            || bug(Bug::IgnoresEmptyTrailer) && header.length == 0
+            || bug(Bug::IgnoresControlTrailer) && is_control;
+        !passes
+    }
+
     /// The rules that depend on the header alone, in the order of PW-HDR-017.
     fn judge(&self, header: &Header) -> Result<(), Fault> {
         let Header { kind, flags, class, .. } = *header;
         let bug = |bug| self.behaviour.has(bug);
-        if flags & flag::UNDEFINED != 0 && !bug(Bug::AcceptsUnknownFlag) {
+        let judges_flags = !bug(Bug::AcceptsUnknownFlag) && (kind == kind::DATA || !bug(Bug::ChecksFlagsOfDataOnly));
+        if flags & flag::UNDEFINED != 0 && judges_flags {
             return Err(Fault::new(reason::UNKNOWN_FLAG));
         }
         let lengths = kind::control_lengths(kind);
@@ -173,8 +191,8 @@ impl Framer {
             self.judge_length(header)?;
         }
         let data_flags = flag::FIRST | flag::MORE | flag::ENCRYPTED;
-        let forgives_flags = bug(if known { Bug::AcceptsFlagsOnControl } else { Bug::AcceptsFlagsOnIgnorable });
-        if kind != kind::DATA && flags & data_flags != 0 && !forgives_flags {
+        let tolerant = if known { Bug::AcceptsFlagsOnControl } else { Bug::AcceptsFlagsOnIgnorable };
+        if kind != kind::DATA && flags & data_flags != 0 && !bug(tolerant) {
             return Err(Fault::new(reason::BAD_PACKET));
         }
         if kind != kind::DATA && class != 0 && !bug(Bug::AcceptsClassOnControl) {
@@ -188,14 +206,21 @@ impl Framer {
 
     fn judge_length(&self, header: &Header) -> Result<(), Fault> {
         let (length, limit) = (header.length, self.behaviour.profile.frame_limit);
+        let bug = |bug| self.behaviour.has(bug);
+        let continues = header.kind == kind::DATA && header.flags & flag::FIRST == 0;
+        let unlimited = bug(Bug::IgnoresFrameLimit)
+            || bug(Bug::IgnorableUnlimited) && header.kind != kind::DATA
+            || bug(Bug::LimitsFirstFrames) && continues;
         match kind::control_lengths(header.kind) {
             Some(lengths) if !lengths.contains(&length) && !self.behaviour.has(Bug::WaitsForLongControl) => {
                 Err(Fault::new(reason::BAD_LENGTH))
             }
-            None if header.kind != kind::DATA && self.behaviour.has(Bug::AcceptsLongIgnorable) => Ok(()),
-            None if length > limit && !self.behaviour.has(Bug::IgnoresFrameLimit) => {
-                Err(Fault::frame_too_large(limit, length))
+            Some(lengths)
+                if length == *lengths.end() && header.kind == kind::CLOSE && bug(Bug::RefusesLongestClose) =>
+            {
+                Err(Fault::new(reason::BAD_LENGTH))
             }
+            None if length > limit && !unlimited => Err(Fault::frame_too_large(limit, length)),
             Some(_) | None => Ok(()),
         }
     }
@@ -228,12 +253,14 @@ impl Framer {
         judge_in_state: &dyn Fn(&Header) -> Result<(), Fault>,
         now: Instant,
     ) -> Result<Option<Found>, Fault> {
-        if self.at_first_packet || !self.behaviour.profile.resync {
+        let too_early = self.at_first_packet && !self.behaviour.has(Bug::DropsDamagedHello);
+        if too_early || !self.behaviour.profile.resync {
             return Err(Fault::new(reason::PAYLOAD_CHECKSUM));
         }
         let size = if self.behaviour.has(Bug::RescansDroppedPacket) { Header::SIZE } else { header.packet_size() };
         self.consume(size, now);
-        self.spend(size, true, now)?;
+        let counted = if self.behaviour.has(Bug::DroppedBytesAreFree) { 0 } else { size };
+        self.spend(counted, true, now)?;
         if header.kind == kind::DATA {
             return Ok(Some(Found::Dropped(*header)));
         }

@@ -24,6 +24,16 @@ impl Behaviour {
         }
     }
 
+    /// The items of what this side announces.
+    pub(super) fn items(&self, greeting: &Hello) -> Vec<Item> {
+        let mut items = greeting.to_items();
+        if self.has(Bug::AnnouncesUndefined) {
+            items.retain(|entry| entry.id != item::FEATURES);
+            items.push(Item::features(0x8000_0000));
+        }
+        items
+    }
+
     /// Reads the peer's HELLO or HELLO_ACK, apart from its versions.
     pub(super) fn read_greeting(&self, payload: &[u8]) -> Result<Hello, Fault> {
         let (mut items, rest) = parse_items(payload);
@@ -42,7 +52,15 @@ impl Behaviour {
                 all[..index - 1].iter().all(|earlier| earlier.id != entry.id)
             });
         }
+        if self.has(Bug::ExpectsItemOrder) && !items.is_sorted_by_key(|entry| entry.id) {
+            return Err(Fault::new(reason::BAD_HELLO));
+        }
+        let is_unshared = |entry: &Item| entry.id == item::VERSIONS && entry.value[..] > [VERSION; 2][..];
+        if self.has(Bug::JudgesVersionFirst) && items.iter().any(is_unshared) {
+            return Err(Fault::new(reason::UNSUPPORTED_VERSION));
+        }
         self.forgive_values(&mut items);
+        items.iter_mut().for_each(|entry| self.forgive(entry));
         let announces_limits = items.iter().any(|entry| entry.id == item::LIMITS);
         if self.has(Bug::RejectsUnknownFeature) && items.iter().any(has_unknown_feature) {
             return Err(Fault::new(reason::BAD_HELLO));
@@ -70,13 +88,29 @@ impl Behaviour {
             let allowed = match entry.id {
                 item::SYNC_KEY if self.has(Bug::AcceptsZeroSyncKey) => Item::sync_key(1),
                 item::VERSIONS if self.has(Bug::AcceptsBackwardVersions) => Item::versions(VERSION, VERSION),
-                item::LIMITS if self.has(Bug::AcceptsAnyLimits) => Item::limits(4_096, 65_536),
-                item::PING_FLOOR if self.has(Bug::AcceptsAnyPingFloor) => Item::ping_floor(1_000),
                 _ => continue,
             };
             if entry.value.len() == allowed.value.len() && !is_allowed(entry) {
                 *entry = allowed;
             }
+        }
+    }
+
+    /// Puts a value into its range: only a bug does.
+    fn forgive(&self, entry: &mut Item) {
+        let bug = |bug| self.has(bug);
+        match (entry.id, entry.value.as_slice()) {
+            (item::VERSIONS, [0, highest]) if *highest > 0 && bug(Bug::AcceptsVersionZero) => {
+                *entry = Item::versions(1, *highest);
+            }
+            (item::PING_FLOOR, &[a, b, c, d]) if bug(Bug::AcceptsAnyPingFloor) => {
+                *entry = Item::ping_floor(u32::from_be_bytes([a, b, c, d]).clamp(1, 60_000));
+            }
+            (item::LIMITS, &[a, b, c, d, ..]) if bug(Bug::AcceptsAnyLimits) => {
+                let known = (512..1 << 24).contains(&u32::from_be_bytes([a, b, c, d]));
+                *entry = if known { entry.clone() } else { Item::limits(65_536, 16_777_216) };
+            }
+            _ => {}
         }
     }
 
@@ -94,8 +128,8 @@ impl Behaviour {
 
     /// PW-HS-015.
     pub(super) fn check_chosen_version(&self, server: &Hello) -> Result<(), Fault> {
-        let is_offered = server.lowest_version == VERSION && server.highest_version == VERSION;
-        if is_offered || self.has(Bug::AcceptsOddVersion) {
+        let chosen = server.lowest_version == VERSION && server.highest_version == VERSION;
+        if chosen || self.has(Bug::AcceptsAnyChosenVersion) {
             return Ok(());
         }
         Err(Fault::new(reason::UNSUPPORTED_VERSION))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::fault::Fault;
 use super::{Behaviour, Bug};
-use crate::codec::registry::reason;
+use crate::codec::registry::{kind, reason};
 use pause::PeerPause;
 
 /// What a deadline asks for.
@@ -104,6 +104,14 @@ impl Heartbeat {
         self.pause.until().is_some()
     }
 
+    /// Bytes of a payload came, whose header was verified (PW-HB-002).
+    pub(super) fn payload(&mut self, kind: u8, now: Instant) {
+        self.end_pause(now);
+        if kind != kind::BUSY || !self.pause.ignores_busy(now) {
+            self.evidence(now);
+        }
+    }
+
     /// The silence begins anew when a pause of the peer ended (PW-HB-022), or one of this side (PW-HB-023).
     pub(super) fn begin_silence(&mut self, at: Instant) {
         self.unanswered = 0;
@@ -116,6 +124,11 @@ impl Heartbeat {
         {
             self.begin_silence(end);
         }
+    }
+
+    /// Whether the peer pauses.
+    pub(super) fn peer_pauses(&self) -> bool {
+        self.pause.until().is_some()
     }
 
     /// Whether a probe of this silence stayed unanswered for its wait (PW-HB-018).
@@ -189,7 +202,8 @@ impl Heartbeat {
 
     /// A PONG came (PW-HB-009).
     pub(super) fn pong(&mut self, number: u64, now: Instant) -> Result<(), Fault> {
-        if (number == 0 || number > self.last_number) && !self.behaviour.has(Bug::AcceptsStrangePong) {
+        let is_zero = number == 0 && !self.behaviour.has(Bug::AcceptsPongZero);
+        if (is_zero || number > self.last_number) && !self.behaviour.has(Bug::AcceptsStrangePong) {
             return Err(Fault::new(reason::BAD_PONG));
         }
         if let State::Probing { taken_at: Some(taken_at), .. } = self.state
@@ -210,7 +224,9 @@ impl Heartbeat {
         self.highest_received = number;
         let refill = self.behaviour.profile.ping_floor.as_secs_f64() / 2.0;
         let gained = (now - self.tokens_at).as_secs_f64() / refill;
-        self.tokens = (self.tokens + gained).min(16.0) - 1.0;
+        let gained = if self.behaviour.has(Bug::NeverRefills) { 0.0 } else { gained };
+        let most = if self.behaviour.has(Bug::SavesUpPings) { f64::MAX } else { 16.0 };
+        self.tokens = (self.tokens + gained).min(most) - 1.0;
         self.tokens_at = now;
         if self.tokens < 0.0 && !self.behaviour.has(Bug::NoFloodLimit) {
             return Err(Fault::new(reason::PING_FLOOD));
@@ -233,6 +249,9 @@ impl Heartbeat {
 
     /// The wait for an answer (section 8.3).
     fn wait(&self) -> Duration {
+        if self.behaviour.has(Bug::ProbesInARow) && self.unanswered + 1 < self.behaviour.profile.probes {
+            return self.interval / 8;
+        }
         let measured = self.round_trip.as_ref().map_or(Duration::ZERO, |round_trip| {
             Duration::from_secs_f64(round_trip.smoothed + 4.0 * round_trip.variation)
         });

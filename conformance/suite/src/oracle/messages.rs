@@ -51,18 +51,33 @@ impl Assembler {
     pub(super) fn judge(&self, header: &Header) -> Result<(), Fault> {
         let bug = |bug| self.behaviour.has(bug);
         let has = |wanted| header.flags & wanted != 0;
-        let bad_fragment = Err(Fault::new(reason::BAD_FRAGMENT));
-        if !has(flag::CHECKSUM) && self.behaviour.profile.resync && !bug(Bug::AcceptsMissingChecksum) {
+        if bug(Bug::JudgesFragmentsFirst) {
+            self.judge_fragment(header)?;
+        }
+        let excused = bug(Bug::AcceptsMissingChecksum) || bug(Bug::AsksForFirstChecksum) && !has(flag::FIRST);
+        if !has(flag::CHECKSUM) && self.behaviour.profile.resync && !excused {
             return Err(Fault::new(reason::CHECKSUM_REQUIRED));
         }
+        self.judge_fragment(header)
+    }
+
+    /// The rules of section 6, which do not go for what is passed over (PW-FRM-010).
+    fn judge_fragment(&self, header: &Header) -> Result<(), Fault> {
+        let bug = |bug| self.behaviour.has(bug);
+        let has = |wanted| header.flags & wanted != 0;
+        let bad_fragment = Err(Fault::new(reason::BAD_FRAGMENT));
         let (first, more) = (has(flag::FIRST), has(flag::MORE));
+        let passed_over = self.open.is_none() && self.lost_message && !first && !bug(Bug::ClosesOnOrphanAfterGap);
+        if passed_over && !bug(Bug::JudgesPassedOver) {
+            return Ok(());
+        }
         if more && header.length == 0 && !bug(Bug::AcceptsEmptyFragment) {
             return bad_fragment;
         }
         let open = self.open.as_ref().filter(|open| !open.refused || !bug(Bug::ForgetsRefused));
         match (open.map(|open| &open.message), first) {
             (None, true) => Ok(()),
-            (None, false) if self.lost_message && !bug(Bug::ClosesOnOrphanAfterGap) => Ok(()),
+            (None, false) if passed_over => Ok(()),
             (None, false) if bug(Bug::AcceptsOrphanFragment) || bug(Bug::DeliversFragments) => Ok(()),
             (None, false) => bad_fragment,
             (Some(_), true) if more && !bug(Bug::RestartsMessage) => bad_fragment,
@@ -100,6 +115,13 @@ impl Assembler {
         open.message.payload.clear();
         self.received += u64::from(self.behaviour.has(Bug::CountsRefused));
         Some(Refusal { ordinal: open.ordinal, reason: reject::TOO_LARGE })
+    }
+
+    /// A packet other than DATA came: only a bug cares.
+    pub(super) fn control_came(&mut self) {
+        if self.behaviour.has(Bug::ControlEndsMessage) {
+            self.open = None;
+        }
     }
 
     /// Bytes were skipped.

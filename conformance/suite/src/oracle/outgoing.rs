@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::link::Transport;
@@ -24,11 +25,13 @@ pub(super) struct Outgoing {
     wire: Wire,
     first: VecDeque<Packet>,
     fault: Option<Packet>,
-    pong: Option<u64>,
+    pongs: VecDeque<u64>,
     ping: Option<u64>,
     busy: Option<u32>,
     drain: VecDeque<u64>,
     rejects: VecDeque<Refusal>,
+    /// REJECT that were ever queued. Only a bug looks at it.
+    rejected: usize,
     frames: VecDeque<Packet>,
     messages: VecDeque<Message>,
     last: VecDeque<Packet>,
@@ -73,11 +76,12 @@ impl Outgoing {
             wire: Wire { bytes: Vec::new(), taken: 0, given_at: now, progress_at: now, kind: kind::HELLO },
             first: VecDeque::new(),
             fault: None,
-            pong: None,
+            pongs: VecDeque::new(),
             ping: None,
             busy: None,
             drain: VecDeque::new(),
             rejects: VecDeque::new(),
+            rejected: 0,
             frames: VecDeque::new(),
             messages: VecDeque::new(),
             last: VecDeque::new(),
@@ -90,6 +94,7 @@ impl Outgoing {
 
     /// The handshake told what the peer takes.
     pub(super) fn set_peer(&mut self, peer: Hello) {
+        self.behaviour.frame_limit_of_last_peer.store(peer.frame_limit, Ordering::Relaxed);
         self.peer = Some(peer);
     }
 
@@ -100,7 +105,10 @@ impl Outgoing {
 
     /// At most one PONG waits (PW-HB-008).
     pub(super) fn push_pong(&mut self, number: u64) {
-        self.pong = Some(number);
+        if !self.behaviour.has(Bug::QueuesPongs) {
+            self.pongs.clear();
+        }
+        self.pongs.push_back(number);
     }
 
     pub(super) fn push_ping(&mut self, number: u64) {
@@ -122,7 +130,9 @@ impl Outgoing {
 
     /// Queues REJECT; `false` if there is no room (PW-REJ-006).
     pub(super) fn push_reject(&mut self, refusal: Refusal) -> bool {
-        let full = self.rejects.len() >= REJECTS_MAX && !self.behaviour.has(Bug::QueuesAnyRejects);
+        self.rejected += 1;
+        let counted = if self.behaviour.has(Bug::RejectsAddUp) { self.rejected - 1 } else { self.rejects.len() };
+        let full = counted >= REJECTS_MAX && !self.behaviour.has(Bug::QueuesAnyRejects);
         if !full && !self.behaviour.has(Bug::RefusesSilently) {
             self.rejects.push_back(refusal);
         }
@@ -135,7 +145,11 @@ impl Outgoing {
         if !fits && !self.behaviour.has(Bug::IgnoresPeerLimits) {
             return;
         }
-        if self.behaviour.has(Bug::DeliversOutOfOrder) {
+        if self.behaviour.has(Bug::DropsOldest) && self.messages.len() >= 64 {
+            self.messages.pop_front();
+        }
+        let small = message.payload.len() < 1_000;
+        if self.behaviour.has(Bug::DeliversOutOfOrder) || self.behaviour.has(Bug::SmallOvertakes) && small {
             self.messages.push_front(message);
         } else {
             self.messages.push_back(message);
@@ -161,7 +175,7 @@ impl Outgoing {
 
     /// Nothing more goes out but what is on the wire.
     pub(super) fn finish(&mut self) {
-        self.over = true;
+        self.over = !self.behaviour.has(Bug::FlushesAfterFault);
     }
 
     /// Forgets the messages that no byte was sent of.
@@ -184,7 +198,7 @@ impl Outgoing {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let control = self.pong.is_none() && self.ping.is_none() && self.busy.is_none() && self.drain.is_empty();
+        let control = self.pongs.is_empty() && self.ping.is_none() && self.busy.is_none() && self.drain.is_empty();
         let waits = !control || !self.rejects.is_empty() || self.has_messages() || !self.last.is_empty();
         self.wire.is_taken() && self.first.is_empty() && (self.over || self.fault.is_none() && !waits)
     }
@@ -260,10 +274,12 @@ impl Outgoing {
             self.over = !self.behaviour.has(Bug::ActsAfterFault);
             return Some(close);
         }
-        if let Some(number) = self.pong.take_if(|_| !waits(Bug::PongWaitsInLine)) {
+        if !waits(Bug::PongWaitsInLine)
+            && let Some(number) = self.pongs.pop_front()
+        {
             return Some(Packet::pong(number));
         }
-        if let Some(number) = self.ping.take() {
+        if let Some(number) = self.ping.take_if(|_| !waits(Bug::PingWaitsInLine)) {
             return Some(Packet::ping(number));
         }
         if let Some(pause) = self.busy.take_if(|_| !waits(Bug::BusyWaitsInLine)) {
@@ -289,12 +305,17 @@ impl Outgoing {
     }
 
     fn cut(&self, message: &Message) -> Vec<Packet> {
-        let limit = self.peer.as_ref().map_or(512, |peer| peer.frame_limit as usize);
+        let mut limit = self.peer.as_ref().map_or(512, |peer| peer.frame_limit as usize);
+        if self.behaviour.has(Bug::LimitsOfLastPeer) {
+            limit = self.behaviour.frame_limit_of_last_peer.load(Ordering::Relaxed) as usize;
+        }
         let size = if self.behaviour.has(Bug::IgnoresPeerLimits) { 16_777_215 } else { limit };
         let mut frames = message.frames(size);
-        if self.behaviour.has(Bug::OmitsChecksum) {
-            frames.iter_mut().for_each(|frame| frame.flags &= !flag::CHECKSUM);
-        }
+        let omits = |frame: &Packet| {
+            let later = self.behaviour.has(Bug::OmitsLaterChecksums) && !frame.has(flag::FIRST);
+            later || self.behaviour.has(Bug::OmitsChecksum)
+        };
+        frames.iter_mut().filter(|frame| omits(frame)).for_each(|frame| frame.flags &= !flag::CHECKSUM);
         frames
     }
 }

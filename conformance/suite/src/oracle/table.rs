@@ -1,6 +1,7 @@
 //! Connection ids and what the application can do with them (spec section 13).
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Behaviour, Bug};
@@ -14,6 +15,10 @@ const QUEUE_LIMIT: usize = 64 * 1024 * 1024;
 pub(super) struct Table {
     behaviour: Arc<Behaviour>,
     contents: Mutex<Contents>,
+    /// Faults on all connections together. Only a bug looks at it.
+    faults: AtomicU64,
+    /// The connection whose transport takes nothing. Only a bug looks at it.
+    blocked: Mutex<Option<Id>>,
 }
 
 struct Contents {
@@ -66,7 +71,7 @@ impl Table {
     pub(super) fn new(behaviour: Arc<Behaviour>) -> Self {
         let contents =
             Contents { slots: Vec::new(), left_over: Vec::new(), last_cookie: 0, events: Vec::new(), stopping: false };
-        Self { behaviour, contents: Mutex::new(contents) }
+        Self { behaviour, contents: Mutex::new(contents), faults: AtomicU64::new(0), blocked: Mutex::new(None) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
@@ -145,6 +150,7 @@ impl Table {
 
     /// The connection is over: its id becomes invalid, before the transport is closed (PW-CK-005).
     pub(super) fn remove(&self, id: Id, closed: Happening, unsent: Vec<Message>) {
+        self.may_send(id, true);
         let mut contents = self.lock();
         let index = id.slot as usize;
         let Some(entry) = contents.slots[index].take_if(|entry| entry.id == id) else {
@@ -154,6 +160,28 @@ impl Table {
         if self.behaviour.has(Bug::QueueBelongsToSlot) {
             contents.left_over[index] = unsent.into_iter().chain(entry.queue).collect();
         }
+    }
+
+    /// How many faults there were on all connections.
+    pub(super) fn faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
+    }
+
+    /// Counts a fault, and gives how many there were with it.
+    pub(super) fn count_fault(&self) -> u64 {
+        self.faults.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Whether no other connection waits for its transport; notes whether this one does.
+    pub(super) fn may_send(&self, id: Id, has_nothing: bool) -> bool {
+        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        match *blocked {
+            Some(other) if other != id => return false,
+            Some(_) if has_nothing => *blocked = None,
+            None if !has_nothing => *blocked = Some(id),
+            Some(_) | None => {}
+        }
+        true
     }
 
     /// Every connection is to end.

@@ -77,7 +77,7 @@ impl Connection {
     /// The server answers HELLO.
     fn admit(&mut self, client: &Hello, version: u8, now: Instant) {
         let answer = Hello { lowest_version: version, highest_version: version, ..self.greeting.clone() };
-        self.outgoing.push_first(Packet::control(kind::HELLO_ACK, encode_items(&answer.to_items())));
+        self.outgoing.push_first(Packet::control(kind::HELLO_ACK, encode_items(&self.behaviour.items(&answer))));
         self.open(client, now);
     }
 

@@ -23,6 +23,7 @@ impl Connection {
         }
         let wrong = self.behaviour.has(Bug::NamesWrongReason);
         let fault = if wrong { Fault::new(reason::BAD_PACKET) } else { fault };
+        self.faults_before = self.table.count_fault();
         let frame = CloseFrame::from(fault.reason);
         self.ending = Some((frame.clone(), Origin::Local));
         let close = fault.to_close(self.assembler.received).to_packet();
@@ -71,6 +72,9 @@ impl Connection {
     /// The peer's direction of the stream has ended.
     pub(super) fn stream_ended(&mut self) {
         self.peer_ended = true;
+        if self.behaviour.has(Bug::WaitsForCutPacket) && !self.framer.is_empty() {
+            return;
+        }
         match self.phase {
             Phase::Acknowledging { .. } | Phase::Failing { .. } => {}
             Phase::Greeting { .. } | Phase::Judging { .. } | Phase::Open => {
@@ -114,13 +118,27 @@ impl Connection {
             | Phase::Lingering { .. }
             | Phase::Gone => {}
         }
-        // The heartbeat goes on while the connection closes.
-        let established = matches!(self.phase, Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. });
-        if established && (!self.is_pausing() || self.behaviour.has(Bug::JudgesWhilePausing)) {
+        if self.judges_silence() && (!self.is_pausing() || self.behaviour.has(Bug::JudgesWhilePausing)) {
             self.tick(now);
         }
         self.report_suspicion();
         self.check_stalls(now);
+    }
+
+    /// The heartbeat goes on while the connection closes, until both CLOSE are sent and answered (PW-CLS-006).
+    fn judges_silence(&self) -> bool {
+        match self.phase {
+            Phase::Open | Phase::Acknowledging { .. } => true,
+            Phase::Closing { queued, .. } => {
+                let both = queued && self.peer.closed && !self.behaviour.has(Bug::JudgesBothClosing);
+                !both && !self.behaviour.has(Bug::QuietAfterClose)
+            }
+            Phase::Greeting { .. }
+            | Phase::Judging { .. }
+            | Phase::Failing { .. }
+            | Phase::Lingering { .. }
+            | Phase::Gone => false,
+        }
     }
 
     fn check_stalls(&mut self, now: Instant) {
@@ -130,7 +148,9 @@ impl Connection {
         if established && reads && passed(self.framer.stall_deadline()) {
             self.fail(Fault::new(reason::FRAME_STALL), now);
         }
-        if passed(self.outgoing.stall_deadline()) {
+        let pauses = self.heartbeat.as_ref().is_some_and(Heartbeat::peer_pauses);
+        let forgives = pauses && self.behaviour.has(Bug::PauseStopsWriteStall);
+        if passed(self.outgoing.stall_deadline()) && !forgives {
             self.fail(Fault::new(reason::WRITE_STALL), now);
         }
     }

@@ -15,6 +15,9 @@ impl Connection {
         if let Phase::Greeting { until } = self.phase {
             return self.greet(&packet, until, now);
         }
+        if packet.kind != kind::DATA {
+            self.assembler.control_came();
+        }
         match packet.kind {
             kind::DATA => {
                 if let Some(message) = self.assembler.receive(packet) {
@@ -133,14 +136,15 @@ impl Connection {
             self.judge_count(close.received)?;
         }
         self.peer.closed = true;
-        let frame = close.to_frame();
+        let frame = self.told(&close, packet);
         self.table.note(self.id, Happening::Closing(frame.clone()));
         match self.phase {
             _ if final_word => {
                 self.table.refuse_sends(self.id, frame.clone());
                 self.ending = Some((frame, Origin::Peer));
                 self.outgoing.finish();
-                self.phase = Phase::Failing { until: now + FAREWELL };
+                let patience = if self.behaviour.has(Bug::FlushesAfterFault) { FAREWELL * 10 } else { FAREWELL };
+                self.phase = Phase::Failing { until: now + patience };
             }
             Phase::Closing { .. } if self.behaviour.has(Bug::IgnoresCrossingClose) => {}
             // Behind its own CLOSE, if that still waits.
@@ -160,6 +164,22 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// What a CLOSE says to the application; the bugs lose some of it.
+    fn told(&self, close: &Close, packet: &Packet) -> CloseFrame {
+        let bug = |bug| self.behaviour.has(bug);
+        let mut close = close.clone();
+        if bug(Bug::FirstItemCounts) {
+            close.items.reverse();
+        }
+        if bug(Bug::ForgetsItems) && close.to_packet() != *packet {
+            close.items.clear();
+        }
+        if bug(Bug::FlattensReasons) && reason::name(close.reason).starts_with("reason") {
+            close.reason = reason::NORMAL;
+        }
+        close.to_frame()
     }
 
     fn take_close_ack(&mut self, received: u64) -> Result<(), Fault> {

@@ -1,6 +1,6 @@
 //! The oracle reads the vectors of the specification as they say.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewire_spec::vectors::{self, Expectation, FramingEnd, FramingEvent, FramingVector, HelloPacket};
@@ -22,8 +22,7 @@ use crate::role::Role;
 use crate::subject::{Command, Happening, Origin, Reply};
 
 pub(super) fn behaviour(profile: Profile) -> Arc<Behaviour> {
-    let random = || Mutex::new(Random::from_seed(1));
-    Arc::new(Behaviour { profile, bug: None, domain: 1, keys: random(), jitter: random() })
+    Arc::new(Behaviour::new(profile, None, 1, Random::from_seed(1), Random::from_seed(1)))
 }
 
 #[test]

@@ -16,6 +16,10 @@ impl Connection {
             self.end(CloseFrame::from(reason::ABORTED), Origin::Local);
             return;
         }
+        if self.behaviour.has(Bug::FaultEndsAll) && self.table.faults() > self.faults_before {
+            self.end(CloseFrame::from(reason::ABORTED), Origin::Local);
+            return;
+        }
         let open = matches!(self.phase, Phase::Open);
         let wishes = self.table.wishes(self.id, open);
         if let Some(judgement) = wishes.judgement {

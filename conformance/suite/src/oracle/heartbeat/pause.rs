@@ -31,13 +31,12 @@ impl PeerPause {
         if bug(Bug::ProbesBusyPeer) {
             return true;
         }
+        if !pause.is_zero() && self.is_used_up(now) {
+            return bug(Bug::BusyIsAlwaysEvidence);
+        }
         let began = match self.state {
             State::Reading => now,
-            State::Pausing { began, .. } => began,
-            State::Between { began } if !pause.is_zero() && now >= began + self.longest() => {
-                return bug(Bug::BusyIsAlwaysEvidence);
-            }
-            State::Between { began } => began,
+            State::Pausing { began, .. } | State::Between { began } => began,
         };
         if !pause.is_zero() {
             self.state = State::Pausing { began, until: now + pause };
@@ -45,6 +44,16 @@ impl PeerPause {
             self.state = State::Reading;
         }
         true
+    }
+
+    /// Whether a BUSY other than 0 would be no sign of life now (PW-HB-021).
+    pub(super) fn ignores_busy(&self, now: Instant) -> bool {
+        self.is_used_up(now) && !self.behaviour.has(Bug::BusyIsAlwaysEvidence)
+    }
+
+    /// Whether pauses that follow each other have lasted for as long as they may.
+    fn is_used_up(&self, now: Instant) -> bool {
+        matches!(self.state, State::Between { began } if now >= began + self.longest())
     }
 
     /// Another packet came.

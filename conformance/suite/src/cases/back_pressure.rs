@@ -1,0 +1,162 @@
+//! A peer that does not read: what happens to what waits for it.
+
+use std::time::Duration;
+
+use super::{BOTH, waiting};
+use crate::case::Case;
+use crate::clock;
+use crate::codec::registry::{kind, reason};
+use crate::codec::{Close, Packet};
+use crate::context::Context;
+use crate::peer::{Arrival, Message, PATIENCE};
+use crate::profile::Profile;
+use crate::verdict::{Outcome, require, violation};
+
+pub(super) const CASES: &[Case] = &[
+    case!(
+        "PW-DAT-011/small-behind-large",
+        "sends a small message behind the large ones of its class that wait",
+        BOTH,
+        Profile::calm,
+        small_behind_large
+    )
+    .whole_only(),
+    case!(
+        "PW-DAT-011/nothing-is-lost",
+        "sends every message that it took while its peer did not read, in their order",
+        BOTH,
+        Profile::calm,
+        nothing_is_lost
+    )
+    .whole_only(),
+    case!(
+        "PW-HB-008/latest-number-waits",
+        "lets one PONG wait at most, with the latest number",
+        BOTH,
+        Profile::calm,
+        latest_number_waits
+    ),
+    case!(
+        "PW-HB-015/ping-ahead-of-messages",
+        "sends its own PING ahead of waiting messages",
+        BOTH,
+        patient,
+        ping_ahead_of_messages
+    )
+    .whole_only(),
+    case!(
+        "PW-HB-020/write-stall-goes-on",
+        "closes with WRITE_STALL while its peer pauses and does not read",
+        BOTH,
+        short_stall,
+        write_stall_goes_on
+    ),
+    case!(
+        "PW-CLS-009/what-waited-is-not-sent",
+        "sends nothing of what waited after the peer's CLOSE for a fault",
+        BOTH,
+        Profile::calm,
+        what_waited_is_not_sent
+    ),
+];
+
+/// A PING is due soon, and its answer late.
+fn patient() -> Profile {
+    Profile { interval: Duration::from_secs(3), ..Profile::brisk() }
+}
+
+/// The transport has 400 ms to take something.
+fn short_stall() -> Profile {
+    Profile { write_stall: Duration::from_millis(400), ..Profile::calm() }
+}
+
+fn small_behind_large(context: &mut Context<'_>) -> Outcome {
+    let (mut peer, id) = context.establish_with_id()?;
+    let count = waiting::fill(context, &mut peer, id)?;
+    context.send_from(&peer, id, 0, b"small")?;
+    for _ in 0..count {
+        let message = peer.next_message()?;
+        require(message.payload != b"small", "a small message came before larger ones of its class")?;
+    }
+    peer.expect_message(&Message::new(0, *b"small"))?;
+    peer.alive()
+}
+
+fn nothing_is_lost(context: &mut Context<'_>) -> Outcome {
+    const COUNT: u32 = 160;
+    let numbered = |number: u32| {
+        let mut payload = vec![0; 60_000];
+        payload[..4].copy_from_slice(&number.to_be_bytes());
+        Message::new(0, payload)
+    };
+    let (mut peer, id) = context.establish_with_id()?;
+    for number in 0..COUNT {
+        context.send_from(&peer, id, 0, &numbered(number).payload)?;
+    }
+    for number in 0..COUNT {
+        require(peer.next_message()? == numbered(number), format!("message {number} of {COUNT} did not come next"))?;
+    }
+    peer.alive()
+}
+
+fn latest_number_waits(context: &mut Context<'_>) -> Outcome {
+    const COUNT: u64 = 12;
+    let (mut peer, id) = context.establish_with_id()?;
+    let count = waiting::fill(context, &mut peer, id)?;
+    for number in 1..=COUNT {
+        peer.send(&Packet::ping(number))?;
+    }
+    let came = waiting::read_all(&mut peer, count)?;
+    let all_pongs = came.iter().all(|packet| packet.kind == kind::PONG);
+    let latest = came.last().filter(|_| all_pongs).map(Packet::number);
+    require(latest == Some(COUNT), format!("{came:?} came before the last message instead of PONG {COUNT}"))?;
+    // The first ones may have been on their way when the next PING came.
+    require(came.len() <= 3, format!("{} PONG waited at once", came.len()))?;
+    peer.alive()
+}
+
+fn ping_ahead_of_messages(context: &mut Context<'_>) -> Outcome {
+    let idle = context.profile.idle;
+    let (mut peer, id) = context.establish_with_id()?;
+    let count = waiting::fill(context, &mut peer, id)?;
+    peer.answers_pings = false;
+    clock::sleep(idle * 2);
+    let came = waiting::read_all(&mut peer, count)?;
+    let pings: Vec<&Packet> = came.iter().filter(|packet| packet.kind == kind::PING).collect();
+    let Some(last) = pings.last() else {
+        return violation(format!("no PING came before the last of {count} messages that waited"));
+    };
+    peer.send(&Packet::pong(last.number()))?;
+    peer.answers_pings = true;
+    peer.alive()
+}
+
+fn write_stall_goes_on(context: &mut Context<'_>) -> Outcome {
+    let due = context.profile.write_stall;
+    context.takes(due)?;
+    let (mut peer, id) = context.establish_with_id()?;
+    peer.send(&Packet::busy(60_000))?;
+    peer.barrier()?;
+    waiting::fill(context, &mut peer, id)?;
+    let (frame, _) = context.await_ending(&peer, id, due + PATIENCE)?;
+    require(frame.reason == reason::WRITE_STALL, format!("ended with {}", reason::name(frame.reason)))
+}
+
+fn what_waited_is_not_sent(context: &mut Context<'_>) -> Outcome {
+    let (mut peer, id) = context.establish_with_id()?;
+    let count = waiting::fill(context, &mut peer, id)?;
+    peer.send(&Close::new(reason::BAD_FRAGMENT, 0).to_packet())?;
+    // What it does from here on, it does knowing that.
+    context.await_ending(&peer, id, PATIENCE)?;
+    let mut messages = 0;
+    loop {
+        match peer.receive()? {
+            Arrival::Packet(packet) if packet.kind == kind::DATA => {
+                messages += usize::from(peer.take_frame(packet)?.is_some());
+                require(messages < count, format!("all of {count} messages that waited came after a fault"))?;
+            }
+            Arrival::Packet(packet) => return violation(format!("{} came after a fault", kind::name(packet.kind))),
+            Arrival::End | Arrival::Reset => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Section 9: what the application is told of a CLOSE, and what goes on behind one.
+
+use super::BOTH;
+use super::close::{closing, closing_with_id};
+use crate::case::Case;
+use crate::clock;
+use crate::codec::registry::{item, kind, reason};
+use crate::codec::{Close, Item, Packet};
+use crate::context::Context;
+use crate::peer::PATIENCE;
+use crate::profile::Profile;
+use crate::subject::CloseFrame;
+use crate::verdict::{Outcome, require, violation};
+
+pub(super) const CASES: &[Case] = &[
+    case!("PW-CLS-002/still-probes", "still probes a silent peer after its CLOSE", BOTH, Profile::brisk, still_probes),
+    case!(
+        "PW-CLS-006/no-silence-judged",
+        "gives up no silent peer when both have sent CLOSE",
+        BOTH,
+        Profile::brisk,
+        no_silence_judged
+    ),
+    case!(
+        "PW-CLS-008/reason-is-told",
+        "tells its application the reason of a CLOSE, also one that it does not know",
+        BOTH,
+        Profile::calm,
+        reason_is_told
+    ),
+    case!(
+        "PW-CLS-014/last-item-counts",
+        "takes the last of several equal items of CLOSE",
+        BOTH,
+        Profile::calm,
+        last_item_counts
+    ),
+    case!(
+        "PW-CLS-014/items-before-malformed",
+        "keeps the items of CLOSE before a malformed one, and none behind it",
+        BOTH,
+        Profile::calm,
+        items_before_malformed
+    ),
+];
+
+fn still_probes(context: &mut Context<'_>) -> Outcome {
+    context.takes(context.profile.idle)?;
+    let (mut peer, _) = closing(context)?;
+    peer.answers_pings = false;
+    let (number, _) = peer.expect_ping()?;
+    peer.send(&Packet::pong(number))?;
+    peer.answers_pings = true;
+    peer.send(&Packet::close_ack(peer.received))?;
+    peer.expect_end()
+}
+
+fn no_silence_judged(context: &mut Context<'_>) -> Outcome {
+    let silence = context.profile.longest_silence() * 3 / 2;
+    context.takes(silence)?;
+    let (mut peer, id) = closing_with_id(context)?;
+    peer.send(&Close::new(reason::NORMAL, peer.received).to_packet())?;
+    peer.expect_kind(kind::CLOSE_ACK)?;
+    if let Some(arrival) = peer.receive_by(clock::now() + silence)? {
+        return violation(format!("{arrival:?} came while CLOSE_ACK was waited for"));
+    }
+    peer.send(&Packet::close_ack(peer.received))?;
+    peer.expect_end()?;
+    let (frame, _) = context.await_ending(&peer, id, PATIENCE)?;
+    require(frame.reason == reason::NORMAL, format!("ended with {}", reason::name(frame.reason)))
+}
+
+/// The application is told what this CLOSE says, as far as `said` looks at it.
+fn is_told(context: &mut Context<'_>, close: &Packet, said: impl Fn(&CloseFrame) -> bool) -> Outcome {
+    let (mut peer, id) = context.establish_with_id()?;
+    peer.send(close)?;
+    peer.expect_kind(kind::CLOSE_ACK)?;
+    peer.expect_end()?;
+    let frame = context.await_closing(&peer, id)?;
+    let (text, code) = (&frame.text, reason::name(frame.reason));
+    require(said(&frame), format!("the application was told {text:?} and {code}, which is not what CLOSE says"))
+}
+
+fn reason_is_told(context: &mut Context<'_>) -> Outcome {
+    for code in [reason::NORMAL, reason::GOING_AWAY, 15, 0x8000, 0xBEEF] {
+        is_told(context, &Close::new(code, 1).to_packet(), |frame| frame.reason == code)?;
+    }
+    Ok(())
+}
+
+fn text(text: &str) -> Item {
+    Item::new(item::TEXT, text.as_bytes())
+}
+
+fn last_item_counts(context: &mut Context<'_>) -> Outcome {
+    for texts in [&["only"][..], &["first", "last"], &["first", "second", "third"]] {
+        let items = texts.iter().map(|words| text(words)).collect();
+        let close = Close { items, ..Close::new(reason::NORMAL, 1) };
+        is_told(context, &close.to_packet(), |frame| Some(&frame.text.as_str()) == texts.last())?;
+    }
+    Ok(())
+}
+
+fn items_before_malformed(context: &mut Context<'_>) -> Outcome {
+    let malformed = [Item::new(item::LIMIT, [0; 15]), Item::new(item::TEXT, [0xFF, 0xFE])];
+    for bad in malformed {
+        let items = vec![text("kept"), bad.clone(), text("lost")];
+        let close = Close { items, ..Close::new(reason::NORMAL, 1) };
+        is_told(context, &close.to_packet(), |frame| frame.text == "kept")?;
+        let close = Close { items: vec![bad, text("lost")], ..Close::new(reason::NORMAL, 1) };
+        is_told(context, &close.to_packet(), |frame| frame.text.is_empty())?;
+    }
+    Ok(())
+}
