@@ -1,47 +1,37 @@
-//! One test for each case, subject, and role: the subjects of this system, and the oracle.
+//! One test for each case, subject, and role: the subjects of this system and the oracle, or what CONFORMANCE_SUBJECT names.
 
+use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use conformance::{named, subjects};
+use pulsewire_conformance::Options;
 use pulsewire_conformance::oracle::Oracle;
 use pulsewire_conformance::subject::Subject;
-use pulsewire_conformance::{Case, Options, Role, Verdict, cases, run_case};
 
-/// Tests at once: they mostly wait.
-const THREADS: usize = 16;
 /// How long a case may take.
 const WATCHDOG: Duration = Duration::from_secs(60);
+/// The exit code for tests that were called wrongly.
+const CALLED_WRONGLY: i32 = 2;
 
-fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(THREADS);
-    let oracle: Arc<dyn Subject> = Arc::new(Oracle::clean());
-    let mut trials = Vec::new();
-    for subject in conformance::subjects::of_this_system().into_iter().chain([oracle]) {
-        for case in cases() {
-            for role in case.roles() {
-                let name = format!("{}::{}::{}", subject.name(), case.id, role.name());
-                let subject = Arc::clone(&subject);
-                trials.push(Trial::test(name, move || conforms(&subject, case, *role)));
-            }
-        }
+pulsewire_conformance::main!(judged(), options());
+
+fn judged() -> Vec<Arc<dyn Subject>> {
+    match or_exit(named::subject_from_environment()) {
+        Some(subject) => vec![subject],
+        None => subjects::of_this_system().into_iter().chain([Arc::new(Oracle::clean()) as Arc<dyn Subject>]).collect(),
     }
-    libtest_mimic::run(&arguments, trials).exit();
 }
 
-fn conforms(subject: &Arc<dyn Subject>, case: &'static Case, role: Role) -> Result<(), Failed> {
-    let options = Options { watchdog: WATCHDOG, strict: true, ..Options::default() };
-    match run_case(subject, case, role, &options).verdict {
-        Verdict::Pass => Ok(()),
-        // What a transport leaves out is its own affair; the oracle leaves out nothing.
-        Verdict::NotApplicable(_) if subject.name() != "oracle:none" => Ok(()),
-        Verdict::NotApplicable(reason)
-        | Verdict::Fail(reason)
-        | Verdict::Warn(reason)
-        | Verdict::Info(reason)
-        | Verdict::Inconclusive(reason)
-        | Verdict::Unimplemented(reason)
-        | Verdict::HarnessError(reason) => Err(Failed::from(reason)),
-    }
+/// What is of this workspace has to do what the specification recommends, too; others are not asked for that.
+fn options() -> Options {
+    let manifest = or_exit(named::manifest_from_environment());
+    Options { watchdog: WATCHDOG, strict: !named::is_in_environment(), manifest, ..Options::default() }
+}
+
+fn or_exit<T>(read: Result<T, String>) -> T {
+    read.unwrap_or_else(|sentence| {
+        eprintln!("{sentence}");
+        process::exit(CALLED_WRONGLY)
+    })
 }

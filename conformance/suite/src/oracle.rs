@@ -78,6 +78,10 @@ impl Subject for Oracle {
         let fresh = Self { name: self.name.clone(), bug: self.bug, seeds: None };
         Some(Arc::new(fresh.with_seed(seed)))
     }
+
+    fn is_complete(&self) -> bool {
+        self.bug.is_none()
+    }
 }
 
 /// The numbers, the bug and the random sources of one server or client.
