@@ -40,7 +40,8 @@ fn each_case(areas: &BTreeMap<String, Vec<String>>) -> String {
         writeln!(text, "    ($subject:expr, {letters}) => {{").expect("a string takes everything");
         for id in ids {
             let name = id.to_lowercase().replace(['-', '/'], "_");
-            writeln!(text, "        $crate::__case_test!($subject, {name}, {id:?});").expect("a string takes everything");
+            writeln!(text, "        $crate::__case_test!($subject, {name}, {id:?});")
+                .expect("a string takes everything");
         }
         text.push_str("    };\n");
     }

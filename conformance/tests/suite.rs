@@ -1,37 +1,5 @@
-//! One test for each case, subject, and role: the subjects of this system and the oracle, or what CONFORMANCE_SUBJECT names.
+//! One test for each case, subject, and role.
 
-use std::process;
-use std::sync::Arc;
-use std::time::Duration;
+mod judged;
 
-use conformance::{named, subjects};
-use pulsewire_conformance::Options;
-use pulsewire_conformance::oracle::Oracle;
-use pulsewire_conformance::subject::Subject;
-
-/// How long a case may take.
-const WATCHDOG: Duration = Duration::from_secs(60);
-/// The exit code for tests that were called wrongly.
-const CALLED_WRONGLY: i32 = 2;
-
-pulsewire_conformance::main!(judged(), options());
-
-fn judged() -> Vec<Arc<dyn Subject>> {
-    match or_exit(named::subject_from_environment()) {
-        Some(subject) => vec![subject],
-        None => subjects::of_this_system().into_iter().chain([Arc::new(Oracle::clean()) as Arc<dyn Subject>]).collect(),
-    }
-}
-
-/// What is of this workspace has to do what the specification recommends, too; others are not asked for that.
-fn options() -> Options {
-    let manifest = or_exit(named::manifest_from_environment());
-    Options { watchdog: WATCHDOG, strict: !named::is_in_environment(), manifest, ..Options::default() }
-}
-
-fn or_exit<T>(read: Result<T, String>) -> T {
-    read.unwrap_or_else(|sentence| {
-        eprintln!("{sentence}");
-        process::exit(CALLED_WRONGLY)
-    })
-}
+pulsewire_conformance::main!(judged::judged(), judged::options());
