@@ -24,6 +24,7 @@ const QUICK: &str = "PW-HB-008/pong-has-the-number";
 const CLIENT: &str = "client_program";
 
 type Tested = Result<(), Failed>;
+type Test = fn() -> Tested;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     if env::var_os(UNDER_TEST).is_some() {
         return harness::run_tests(judged::judged(), judged::options());
     }
-    let tests: [(&str, fn() -> Tested); 9] = [
+    let tests: [(&str, Test); 9] = [
         ("lists_every_case_as_cargo_nextest_asks_for_it", lists),
         ("runs_the_one_test_that_cargo_nextest_names", runs_one),
         ("takes_filters", takes_filters),

@@ -5,6 +5,8 @@
 
 mod bug;
 mod connection;
+#[cfg(feature = "driven")]
+mod driven;
 mod fault;
 mod framing;
 mod greeting;
@@ -19,6 +21,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use bug::Bug;
+#[cfg(feature = "driven")]
+pub use driven::{Delivered, Driven};
 
 use crate::profile::Profile;
 use crate::random::Random;

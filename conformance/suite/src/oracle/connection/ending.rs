@@ -61,7 +61,7 @@ impl Connection {
     }
 
     /// The peer's direction of the stream has ended.
-    pub(super) fn stream_ended(&mut self) {
+    pub(in super::super) fn stream_ended(&mut self) {
         self.peer_ended = true;
         match self.phase {
             Phase::Acknowledging { .. } | Phase::Failing { .. } => {}
@@ -79,7 +79,7 @@ impl Connection {
     }
 
     /// Does what is due.
-    pub(super) fn check_deadlines(&mut self, now: Instant) {
+    pub(in super::super) fn check_deadlines(&mut self, now: Instant) {
         match self.phase {
             Phase::Greeting { until } if now >= until && !self.behaviour.has(Bug::NoHandshakeTimeout) => {
                 self.fail(Fault::new(reason::HANDSHAKE_TIMEOUT), now);

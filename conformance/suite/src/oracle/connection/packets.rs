@@ -35,7 +35,7 @@ impl Connection {
 
     /// Hands a message to the application, which returns it.
     fn deliver(&mut self, message: Message) {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "driven"))]
         if let Some(kept) = &mut self.kept {
             kept.push(message);
             return;

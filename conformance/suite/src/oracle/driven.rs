@@ -1,0 +1,107 @@
+//! One connection of the oracle without sockets, threads and clocks: bytes and time come in, bytes and happenings come out.
+//!
+//! Behind the feature `driven`, which is for tools of this project that compare an implementation with the oracle, such as the
+//! fuzz target `differential`. It is no part of the API that is kept stable.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::Behaviour;
+use super::connection::{Connection, Pipe};
+use super::table::Table;
+use crate::clock;
+use crate::peer::Message;
+use crate::profile::Profile;
+use crate::random::Random;
+use crate::role::Role;
+use crate::subject::{Command, Happening, Id, Reply, Unsupported};
+
+/// A message that the application of the connection got. It is not returned, as the oracle under test does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The class.
+    pub class: u8,
+    /// The mark ENCRYPTED.
+    pub encrypted: bool,
+    /// The payload.
+    pub payload: Vec<u8>,
+}
+
+/// The connection. Times are since it began, and never go back.
+pub struct Driven {
+    connection: Connection,
+    table: Arc<Table>,
+    pipe: Pipe,
+    begun: Instant,
+    /// Happenings that were taken.
+    told: usize,
+}
+
+impl Driven {
+    /// A connection that begins now; a client has HELLO to send.
+    ///
+    /// Jitter is drawn from a fixed seed: there is none if the peer's PING_FLOOR is `idle` or more (PW-HB-005).
+    #[must_use]
+    pub fn new(role: Role, profile: Profile, sync_key: u32) -> Self {
+        let random = || Mutex::new(Random::from_seed(1));
+        let behaviour = Arc::new(Behaviour { profile, bug: None, keys: random(), jitter: random() });
+        let table = Arc::new(Table::new(Arc::clone(&behaviour)));
+        let (pipe, begun) = (Pipe::default(), clock::now());
+        let mut greeting = behaviour.greeting();
+        greeting.sync_key = sync_key;
+        let mut connection =
+            Connection::new(Box::new(pipe.clone()), role, greeting, behaviour, Arc::clone(&table), begun);
+        connection.keep_messages();
+        Self { connection, table, pipe, begun, told: 0 }
+    }
+
+    /// Bytes came. [`settle`](Self::settle) has to follow at the same time.
+    pub fn receive(&mut self, bytes: &[u8], now: Duration) {
+        self.connection.receive(bytes, self.begun + now);
+    }
+
+    /// The peer ended its direction of the stream.
+    pub fn stream_ended(&mut self) {
+        self.connection.stream_ended();
+    }
+
+    /// The application wants something of the connection with this id.
+    ///
+    /// # Errors
+    ///
+    /// As [`Running::control`](crate::subject::Running::control).
+    pub fn control(&mut self, command: impl FnOnce(Id) -> Command) -> Result<Reply, Unsupported> {
+        self.table.control(command(self.connection.id()))
+    }
+
+    /// Does all that is due, and gives the bytes to write: the transport takes everything.
+    pub fn settle(&mut self, now: Duration) -> Vec<u8> {
+        let now = self.begun + now;
+        let mut written = Vec::new();
+        loop {
+            self.connection.obey_application(now);
+            self.connection.send(now);
+            self.connection.check_deadlines(now);
+            self.connection.send(now);
+            let more = self.pipe.with(|taken| std::mem::take(&mut taken.bytes));
+            if more.is_empty() {
+                return written;
+            }
+            written.extend(more);
+        }
+    }
+
+    /// The messages that came since this was asked last.
+    pub fn take_messages(&mut self) -> Vec<Delivered> {
+        let kept = self.connection.take_kept().into_iter();
+        kept.map(|Message { class, encrypted, payload }| Delivered { class, encrypted, payload }).collect()
+    }
+
+    /// What else the application was told since this was asked last.
+    pub fn take_happenings(&mut self) -> Vec<Happening> {
+        let Ok(Reply::Events(events)) = self.table.control(Command::Events) else { return Vec::new() };
+        let new: Vec<Happening> = events.into_iter().skip(self.told).map(|event| event.what).collect();
+        self.told += new.len();
+        new
+    }
+}

@@ -1,0 +1,78 @@
+//! What one side sends, as far as the specification fixes it.
+
+use pulsewire_protocol::{Flags, HEADER_SIZE, Header, Kind};
+
+/// A message, whatever its frames.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sent {
+    class: u8,
+    payload: Vec<u8>,
+}
+
+/// Reads a stream of packets.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    /// Half a packet, where the writer stopped within it.
+    held: Vec<u8>,
+    open: Option<Sent>,
+    /// Control packets since the last look, in words.
+    pub(super) controls: Vec<String>,
+    /// Messages since then: how they are cut, and where control packets go between their frames, is free.
+    pub(super) messages: Vec<Sent>,
+}
+
+impl Outgoing {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+        let held = std::mem::take(&mut self.held);
+        let mut rest = &held[..];
+        while let Some((header, tail)) = rest.split_first_chunk::<HEADER_SIZE>() {
+            let fields = Header {
+                kind: Kind(header[2]),
+                flags: Flags(header[3]),
+                class: pulsewire_protocol::Class(header[4]),
+                length: u32::from_be_bytes([0, header[5], header[6], header[7]]),
+            };
+            let Some((body, tail)) = tail.split_at_checked(fields.body_size()) else { break };
+            self.packet(&fields, header, &body[..fields.length as usize]);
+            rest = tail;
+        }
+        self.held = rest.to_vec();
+    }
+
+    fn packet(&mut self, fields: &Header, header: &[u8; HEADER_SIZE], payload: &[u8]) {
+        match fields.kind {
+            Kind::DATA => self.frame(fields, payload),
+            Kind::CLOSE => self.controls.extend(close(header, payload)),
+            // How long a side pauses, and when it says so again, is its own affair; that it reads again is not.
+            Kind::BUSY if payload != [0; 4] => {}
+            _ => self.controls.push(format!("{header:02x?} {payload:02x?}")),
+        }
+    }
+
+    fn frame(&mut self, fields: &Header, payload: &[u8]) {
+        if fields.flags.contains(Flags::FIRST) {
+            self.open = Some(Sent { class: fields.class.0, payload: Vec::new() });
+        }
+        let open = self.open.as_mut().expect("no frame without a first one");
+        open.payload.extend_from_slice(payload);
+        if !fields.flags.contains(Flags::MORE) {
+            self.messages.extend(self.open.take());
+        }
+    }
+}
+
+/// CLOSE without its sentence for a person, which is free; `None` where the whole packet is (PW-FRM-003).
+fn close(header: &[u8; HEADER_SIZE], payload: &[u8]) -> Option<String> {
+    let (fixed, mut items) = payload.split_at(14);
+    let mut limit = None;
+    while let Some(([a, b, c, d], rest)) = items.split_first_chunk() {
+        let (value, rest) = rest.split_at(usize::from(u16::from_be_bytes([*c, *d])));
+        if [*a, *b] == [0x80, 0x11] {
+            limit = Some(value);
+        }
+        items = rest;
+    }
+    let is_told = fixed[..2] != 16_u16.to_be_bytes();
+    is_told.then(|| format!("CLOSE {:02x?} {fixed:02x?} limit {limit:02x?}", &header[..5]))
+}
