@@ -5,7 +5,7 @@
 
 mod bug;
 mod connection;
-#[cfg(feature = "driven")]
+#[cfg(any(test, feature = "driven"))]
 mod driven;
 mod fault;
 mod framing;

@@ -6,12 +6,15 @@ use pulsewire_conformance::Role as OracleRole;
 use pulsewire_conformance::oracle::{Delivered, Driven};
 use pulsewire_conformance::subject::{CloseFrame, Command, Id, Reply};
 use pulsewire_protocol::{
-    Class, CloseReason, Config, Disconnect, Event, Instant, Message, Operation, Outcome, Recorder, Role, Seed,
+    Class, CloseReason, Config, Disconnect, Event, Instant, Message, Operation, Outcome, Recorder, Retry, Role, Seed,
 };
 
 use super::numbers::{IDLE, TICK, profile};
 use super::outgoing::Outgoing;
 use super::words;
+
+/// What each CLOSE of an application advises.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// Both, and what each did since they were compared.
 pub(super) struct Both {
@@ -56,7 +59,7 @@ impl Both {
 
     /// Bytes come, unless this side does not read.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
-        if self.paused || self.over {
+        if bytes.is_empty() || self.paused || self.over {
             return;
         }
         self.apply(Operation::Received(bytes.to_vec().into()));
@@ -87,8 +90,8 @@ impl Both {
     /// The application closes. Before the handshake is over, what that does is each one's own affair.
     pub(super) fn close(&mut self, reason: CloseReason) {
         if self.core.connection().is_open() {
-            self.apply(Operation::Close(reason.into()));
-            let taken = self.control(|connection| Command::Close { connection, frame: CloseFrame::from(reason.0) });
+            self.apply(Operation::Close(core_frame(reason)));
+            let taken = self.control(|connection| Command::Close { connection, frame: oracle_frame(reason) });
             assert!(taken, "the oracle does not close");
             // Behind its CLOSE a side reads (PW-HB-024).
             self.resume();
@@ -129,8 +132,8 @@ impl Both {
     }
 
     pub(super) fn refuse(&mut self, reason: CloseReason) {
-        self.apply(Operation::Refuse(reason.into()));
-        self.control(|connection| Command::Refuse { connection, frame: CloseFrame::from(reason.0) });
+        self.apply(Operation::Refuse(core_frame(reason)));
+        self.control(|connection| Command::Refuse { connection, frame: oracle_frame(reason) });
         self.settle();
     }
 
@@ -192,4 +195,13 @@ impl Both {
         let [core, oracle] = self.sent.each_mut().map(|sent| std::mem::take(&mut sent.messages));
         assert_eq!(core, oracle, "at {:?}: messages that the core and the oracle send", self.now);
     }
+}
+
+/// With advice: what a side says without is fixed only for the reasons of the registry.
+fn core_frame(reason: CloseReason) -> pulsewire_protocol::CloseFrame {
+    pulsewire_protocol::CloseFrame::from(reason).with_retry(Retry::After(RETRY_AFTER))
+}
+
+fn oracle_frame(reason: CloseReason) -> CloseFrame {
+    CloseFrame { reason: reason.0, retry_after: Some(RETRY_AFTER.as_millis() as u32), text: String::new() }
 }

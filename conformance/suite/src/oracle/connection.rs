@@ -29,7 +29,7 @@ use crate::codec::{Close, Header, Hello, Packet, encode_items};
 use crate::role::Role;
 use crate::subject::{CloseFrame, Happening, Id, Origin};
 use phase::{Farewell, Phase, judge_in_phase};
-#[cfg(feature = "driven")]
+#[cfg(any(test, feature = "driven"))]
 pub(super) use pipe::Pipe;
 
 /// How long the thread waits for bytes before it looks at the wishes of the application again.
@@ -137,19 +137,25 @@ impl Connection {
     }
 
     /// From now on messages are kept, not returned.
-    #[cfg(feature = "driven")]
+    #[cfg(any(test, feature = "driven"))]
     pub(super) fn keep_messages(&mut self) {
         self.kept = Some(Vec::new());
     }
 
     /// What was kept.
-    #[cfg(feature = "driven")]
+    #[cfg(any(test, feature = "driven"))]
     pub(super) fn take_kept(&mut self) -> Vec<crate::peer::Message> {
         self.kept.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// Whether all is done.
+    #[cfg(any(test, feature = "driven"))]
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Gone)
+    }
+
     /// Names the connection in commands.
-    #[cfg(feature = "driven")]
+    #[cfg(any(test, feature = "driven"))]
     pub(super) fn id(&self) -> Id {
         self.id
     }

@@ -55,7 +55,7 @@ impl Driven {
         Self { connection, table, pipe, begun, told: 0 }
     }
 
-    /// Bytes came. [`settle`](Self::settle) has to follow at the same time.
+    /// Bytes came, one at least. [`settle`](Self::settle) has to follow at the same time.
     pub fn receive(&mut self, bytes: &[u8], now: Duration) {
         self.connection.receive(bytes, self.begun + now);
     }
@@ -78,17 +78,19 @@ impl Driven {
     pub fn settle(&mut self, now: Duration) -> Vec<u8> {
         let now = self.begun + now;
         let mut written = Vec::new();
-        loop {
+        // As the oracle with sockets: behind its end nothing is done.
+        while !self.connection.is_gone() {
             self.connection.obey_application(now);
             self.connection.send(now);
             self.connection.check_deadlines(now);
             self.connection.send(now);
             let more = self.pipe.with(|taken| std::mem::take(&mut taken.bytes));
             if more.is_empty() {
-                return written;
+                break;
             }
             written.extend(more);
         }
+        written
     }
 
     /// The messages that came since this was asked last.
@@ -103,5 +105,54 @@ impl Driven {
         let new: Vec<Happening> = events.into_iter().skip(self.told).map(|event| event.what).collect();
         self.told += new.len();
         new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Driven;
+    use crate::codec::registry::kind;
+    use crate::codec::{Close, Hello, Packet, encode_items};
+    use crate::profile::Profile;
+    use crate::role::Role;
+    use crate::subject::{CloseFrame, Happening};
+
+    const KEY: u32 = 7;
+
+    /// A server whose handshake is complete, and that draws no jitter.
+    fn greeted() -> (Driven, Profile) {
+        let profile = Profile::brisk();
+        let mut driven = Driven::new(Role::Server, profile.clone(), KEY);
+        let ping_floor = u32::try_from(profile.idle.as_millis()).expect("less than a second");
+        let peer = Hello {
+            lowest_version: 1,
+            highest_version: 1,
+            sync_key: 9,
+            frame_limit: 512,
+            message_limit: 512,
+            ping_floor,
+            resync: false,
+        };
+        driven.receive(&Packet::control(kind::HELLO, encode_items(&peer.to_items())).encode(0), Duration::ZERO);
+        assert!(!driven.settle(Duration::ZERO).is_empty(), "HELLO_ACK");
+        (driven, profile)
+    }
+
+    #[test]
+    fn the_end_is_told_last_although_the_peer_was_suspect() {
+        let (mut driven, profile) = greeted();
+        let suspect_at = profile.idle + profile.idle.max(profile.interval);
+        driven.settle(profile.idle);
+        driven.settle(suspect_at);
+        let close = Close::from_frame(&CloseFrame::from(1), 0).to_packet();
+        driven.receive(&close.encode(KEY), suspect_at);
+        driven.settle(suspect_at);
+        let told = driven.take_happenings();
+        let [Happening::Suspect, Happening::Closing(_), Happening::Recovered, Happening::Closed { .. }] = &told[..]
+        else {
+            panic!("{told:?}");
+        };
     }
 }

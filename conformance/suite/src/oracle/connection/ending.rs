@@ -157,6 +157,8 @@ impl Connection {
 
     /// The id becomes invalid (PW-CK-005).
     fn forget_id(&mut self) {
+        // What came before the end is told before it.
+        self.report_suspicion();
         let (frame, origin) = self.known_ending();
         let unsent = self.outgoing.take_messages();
         let orderly = self.orderly || self.behaviour.has(Bug::AlwaysOrderly);
