@@ -145,7 +145,7 @@ fn differentials() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
                 bare(&[COME]),
             ],
         ),
-        ("silence", GREETED, vec![wait(99), wait(99)]),
+        ("silence", GREETED, vec![wait(59), wait(59)]),
         ("suspect", GREETED, vec![wait(45), message(5), bare(&[COME]), wait(45)]),
         ("pongs", GREETED, vec![wait(21), control(6, 1), bare(&[COME]), wait(21), control(6, 2), bare(&[COME])]),
         ("pings", GREETED, vec![control(5, 1), control(5, 2), part(25), wait(1), control(5, 3), bare(&[COME])]),

@@ -28,7 +28,7 @@ const TWO_PROBES: u8 = 32;
 const DETECTS: u8 = 64;
 
 /// More would make runs slow, and shows nothing new.
-const STEPS_MAX: usize = 200;
+const STEPS_MAX: usize = 100;
 const STREAM_MAX: usize = 64 << 10;
 
 /// Does the same to the core and to the oracle, as the input says: `options u8, key u32`, then steps until the input ends. All
@@ -75,7 +75,7 @@ fn step(u: &mut Unstructured<'_>, both: &mut Both, pieces: &mut Pieces, waiting:
             let count = usize::from(u.arbitrary::<u16>()?) % (waiting.len() + 1);
             both.receive(&waiting.drain(..count).collect::<Vec<u8>>());
         }
-        9 | 10 => both.wait(u.arbitrary::<u8>()? % 100),
+        9 | 10 => both.wait(u.arbitrary::<u8>()? % 60),
         11 => {
             let (class, size) = (Class(u.arbitrary::<u8>()? % 5), u.arbitrary::<u16>()?);
             both.send(class, &pattern(usize::from(size) % 25_000));

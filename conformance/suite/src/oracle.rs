@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use bug::Bug;
-#[cfg(feature = "driven")]
+#[cfg(any(test, feature = "driven"))]
 pub use driven::{Delivered, Driven};
 
 use crate::profile::Profile;

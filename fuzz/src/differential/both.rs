@@ -171,7 +171,11 @@ impl Both {
 
     /// Both do all that is due, and have done the same.
     fn settle(&mut self) {
-        self.apply(Operation::Timeout);
+        // As a driver does: not before it is asked to.
+        let due = self.core.connection().poll_timeout();
+        if due.is_some_and(|due| due <= Instant::ZERO + self.now) {
+            self.apply(Operation::Timeout);
+        }
         while self.core.connection().has_transmit() {
             self.apply(Operation::PollTransmit { max: 4_096 });
             let untaken = self.core.connection().statistics().untaken;
@@ -190,7 +194,7 @@ impl Both {
         let [core, oracle] = self.told.each_mut().map(std::mem::take);
         assert_eq!(core, oracle, "at {:?}: what the core and the oracle tell", self.now);
         self.over |= core.iter().any(|word| word.starts_with("closed"));
-        let [core, oracle] = self.sent.each_mut().map(|sent| std::mem::take(&mut sent.controls));
+        let [core, oracle] = self.sent.each_mut().map(Outgoing::take_controls);
         assert_eq!(core, oracle, "at {:?}: control packets of the core and of the oracle", self.now);
         let [core, oracle] = self.sent.each_mut().map(|sent| std::mem::take(&mut sent.messages));
         assert_eq!(core, oracle, "at {:?}: messages that the core and the oracle send", self.now);

@@ -1,6 +1,6 @@
 //! What one side sends, as far as the specification fixes it.
 
-use pulsewire_protocol::{Flags, HEADER_SIZE, Header, Kind};
+use pulsewire_protocol::{Class, CloseReason, Flags, HEADER_SIZE, Header, Kind};
 
 /// A message, whatever its frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub(super) struct Outgoing {
     /// Half a packet, where the writer stopped within it.
     held: Vec<u8>,
     open: Option<Sent>,
-    /// Control packets since the last look, in words.
-    pub(super) controls: Vec<String>,
+    /// Control packets since the last look.
+    controls: Vec<(Kind, String)>,
     /// Messages since then: how they are cut, and where control packets go between their frames, is free.
     pub(super) messages: Vec<Sent>,
 }
@@ -30,7 +30,7 @@ impl Outgoing {
             let fields = Header {
                 kind: Kind(header[2]),
                 flags: Flags(header[3]),
-                class: pulsewire_protocol::Class(header[4]),
+                class: Class(header[4]),
                 length: u32::from_be_bytes([0, header[5], header[6], header[7]]),
             };
             let Some((body, tail)) = tail.split_at_checked(fields.body_size()) else { break };
@@ -40,13 +40,28 @@ impl Outgoing {
         self.held = rest.to_vec();
     }
 
+    /// Control packets since the last look, in words.
+    pub(super) fn take_controls(&mut self) -> Vec<String> {
+        self.controls.drain(..).map(|(_, word)| word).collect()
+    }
+
     fn packet(&mut self, fields: &Header, header: &[u8; HEADER_SIZE], payload: &[u8]) {
         match fields.kind {
             Kind::DATA => self.frame(fields, payload),
-            Kind::CLOSE => self.controls.extend(close(header, payload)),
+            Kind::CLOSE => {
+                let reason = CloseReason(u16::from_be_bytes([payload[0], payload[1]]));
+                if reason.is_fault() {
+                    // Whether what waits to be refused is still said to one who is left is free.
+                    self.controls.retain(|(kind, _)| *kind != Kind::REJECT);
+                }
+                // PW-FRM-003: a server may say this, or nothing.
+                if reason != CloseReason::NOT_PULSEWIRE {
+                    self.controls.push((Kind::CLOSE, close(header, payload)));
+                }
+            }
             // How long a side pauses, and when it says so again, is its own affair; that it reads again is not.
             Kind::BUSY if payload != [0; 4] => {}
-            _ => self.controls.push(format!("{header:02x?} {payload:02x?}")),
+            kind => self.controls.push((kind, format!("{header:02x?} {payload:02x?}"))),
         }
     }
 
@@ -62,8 +77,8 @@ impl Outgoing {
     }
 }
 
-/// CLOSE without its sentence for a person, which is free; `None` where the whole packet is (PW-FRM-003).
-fn close(header: &[u8; HEADER_SIZE], payload: &[u8]) -> Option<String> {
+/// CLOSE without its sentence for a person, which is free.
+fn close(header: &[u8; HEADER_SIZE], payload: &[u8]) -> String {
     let (fixed, mut items) = payload.split_at(14);
     let mut limit = None;
     while let Some(([a, b, c, d], rest)) = items.split_first_chunk() {
@@ -73,6 +88,5 @@ fn close(header: &[u8; HEADER_SIZE], payload: &[u8]) -> Option<String> {
         }
         items = rest;
     }
-    let is_told = fixed[..2] != 16_u16.to_be_bytes();
-    is_told.then(|| format!("CLOSE {:02x?} {fixed:02x?} limit {limit:02x?}", &header[..5]))
+    format!("CLOSE {:02x?} {fixed:02x?} limit {limit:02x?}", &header[..5])
 }

@@ -47,6 +47,8 @@ pub(super) fn of_oracle(happening: &Happening) -> Option<String> {
     })
 }
 
+/// The core's sentence ends with the item LIMIT, where there is one; the oracle does not tell that.
 fn of_peer(reason: u16, orderly: bool, retry_after: Option<u32>, text: &str) -> String {
+    let text = text.split("(limit ").next().unwrap_or_default().trim_end();
     format!("closed {reason} by the peer {orderly} {retry_after:?} {text:?}")
 }

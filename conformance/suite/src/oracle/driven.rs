@@ -117,7 +117,7 @@ mod tests {
     use crate::codec::{Close, Hello, Packet, encode_items};
     use crate::profile::Profile;
     use crate::role::Role;
-    use crate::subject::{CloseFrame, Happening};
+    use crate::subject::{CloseFrame, Command, Happening, Reply};
 
     const KEY: u32 = 7;
 
@@ -140,19 +140,47 @@ mod tests {
         (driven, profile)
     }
 
+    /// Suspect, because a PING stayed unanswered; and when.
+    fn suspect() -> (Driven, Duration) {
+        let (mut driven, profile) = greeted();
+        let now = profile.idle + profile.idle.max(profile.interval);
+        driven.settle(profile.idle);
+        driven.settle(now);
+        assert_eq!(driven.take_happenings(), [Happening::Suspect]);
+        (driven, now)
+    }
+
     #[test]
     fn the_end_is_told_last_although_the_peer_was_suspect() {
-        let (mut driven, profile) = greeted();
-        let suspect_at = profile.idle + profile.idle.max(profile.interval);
-        driven.settle(profile.idle);
-        driven.settle(suspect_at);
-        let close = Close::from_frame(&CloseFrame::from(1), 0).to_packet();
-        driven.receive(&close.encode(KEY), suspect_at);
-        driven.settle(suspect_at);
+        let (mut driven, now) = suspect();
+        driven.receive(&Close::from_frame(&CloseFrame::from(1), 0).to_packet().encode(KEY), now);
+        driven.settle(now);
         let told = driven.take_happenings();
-        let [Happening::Suspect, Happening::Closing(_), Happening::Recovered, Happening::Closed { .. }] = &told[..]
-        else {
-            panic!("{told:?}");
-        };
+        assert!(
+            matches!(told[..], [Happening::Closing(_), Happening::Recovered, Happening::Closed { .. }]),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn a_packet_that_is_a_fault_is_evidence() {
+        let (mut driven, now) = suspect();
+        driven.receive(&Packet::pong(99).encode(KEY), now);
+        driven.settle(now);
+        let told = driven.take_happenings();
+        assert!(matches!(told[..], [Happening::Recovered, Happening::Closed { .. }]), "{told:?}");
+    }
+
+    #[test]
+    fn a_pause_of_its_own_is_no_evidence_of_its_peer() {
+        let (mut driven, now) = suspect();
+        for command in [Command::Pause, Command::Resume] {
+            assert_eq!(driven.control(command), Ok(Reply::Done));
+            driven.settle(now);
+        }
+        assert_eq!(driven.take_happenings(), []);
+        driven.receive(&Packet::ping(1).encode(KEY), now);
+        driven.settle(now);
+        assert_eq!(driven.take_happenings(), [Happening::Recovered]);
     }
 }

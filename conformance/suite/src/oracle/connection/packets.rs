@@ -73,11 +73,12 @@ impl Connection {
         let Some(heartbeat) = &mut self.heartbeat else {
             return Ok(());
         };
-        heartbeat.pong(number, now)?;
+        // A wrong one is evidence, too (PW-HB-001).
+        let judged = heartbeat.pong(number, now);
         if !self.behaviour.has(Bug::PongsAreNoEvidence) {
             heartbeat.packet(now);
         }
-        Ok(())
+        judged
     }
 
     fn take_reject(&mut self, packet: &Packet) -> Result<(), Fault> {
