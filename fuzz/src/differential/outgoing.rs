@@ -1,5 +1,7 @@
 //! What one side sends, as far as the specification fixes it.
 
+use std::collections::VecDeque;
+
 use pulsewire_protocol::{Class, CloseReason, Flags, HEADER_SIZE, Header, Kind};
 
 /// A message, whatever its frames.
@@ -15,8 +17,12 @@ pub(super) struct Outgoing {
     /// Half a packet, where the writer stopped within it.
     held: Vec<u8>,
     open: Option<Sent>,
-    /// Control packets since the last look.
-    controls: Vec<(Kind, String)>,
+    /// Control packets since the last look, in words, but for REJECT.
+    pub(super) controls: Vec<String>,
+    /// REJECT that were not compared yet.
+    pub(super) rejects: VecDeque<String>,
+    /// CLOSE for a fault went out.
+    pub(super) failed: bool,
     /// Messages since then: how they are cut, and where control packets go between their frames, is free.
     pub(super) messages: Vec<Sent>,
 }
@@ -40,28 +46,21 @@ impl Outgoing {
         self.held = rest.to_vec();
     }
 
-    /// Control packets since the last look, in words.
-    pub(super) fn take_controls(&mut self) -> Vec<String> {
-        self.controls.drain(..).map(|(_, word)| word).collect()
-    }
-
     fn packet(&mut self, fields: &Header, header: &[u8; HEADER_SIZE], payload: &[u8]) {
         match fields.kind {
             Kind::DATA => self.frame(fields, payload),
             Kind::CLOSE => {
                 let reason = CloseReason(u16::from_be_bytes([payload[0], payload[1]]));
-                if reason.is_fault() {
-                    // Whether what waits to be refused is still said to one who is left is free.
-                    self.controls.retain(|(kind, _)| *kind != Kind::REJECT);
-                }
+                self.failed |= reason.is_fault();
                 // PW-FRM-003: a server may say this, or nothing.
                 if reason != CloseReason::NOT_PULSEWIRE {
-                    self.controls.push((Kind::CLOSE, close(header, payload)));
+                    self.controls.push(close(header, payload));
                 }
             }
             // How long a side pauses, and when it says so again, is its own affair; that it reads again is not.
             Kind::BUSY if payload != [0; 4] => {}
-            kind => self.controls.push((kind, format!("{header:02x?} {payload:02x?}"))),
+            Kind::REJECT => self.rejects.push_back(format!("{payload:02x?}")),
+            _ => self.controls.push(format!("{header:02x?} {payload:02x?}")),
         }
     }
 
