@@ -1,16 +1,13 @@
 //! What the command line names, made into what the suite takes.
 
-use std::fs;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 
+use conformance::named::text;
 use conformance::subjects;
 use pulsewire_conformance::oracle::Bug;
 use pulsewire_conformance::subject::Subject;
-use pulsewire_conformance::{
-    Area, Chunking, ClientProgram, Expectations, Manifest, RemoteServer, Selection, UselessPattern, cases,
-};
+use pulsewire_conformance::{Area, Chunking, Expectations, Selection, UselessPattern, cases};
 
 use crate::arguments::FilterArguments;
 use crate::nearest::with_nearest;
@@ -32,22 +29,11 @@ fn explain(useless: &UselessPattern) -> String {
     with_nearest(&useless.to_string(), &useless.pattern, known)
 }
 
-pub(crate) fn manifest(path: Option<&Path>) -> Result<Manifest, String> {
-    let Some(path) = path else {
-        return Ok(Manifest::default());
-    };
-    Manifest::parse(&text(path)?).map_err(|error| format!("{}: {error}", path.display()))
-}
-
 pub(crate) fn expectations(path: Option<&Path>) -> Result<Expectations, String> {
     let Some(path) = path else {
         return Ok(Expectations::default());
     };
     Expectations::parse(&text(path)?).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-pub(crate) fn text(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }
 
 /// An implementation of this workspace, or an oracle.
@@ -61,20 +47,4 @@ pub(crate) fn subject(name: &str) -> Result<Arc<dyn Subject>, String> {
         let complaint = format!("there is no subject {name:?} on this system");
         with_nearest(&complaint, name, known.iter().map(String::as_str))
     })
-}
-
-pub(crate) fn remote_server(address: &str, manifest: &Manifest) -> Result<Arc<dyn Subject>, String> {
-    let server = RemoteServer::new(resolve(address)?, manifest).map_err(|error| error.to_string())?;
-    Ok(Arc::new(server))
-}
-
-pub(crate) fn client_program(command: &str, manifest: &Manifest) -> Result<Arc<dyn Subject>, String> {
-    let words = shlex::split(command).ok_or_else(|| format!("a quotation mark is missing in {command}"))?;
-    let client = ClientProgram::new(words, manifest).map_err(|error| error.to_string())?;
-    Ok(Arc::new(client))
-}
-
-fn resolve(address: &str) -> Result<SocketAddr, String> {
-    let mut addresses = address.to_socket_addrs().map_err(|error| format!("{address} is no HOST:PORT: {error}"))?;
-    addresses.next().ok_or_else(|| format!("{address} has no address"))
 }

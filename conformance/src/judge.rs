@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conformance::subjects;
+use conformance::{named, subjects};
 use pulsewire_conformance::subject::Subject;
 use pulsewire_conformance::{ClientProgram, Options, Report, run as run_suite};
 
@@ -31,14 +31,14 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<u8, String> {
 
 pub(crate) fn server(arguments: &ServerArguments) -> Result<u8, String> {
     let options = options(&arguments.common)?;
-    let server = input::remote_server(&arguments.address, &options.manifest)?;
+    let server = named::remote_server(&arguments.address, &options.manifest)?;
     judge(&[server], &options, &arguments.common)
 }
 
 pub(crate) fn client(arguments: &ClientArguments) -> Result<u8, String> {
     let mut options = options(&arguments.common)?;
     let client: Arc<dyn Subject> = match &arguments.exec {
-        Some(command) => input::client_program(command, &options.manifest)?,
+        Some(command) => named::client_program(command, &options.manifest)?,
         None => {
             options.jobs = 1;
             options.watchdog = WATCHDOG_BY_HAND;
@@ -50,7 +50,7 @@ pub(crate) fn client(arguments: &ClientArguments) -> Result<u8, String> {
 
 /// The report that the lines of a run make.
 pub(crate) fn report(lines: &Path, path: Option<&Path>) -> Result<u8, String> {
-    let text = input::text(lines)?;
+    let text = named::text(lines)?;
     let report = Report::from_lines(&text).map_err(|error| format!("{}: {error}", lines.display()))?;
     show(&report.to_string());
     if let Some(path) = path {
@@ -67,7 +67,7 @@ fn options(arguments: &CommonArguments) -> Result<Options, String> {
         strict: arguments.strict,
         watchdog: Duration::from_secs(arguments.watchdog),
         expectations: input::expectations(arguments.expectations.as_deref())?,
-        manifest: input::manifest(arguments.manifest.as_deref())?,
+        manifest: named::manifest(arguments.manifest.as_deref())?,
         json_lines: Some(arguments.json_lines.clone()),
         traces: Some(arguments.traces.clone()),
         progress: true,

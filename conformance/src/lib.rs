@@ -1,4 +1,5 @@
-//! What the conformance tool and its tests share: the subjects of this workspace.
+//! What the conformance tool and its tests share: the subjects of this workspace, and those that are named from outside.
 #![forbid(unsafe_code)]
 
+pub mod named;
 pub mod subjects;

@@ -43,6 +43,18 @@ fn main() -> Result<()> {
     for (name, options, steps) in operations() {
         write("operations", "made", name, &[&[options, 7, 0, 0, 0][..], &steps.concat()].concat())?;
     }
+    for (name, options, steps) in differentials() {
+        write("differential", "made", name, &[&[options, 7, 0, 0, 0][..], &steps.concat()].concat())?;
+    }
+    for vector in vectors::framing().iter().chain(vectors::control()) {
+        let stream = vector.stream.bytes();
+        if stream.len() <= STREAM_MAX {
+            let options = 4 | if vector.resync { 2 } else { 0 };
+            let front =
+                [&[options][..], &vector.key.to_le_bytes(), &[0, 0], &(stream.len() as u16).to_le_bytes()].concat();
+            write("differential", "vector", &vector.name, &[&front[..], stream, &[6]].concat())?;
+        }
+    }
     for (name, options, transitions) in pairs() {
         write("pair", "made", name, &[&[options, 0, 0][..], &transitions.concat()].concat())?;
     }
@@ -95,6 +107,57 @@ fn operations() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
         ("silence", GREETED, vec![bare(&[NEXT_DEADLINE, EXCHANGE]).repeat(6)]),
         ("write_stall", GREETED, vec![send(9_000), bare(&[3, 0, 9, 2, 5, 0]), bare(&[NEXT_DEADLINE]).repeat(8)]),
         ("cut", GREETED, vec![send(9_000), bare(&[3, 0, 2, 13, 1])]),
+    ]
+}
+
+/// Inputs of `differential`: options, and steps as `differential.rs` reads them.
+fn differentials() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
+    const GREETED: u8 = 4;
+    const COME: u8 = 6;
+    let message = |size: u16| [&[0, 1, 4][..], &size.to_le_bytes()].concat();
+    let frame = |flags: u8, size: u16| [&[0, 2, flags][..], &size.to_le_bytes()].concat();
+    let control = |kind: u8, number: u16| [&[0, 8, kind][..], &number.to_le_bytes(), &[0]].concat();
+    let send = |size: u16| [&[11, 4][..], &size.to_le_bytes()].concat();
+    let close = |reason: u16| [&[0, 5][..], &reason.to_le_bytes()].concat();
+    let wait = |ticks: u8| vec![9, ticks];
+    let bare = |tags: &[u8]| tags.to_vec();
+    let part = |count: u16| [&[7][..], &count.to_le_bytes()].concat();
+    let (client, resync, asks, peer_resyncs) = (1, 2, 8, 16);
+    vec![
+        ("handshake", 0, vec![control(1, 9), bare(&[COME])]),
+        ("handshake_of_a_client", client, vec![control(2, 9), bare(&[COME])]),
+        ("nobody_greets", 0, vec![wait(50)]),
+        ("judged", GREETED | asks, vec![message(5), bare(&[COME])]),
+        ("refused", asks, vec![control(1, 9), bare(&[COME, 15, 1])]),
+        ("messages", GREETED, vec![message(5), send(100), message(3_000), part(9), send(9_000), bare(&[COME])]),
+        ("fragments", GREETED, vec![frame(3, 8_000), frame(2, 8_000), frame(0, 100), bare(&[COME])]),
+        ("too_large", GREETED, vec![frame(3, 8_000), frame(2, 8_000), frame(2, 8_000), bare(&[COME])]),
+        (
+            "damage",
+            GREETED | resync | peer_resyncs,
+            vec![
+                message(50),
+                vec![0, 6, 9, 0, 3],
+                message(5),
+                vec![0, 0, 20, 0],
+                vec![1; 20],
+                message(5),
+                bare(&[COME]),
+            ],
+        ),
+        ("silence", GREETED, vec![wait(59), wait(59)]),
+        ("suspect", GREETED, vec![wait(45), message(5), bare(&[COME]), wait(45)]),
+        ("pongs", GREETED, vec![wait(21), control(6, 1), bare(&[COME]), wait(21), control(6, 2), bare(&[COME])]),
+        ("pings", GREETED, vec![control(5, 1), control(5, 2), part(25), wait(1), control(5, 3), bare(&[COME])]),
+        ("busy", GREETED, vec![control(7, 500), bare(&[COME]), wait(60), control(7, 0), bare(&[COME]), wait(60)]),
+        ("pause", GREETED, vec![bare(&[14]), wait(60), bare(&[14]), message(5), bare(&[COME]), wait(60)]),
+        ("close", GREETED, vec![send(9), bare(&[12, 0]), control(10, 0), bare(&[COME])]),
+        ("closed_by_peer", GREETED, vec![send(9), close(1), bare(&[COME])]),
+        ("crossed", GREETED, vec![bare(&[12, 0]), close(1), bare(&[COME]), control(10, 0), bare(&[COME])]),
+        ("unanswered", GREETED, vec![bare(&[12, 0]), wait(40)]),
+        ("drain", GREETED, vec![bare(&[13, 13]), control(8, 0), bare(&[COME]), control(8, 0), bare(&[COME])]),
+        ("stall", GREETED, vec![message(900), part(20), wait(60)]),
+        ("rejected", GREETED, vec![send(9), control(3, 1), control(3, 2), bare(&[COME])]),
     ]
 }
 

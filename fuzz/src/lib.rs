@@ -1,6 +1,7 @@
 //! What the fuzz targets share: connections that are watched, and what to do to them.
 
 mod case;
+mod differential;
 mod link_case;
 mod memory;
 mod operations;
@@ -13,6 +14,7 @@ mod sent;
 mod watched;
 
 pub use case::Case;
+pub use differential::run_differential;
 pub use link_case::run_pair;
 pub use operations::run_operations;
 pub use packets::repair;

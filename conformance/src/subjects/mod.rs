@@ -1,5 +1,6 @@
 //! The implementations that the tool can name.
 
+mod core;
 #[cfg(windows)]
 mod iocp;
 mod seen;
@@ -16,6 +17,7 @@ use pulsewire_protocol::{
     SendRefused, Timeouts,
 };
 
+pub use self::core::CoreSubject;
 #[cfg(windows)]
 pub use self::iocp::IocpSubject;
 pub use self::tokio::TokioSubject;
@@ -41,6 +43,9 @@ pub fn by_name(name: &str) -> Option<Arc<dyn Subject>> {
     }
     if let Some(oracle) = name.strip_prefix("oracle-in-memory:") {
         return Some(Arc::new(oracle_by_name(oracle)?.in_memory()));
+    }
+    if name == "core" {
+        return Some(Arc::new(CoreSubject::new(0)));
     }
     of_this_system().into_iter().find(|subject| subject.name() == name)
 }

@@ -22,7 +22,7 @@
 //! assert_eq!(report.exit_code(), 0, "{report}");
 //! ```
 //!
-//! To have one test for each case instead, go through [`cases`] with [`run_case`] in a test file that has its own `main`.
+//! One test for each case instead is one line: [`main!`] in a test file without a harness, or [`tests!`] in any module.
 //!
 //! What a verdict means:
 //!
@@ -44,6 +44,7 @@ mod codec;
 mod context;
 mod ending;
 mod expectations;
+pub mod harness;
 mod manifest;
 pub mod oracle;
 mod packet_text;

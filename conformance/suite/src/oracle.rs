@@ -5,6 +5,8 @@
 
 mod bug;
 mod connection;
+#[cfg(any(test, feature = "driven"))]
+mod driven;
 mod fault;
 mod framing;
 mod greeting;
@@ -20,6 +22,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use bug::Bug;
+#[cfg(any(test, feature = "driven"))]
+pub use driven::{Delivered, Driven};
 
 use crate::profile::Profile;
 use crate::random::Random;
@@ -95,6 +99,10 @@ impl Subject for Oracle {
 
     fn in_memory(&self) -> bool {
         self.in_memory
+    }
+
+    fn is_complete(&self) -> bool {
+        self.bug.is_none()
     }
 }
 

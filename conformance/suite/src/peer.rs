@@ -45,6 +45,8 @@ pub(crate) struct Peer {
     pub(crate) subject_hello: Option<Hello>,
     /// Whether a PING is answered as it comes, or given to the case.
     pub(crate) answers_pings: bool,
+    /// Whether the subject may stop in the middle of a packet: it was told of a fault, behind which nothing is asked of it.
+    pub(crate) may_be_cut_off: bool,
     /// After how much silence the subject sends a PING, at most; the PING floor of this side may make it longer.
     pub(crate) ping_due: Duration,
     /// Cuts what is sent.
@@ -96,6 +98,7 @@ impl Peer {
             hello,
             subject_hello: None,
             answers_pings: true,
+            may_be_cut_off: false,
             ping_due: Duration::ZERO,
             cutter: Cutter::new(Chunking::Whole, 0),
             last_sent_at: clock::now(),
@@ -239,7 +242,7 @@ impl Peer {
             Ok(Some(0)) => {
                 self.transcript.ended();
                 self.ended = Some(Ended::InOrder);
-                if !self.parser.rest().is_empty() {
+                if !self.parser.rest().is_empty() && !self.may_be_cut_off {
                     return violation("PW-HDR-001: the stream ended in the middle of a packet");
                 }
             }

@@ -115,6 +115,31 @@ pub fn run_case(subject: &Arc<dyn Subject>, case: &'static Case, variant: Varian
     attempt(subject, case, variant, options).report
 }
 
+/// Runs one case on one subject as [`run`] does: with known failures and traces, but without lines. A time limit that is missed by
+/// little is tried again while no other case is tried again in this process.
+pub(crate) fn run_alone(
+    subject: &Arc<dyn Subject>,
+    case: &'static Case,
+    variant: Variant,
+    options: &Options,
+) -> Report {
+    static SECOND_TRY: Mutex<()> = Mutex::new(());
+    let plan = Plan { planned: 1, seed: options.seed, strict: options.strict };
+    let options = &Options { json_lines: None, progress: false, ..options.clone() };
+    let mut ledger = Ledger::open(&plan, options);
+    let Attempt { report, is_grey } = attempt(subject, case, variant, options);
+    let report = if is_grey {
+        let _alone = lock(&SECOND_TRY);
+        settle(report, attempt(subject, case, variant, options))
+    } else {
+        report
+    };
+    let cases = vec![ledger.enter(report)];
+    let stale = options.expectations.faults(&cases, false);
+    let faults = ledger.close(&stale);
+    Report { plan, cases, stale, faults }
+}
+
 fn plan<'s>(subjects: &'s [Arc<dyn Subject>], selection: &Selection) -> VecDeque<Task<'s>> {
     let mut tasks = VecDeque::new();
     for subject in subjects {

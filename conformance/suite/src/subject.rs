@@ -51,6 +51,12 @@ pub trait Subject: Send + Sync {
         false
     }
 
+    /// Whether every case applies to it. A test of one that does not apply is then failed, not ignored: so that nothing falls
+    /// out of a complete implementation unnoticed.
+    fn is_complete(&self) -> bool {
+        false
+    }
+
     /// How long to wait for a client to connect.
     fn connect_patience(&self) -> Duration {
         Duration::from_secs(5)

@@ -146,6 +146,7 @@ fn what_waited_is_not_sent(context: &mut Context<'_>) -> Outcome {
     let (mut peer, id) = context.establish_with_id()?;
     let count = waiting::fill(context, &mut peer, id)?;
     peer.send(&Close::new(reason::BAD_FRAGMENT, 0).to_packet())?;
+    peer.may_be_cut_off = true;
     // What it does from here on, it does knowing that.
     context.await_ending(&peer, id, PATIENCE)?;
     let mut messages = 0;

@@ -6,7 +6,7 @@ mod conversations;
 mod ending;
 mod packets;
 mod phase;
-#[cfg(test)]
+#[cfg(any(test, feature = "driven"))]
 mod pipe;
 #[cfg(test)]
 mod vectors;
@@ -29,6 +29,8 @@ use crate::codec::{Close, Header, Hello, Packet, encode_items};
 use crate::role::Role;
 use crate::subject::{CloseFrame, Happening, Id, Origin};
 use phase::{Farewell, Phase, judge_in_phase};
+#[cfg(any(test, feature = "driven"))]
+pub(super) use pipe::Pipe;
 
 /// How long the thread waits for bytes before it looks at the wishes of the application again.
 const TURN: Duration = Duration::from_millis(10);
@@ -67,7 +69,7 @@ pub(super) struct Connection {
     peer_ended: bool,
     peer: Farewell,
     /// What a test keeps in place of returning it.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "driven"))]
     kept: Option<Vec<crate::peer::Message>>,
 }
 
@@ -109,7 +111,7 @@ impl Connection {
             orderly: false,
             peer_ended: false,
             peer: Farewell::default(),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "driven"))]
             kept: None,
             table,
             behaviour,
@@ -140,6 +142,30 @@ impl Connection {
         }
     }
 
+    /// From now on messages are kept, not returned.
+    #[cfg(any(test, feature = "driven"))]
+    pub(super) fn keep_messages(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    /// What was kept.
+    #[cfg(any(test, feature = "driven"))]
+    pub(super) fn take_kept(&mut self) -> Vec<crate::peer::Message> {
+        self.kept.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether all is done.
+    #[cfg(any(test, feature = "driven"))]
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Gone)
+    }
+
+    /// Names the connection in commands.
+    #[cfg(any(test, feature = "driven"))]
+    pub(super) fn id(&self) -> Id {
+        self.id
+    }
+
     fn patience(&self) -> Duration {
         if matches!(self.phase, Phase::Gone) || !self.outgoing.is_empty() {
             return TURN_WHILE_BLOCKED;
@@ -149,7 +175,7 @@ impl Connection {
     }
 
     /// Sends what can be sent, and ends what is thereby done.
-    fn send(&mut self, now: Instant) {
+    pub(super) fn send(&mut self, now: Instant) {
         self.queue_last_words();
         if self.behaviour.has(Bug::OneBlocksAll) && !self.table.may_send(self.id, self.outgoing.is_empty()) {
             return;
@@ -208,7 +234,7 @@ impl Connection {
         }
     }
 
-    fn receive(&mut self, bytes: &[u8], now: Instant) {
+    pub(super) fn receive(&mut self, bytes: &[u8], now: Instant) {
         if self.phase.is_over() {
             return;
         }

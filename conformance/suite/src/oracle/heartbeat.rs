@@ -37,6 +37,8 @@ pub(super) struct Heartbeat {
     state: State,
     silent_since: Instant,
     unanswered: u32,
+    /// A probe stayed unanswered, and no evidence came since.
+    suspect: bool,
     grace_used: bool,
     last_number: u64,
     answered: u64,
@@ -66,6 +68,7 @@ impl Heartbeat {
             state: State::Quiet { probe_at: now },
             silent_since: now,
             unanswered: 0,
+            suspect: false,
             grace_used: false,
             last_number: 0,
             answered: 0,
@@ -80,12 +83,17 @@ impl Heartbeat {
 
     /// The peer gave a sign of life (PW-HB-004).
     pub(super) fn evidence(&mut self, now: Instant) {
-        self.silent_since = now;
-        self.grace_used = false;
         if !self.behaviour.has(Bug::MissesAddUp) {
             self.unanswered = 0;
         }
-        self.state = State::Quiet { probe_at: now + self.jittered_idle() };
+        self.suspect = self.unanswered > 0;
+        self.be_quiet(now);
+    }
+
+    fn be_quiet(&mut self, since: Instant) {
+        self.silent_since = since;
+        self.grace_used = false;
+        self.state = State::Quiet { probe_at: since + self.jittered_idle() };
     }
 
     /// A packet other than BUSY came: it is a sign of life (PW-HB-001).
@@ -112,10 +120,11 @@ impl Heartbeat {
         }
     }
 
-    /// The silence begins anew when a pause of the peer ended (PW-HB-022), or one of this side (PW-HB-023).
+    /// The silence begins anew when a pause of the peer ended (PW-HB-022), or one of this side (PW-HB-023). That is no
+    /// evidence: a peer that was suspect still is.
     pub(super) fn begin_silence(&mut self, at: Instant) {
         self.unanswered = 0;
-        self.evidence(at);
+        self.be_quiet(at);
     }
 
     fn end_pause(&mut self, now: Instant) {
@@ -133,7 +142,7 @@ impl Heartbeat {
 
     /// Whether a probe of this silence stayed unanswered for its wait (PW-HB-018).
     pub(super) fn is_suspect(&self) -> bool {
-        self.unanswered > 0
+        self.suspect
     }
 
     /// This side sent a message, which is no evidence: only the bug cares.
@@ -195,6 +204,7 @@ impl Heartbeat {
             State::Probing { .. } => {}
         }
         self.unanswered += 1;
+        self.suspect = true;
         let early = u32::from(self.behaviour.has(Bug::VerdictTooEarly));
         let enough = self.unanswered + early >= self.behaviour.profile.probes || now >= latest;
         if enough && !self.behaviour.has(Bug::NeverGivesUp) { Action::GiveUp } else { self.probe(now) }

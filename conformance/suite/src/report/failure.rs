@@ -13,6 +13,13 @@ const LAST_STEPS: usize = 24;
 /// Bytes of a step that are shown.
 const SHOWN_BYTES: usize = 24;
 
+impl fmt::Display for CaseReport {
+    /// What shows that the case was not passed; nothing where it needs no explanation.
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        explain(formatter, self)
+    }
+}
+
 /// Requirement, expectation, what was seen, and the timeline; nothing for a case that needs no explanation.
 pub(super) fn explain(formatter: &mut Formatter<'_>, case: &CaseReport) -> fmt::Result {
     let CaseReport { id, subject, title, .. } = case;

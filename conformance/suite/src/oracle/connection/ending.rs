@@ -70,7 +70,7 @@ impl Connection {
     }
 
     /// The peer's direction of the stream has ended.
-    pub(super) fn stream_ended(&mut self) {
+    pub(in super::super) fn stream_ended(&mut self) {
         self.peer_ended = true;
         if self.behaviour.has(Bug::WaitsForCutPacket) && !self.framer.is_empty() {
             return;
@@ -91,7 +91,7 @@ impl Connection {
     }
 
     /// Does what is due.
-    pub(super) fn check_deadlines(&mut self, now: Instant) {
+    pub(in super::super) fn check_deadlines(&mut self, now: Instant) {
         match self.phase {
             Phase::Greeting { until } if now >= until && !self.behaviour.has(Bug::NoHandshakeTimeout) => {
                 self.fail(Fault::new(reason::HANDSHAKE_TIMEOUT), now);
@@ -185,6 +185,8 @@ impl Connection {
 
     /// The id becomes invalid (PW-CK-005).
     fn forget_id(&mut self) {
+        // What came before the end is told before it.
+        self.report_suspicion();
         if self.behaviour.has(Bug::IdOutlivesConnection) {
             return;
         }

@@ -38,7 +38,7 @@ impl Connection {
 
     /// Hands a message to the application, which returns it.
     fn deliver(&mut self, message: Message) {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "driven"))]
         if let Some(kept) = &mut self.kept {
             kept.push(message);
             return;
@@ -79,11 +79,12 @@ impl Connection {
         let Some(heartbeat) = &mut self.heartbeat else {
             return Ok(());
         };
-        heartbeat.pong(number, now)?;
+        // A wrong one is evidence, too (PW-HB-001).
+        let judged = heartbeat.pong(number, now);
         if !self.behaviour.has(Bug::PongsAreNoEvidence) {
             heartbeat.packet(now);
         }
-        Ok(())
+        judged
     }
 
     fn take_reject(&mut self, packet: &Packet) -> Result<(), Fault> {

@@ -1,4 +1,4 @@
-//! A transport for tests.
+//! A transport without a network.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,17 +7,17 @@ use crate::oracle::link::{Received, Transport};
 
 /// A transport with so much room, that keeps what it took.
 #[derive(Clone, Default)]
-pub(super) struct Pipe(Arc<Mutex<Taken>>);
+pub(in super::super) struct Pipe(Arc<Mutex<Taken>>);
 
 #[derive(Default)]
-pub(super) struct Taken {
-    pub(super) bytes: Vec<u8>,
+pub(in super::super) struct Taken {
+    pub(in super::super) bytes: Vec<u8>,
     /// `None` is as much as comes.
     pub(super) room: Option<usize>,
 }
 
 impl Pipe {
-    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Taken) -> T) -> T {
+    pub(in super::super) fn with<T>(&self, act: impl FnOnce(&mut Taken) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

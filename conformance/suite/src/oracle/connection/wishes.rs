@@ -11,7 +11,7 @@ use crate::subject::{CloseFrame, Origin};
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Connection {
-    pub(super) fn obey_application(&mut self, now: Instant) {
+    pub(in super::super) fn obey_application(&mut self, now: Instant) {
         if self.table.is_stopping() {
             self.end(CloseFrame::from(reason::ABORTED), Origin::Local);
             return;

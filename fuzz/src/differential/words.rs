@@ -1,0 +1,54 @@
+//! What the application is told, in the same words by both.
+
+use pulsewire_conformance::subject::{self, Happening};
+use pulsewire_protocol::{Event, Origin, Retry};
+
+/// What the core tells; `None` for what the oracle does not: gaps, the end of the handshake, and a CLOSE before the end.
+pub(super) fn of_core(event: &Event<'_>) -> Option<String> {
+    Some(match event {
+        Event::Admission(_) => "admission".into(),
+        Event::Rejected(rejected) => {
+            format!("rejected {} {}", rejected.ordinal.map_or(0, u64::from), rejected.reason.0)
+        }
+        Event::TooLarge(_) => "too large".into(),
+        Event::Suspect(_) => "suspect".into(),
+        Event::Recovered(_) => "recovered".into(),
+        Event::Draining { received } => format!("draining {received}"),
+        Event::Closed(closed) => {
+            let retry = match closed.retry {
+                Retry::After(time) => u32::try_from(time.as_millis()).unwrap_or(u32::MAX),
+                Retry::Never => u32::MAX,
+            };
+            match closed.origin {
+                Origin::Peer => of_peer(closed.reason.0, closed.orderly, Some(retry), &closed.detail),
+                Origin::Local => format!("closed {} here {}", closed.reason.0, closed.orderly),
+                Origin::Transport => format!("closed {} below {}", closed.reason.0, closed.orderly),
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// What the oracle tells.
+pub(super) fn of_oracle(happening: &Happening) -> Option<String> {
+    Some(match happening {
+        Happening::Admission => "admission".into(),
+        Happening::Rejected { ordinal, reason } => format!("rejected {ordinal} {reason}"),
+        Happening::TooLarge => "too large".into(),
+        Happening::Suspect => "suspect".into(),
+        Happening::Recovered => "recovered".into(),
+        Happening::Draining { received } => format!("draining {received}"),
+        Happening::Closing(_) => return None,
+        Happening::Closed { frame, origin, orderly } => match origin {
+            subject::Origin::Peer => of_peer(frame.reason, *orderly, frame.retry_after, &frame.text),
+            subject::Origin::Local => format!("closed {} here {orderly}", frame.reason),
+            subject::Origin::Transport => format!("closed {} below {orderly}", frame.reason),
+        },
+    })
+}
+
+/// The core's sentence ends with the item LIMIT, where there is one; the oracle does not tell that.
+fn of_peer(reason: u16, orderly: bool, retry_after: Option<u32>, text: &str) -> String {
+    let text = text.split("(limit ").next().unwrap_or_default().trim_end();
+    format!("closed {reason} by the peer {orderly} {retry_after:?} {text:?}")
+}
