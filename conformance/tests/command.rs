@@ -215,7 +215,8 @@ fn replays_a_trace_with_the_same_bytes() -> Tested {
 #[test]
 fn runs_with_one_chunking_and_replays_with_that_of_the_trace() -> Tested {
     let tool = Tool::new("chunking")?;
-    let run = ["--subject", "oracle:accepts-unknown-flag", "--requirement", "PW-HDR-005", "--chunking", "pieces"];
+    let one = ["--subject", "oracle:accepts-unknown-flag", "--case", "PW-HDR-005/unknown-flag", "--chunking"];
+    let run = [&one[..], &["pieces"]].concat();
     let output = tool.run(&run)?;
     assert_code(&output, 1);
     assert!(text(&output).contains("FAIL PW-HDR-005/unknown-flag (oracle:accepts-unknown-flag, client, pieces)"));
@@ -233,7 +234,7 @@ fn runs_with_one_chunking_and_replays_with_that_of_the_trace() -> Tested {
     )?;
     let known = ["--expectations", "expectations.toml"];
     assert_code(&tool.run(&[&run[..], &known[..]].concat())?, 1);
-    let in_bytes = [&run[..5], &["bytes"], &known[..]].concat();
+    let in_bytes = [&one[..], &["bytes"], &known[..]].concat();
     assert_code(&tool.run(&in_bytes)?, 0);
     Ok(())
 }
