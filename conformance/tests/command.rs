@@ -60,7 +60,7 @@ fn assert_code(output: &Output, code: i32) {
 #[test]
 fn exits_with_0_after_a_pass() -> Tested {
     let tool = Tool::new("pass")?;
-    assert_code(&tool.run(&["--subject", "oracle:none", "--area", "sync-key"])?, 0);
+    assert_code(&tool.run(&["--subject", "oracle:none", "--case", "PW-KEY-001/keys-in-both-directions"])?, 0);
     let json = tool.report()?;
     let first = &json["cases"][0];
     assert_eq!((&json["exit_code"], &json["totals"]["fail"]), (&0.into(), &0.into()));
@@ -237,7 +237,8 @@ fn replays_a_trace_in_memory_with_the_same_times() -> Tested {
 #[test]
 fn runs_with_one_chunking_and_replays_with_that_of_the_trace() -> Tested {
     let tool = Tool::new("chunking")?;
-    let run = ["--subject", "oracle:accepts-unknown-flag", "--requirement", "PW-HDR-005", "--chunking", "pieces"];
+    let one = ["--subject", "oracle:accepts-unknown-flag", "--case", "PW-HDR-005/unknown-flag", "--chunking"];
+    let run = [&one[..], &["pieces"]].concat();
     let output = tool.run(&run)?;
     assert_code(&output, 1);
     assert!(text(&output).contains("FAIL PW-HDR-005/unknown-flag (oracle:accepts-unknown-flag, client, pieces)"));
@@ -255,7 +256,7 @@ fn runs_with_one_chunking_and_replays_with_that_of_the_trace() -> Tested {
     )?;
     let known = ["--expectations", "expectations.toml"];
     assert_code(&tool.run(&[&run[..], &known[..]].concat())?, 1);
-    let in_bytes = [&run[..5], &["bytes"], &known[..]].concat();
+    let in_bytes = [&one[..], &["bytes"], &known[..]].concat();
     assert_code(&tool.run(&in_bytes)?, 0);
     Ok(())
 }

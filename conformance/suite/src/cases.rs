@@ -67,8 +67,8 @@ const CLIENT: &[Role] = &[Role::Client];
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     let areas = [
         header::CASES,
-        packets::CASES,
         sync_key::CASES,
+        packets::CASES,
         framing::CASES,
         resync::CASES,
         damage::CASES,

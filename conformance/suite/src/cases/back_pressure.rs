@@ -103,9 +103,7 @@ fn latest_number_waits(context: &mut Context<'_>) -> Outcome {
     const COUNT: u64 = 12;
     let (mut peer, id) = context.establish_with_id()?;
     let count = waiting::fill(context, &mut peer, id)?;
-    for number in 1..=COUNT {
-        peer.send(&Packet::ping(number))?;
-    }
+    peer.send_glued(&(1..=COUNT).map(Packet::ping).collect::<Vec<_>>())?;
     let came = waiting::read_all(&mut peer, count)?;
     let all_pongs = came.iter().all(|packet| packet.kind == kind::PONG);
     let latest = came.last().filter(|_| all_pongs).map(Packet::number);

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::codec::registry::{flag, item, kind, reason};
 use crate::codec::{Hello, Item, Packet, encode_items, parse_items};
 use crate::context::Context;
-use crate::peer::{Arrival, Message, Peer};
+use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::role::Role;
 use crate::verdict::{Failure, Outcome, not_after, not_before, require, violation};
@@ -152,7 +152,7 @@ fn trickle(context: &mut Context<'_>) -> Outcome {
             None => {}
             Some(arrival) => return timed_out(&mut peer, arrival, clock::elapsed(began), due),
         }
-        not_after(clock::elapsed(began), due + LATENESS_TOLERANCE, "a trickle keeps the handshake open")?;
+        require(clock::elapsed(began) < due + PATIENCE, "a trickle keeps the handshake open")?;
     }
     violation("a first packet that came long after handshake_timeout was waited for")
 }
@@ -160,7 +160,8 @@ fn trickle(context: &mut Context<'_>) -> Outcome {
 /// The end came in time: with HANDSHAKE_TIMEOUT from a server, without a word from a client (PW-HS-018).
 fn timed_out(peer: &mut Peer, arrival: Arrival, elapsed: Duration, due: Duration) -> Outcome {
     let sentence = format!("closed after {} ms, handshake_timeout is {} ms", elapsed.as_millis(), due.as_millis());
-    not_before(elapsed + CLOCK_TOLERANCE, due, sentence)?;
+    not_before(elapsed + CLOCK_TOLERANCE, due, sentence.as_str())?;
+    not_after(elapsed, due + LATENESS_TOLERANCE, sentence)?;
     match arrival {
         Arrival::End | Arrival::Reset => Ok(()),
         Arrival::Packet(packet) => {
@@ -179,6 +180,8 @@ fn own_items(context: &mut Context<'_>) -> Outcome {
     let Arrival::Packet(first) = peer.receive()? else {
         return violation("the connection was closed in place of the handshake");
     };
+    let due = if peer.subject_role == Role::Server { kind::HELLO_ACK } else { kind::HELLO };
+    require(first.kind == due, format!("{} came instead of {}", kind::name(first.kind), kind::name(due)))?;
     let (items, _) = parse_items(&first.payload);
     for Item { id, value } in &items {
         let defined = (item::VERSIONS..=item::FEATURES).contains(id) || id & item::IGNORABLE != 0;

@@ -29,7 +29,7 @@ impl Subject for Broken {
 /// The cases of the requirement, with whole writes.
 fn only(requirement: &str) -> Options {
     let selection = Selection::new(&[], &[], &[requirement.into()], &["whole".into()]).expect("it has cases");
-    Options { selection, watchdog: Duration::from_secs(5), ..Options::default() }
+    Options { selection, watchdog: Duration::from_secs(30), ..Options::default() }
 }
 
 fn report_on(broken: fn() -> SubjectError) -> Report {
