@@ -51,13 +51,16 @@ impl Assembler {
             return Err(Fault::new(reason::CHECKSUM_REQUIRED));
         }
         let (first, more) = (has(flag::FIRST), has(flag::MORE));
+        let open = self.open.as_ref().filter(|open| !open.refused || !bug(Bug::ForgetsRefused));
+        // What is left of a lost message is passed over, and not judged by the rules of section 6 (PW-FRM-010).
+        if open.is_none() && !first && self.lost_message && !bug(Bug::ClosesOnOrphanAfterGap) {
+            return Ok(());
+        }
         if more && header.length == 0 && !bug(Bug::AcceptsEmptyFragment) {
             return bad_fragment;
         }
-        let open = self.open.as_ref().filter(|open| !open.refused || !bug(Bug::ForgetsRefused));
         match (open.map(|open| &open.message), first) {
             (None, true) => Ok(()),
-            (None, false) if self.lost_message && !bug(Bug::ClosesOnOrphanAfterGap) => Ok(()),
             (None, false) if bug(Bug::AcceptsOrphanFragment) || bug(Bug::DeliversFragments) => Ok(()),
             (None, false) => bad_fragment,
             (Some(_), true) if more && !bug(Bug::RestartsMessage) => bad_fragment,
@@ -169,5 +172,29 @@ impl Assembler {
             return None;
         }
         Some(open.message).filter(|_| !open.refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::Assembler;
+    use crate::codec::Header;
+    use crate::codec::registry::{flag, kind};
+    use crate::oracle::Behaviour;
+    use crate::profile::Profile;
+    use crate::random::Random;
+
+    /// PW-FRM-010, and PW-DAT-004 where that does not apply.
+    #[test]
+    fn an_empty_frame_that_goes_on_is_passed_over_with_a_lost_message() {
+        let random = || Mutex::new(Random::from_seed(1));
+        let behaviour = Behaviour { profile: Profile::calm(), bug: None, keys: random(), jitter: random() };
+        let mut assembler = Assembler::new(Arc::new(behaviour));
+        let header = Header { kind: kind::DATA, flags: flag::MORE | flag::CHECKSUM, class: 0, length: 0 };
+        assembler.judge(&header).expect_err("no message was lost");
+        assembler.skipped();
+        assembler.judge(&header).expect("it may belong to what was skipped");
     }
 }
