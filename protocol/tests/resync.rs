@@ -58,6 +58,19 @@ fn the_next_header_is_found_behind_any_garbage() {
     }
 }
 
+/// PW-FRM-001, PW-FRM-015: fewer than 12 bytes behind skipped ones may be a part of a header, whatever they are, and have its time.
+#[test]
+fn noise_at_the_end_stalls_at_the_same_time_however_it_is_cut() {
+    for chunk in [1, 5, 12, 13, 20] {
+        let mut server = server();
+        [0x99; 20].chunks(chunk).for_each(|chunk| server.receive(chunk).unwrap());
+        server.run_for(Duration::from_secs(20));
+        assert!(server.closed.is_some(), "no end after pieces of {chunk}");
+        let stalled_at = at(10_000) + Duration::from_micros(15_625);
+        assert_eq!((server.closed_at(), server.closed().reason), (stalled_at, CloseReason::FRAME_STALL));
+    }
+}
+
 /// PW-FRM-006: a packet inside a dropped one is not looked for.
 #[test]
 fn what_a_damaged_packet_contains_is_not_run() {

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use pulsewire_protocol::{Class, CloseReason, Flags, HEADER_SIZE, Header, Kind};
 
+/// How its word begins.
+const HELLO_ACK: &str = "[f7, 9a, 02,";
+
 /// A message, whatever its frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sent {
@@ -51,7 +54,11 @@ impl Outgoing {
             Kind::DATA => self.frame(fields, payload),
             Kind::CLOSE => {
                 let reason = CloseReason(u16::from_be_bytes([payload[0], payload[1]]));
-                self.failed |= reason.is_fault();
+                if reason.is_fault() {
+                    self.failed = true;
+                    // A server that finds a fault behind HELLO may leave out HELLO_ACK, which it has not sent yet (section 2).
+                    self.controls.retain(|word| !word.starts_with(HELLO_ACK));
+                }
                 // PW-FRM-003: a server may say this, or nothing.
                 if reason != CloseReason::NOT_PULSEWIRE {
                     self.controls.push(close(header, payload));

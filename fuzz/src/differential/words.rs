@@ -52,3 +52,16 @@ fn of_peer(reason: u16, orderly: bool, retry_after: Option<u32>, text: &str) -> 
     let text = text.split("(limit ").next().unwrap_or_default().trim_end();
     format!("closed {reason} by the peer {orderly} {retry_after:?} {text:?}")
 }
+
+/// Two things that are due at once may come in any order, and only one of them where it is the end. So a peer that turns
+/// suspect at the moment of the end need not be told of.
+pub(super) fn settle_ties(core: &mut Vec<String>, oracle: &mut Vec<String>) {
+    for told in [core, oracle] {
+        if let [.., before, end] = &told[..]
+            && before == "suspect"
+            && end.starts_with("closed")
+        {
+            told.remove(told.len() - 2);
+        }
+    }
+}

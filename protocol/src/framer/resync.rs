@@ -23,7 +23,8 @@ pub(crate) struct Resync {
 }
 
 impl Resync {
-    /// Skips to the next header that verifies, or to the last bytes that may be the beginning of one.
+    /// Skips to the next header that verifies, or to the last bytes, which are too few for one. Those wait for more whatever they
+    /// are, as they do where they come by themselves: or their time would depend on the cut (PW-FRM-001, PW-FRM-015).
     ///
     /// The front of the input is known not to verify.
     pub(super) fn skip(&mut self, now: Instant, input: &mut &[u8], key: u32) -> Result<(), ProtocolError> {
@@ -32,7 +33,6 @@ impl Resync {
             let rest = &input[offset..];
             offset += match memmem::find(rest, &MAGIC) {
                 Some(found) => found,
-                None if rest.last() == Some(&MAGIC[0]) => rest.len() - 1,
                 None => rest.len(),
             };
             match input[offset..].first_chunk::<HEADER_SIZE>() {
@@ -40,6 +40,7 @@ impl Resync {
                 Some(_) | None => break,
             }
         }
+        offset = offset.min(input.len() + 1 - HEADER_SIZE);
         let begins = self.run == 0;
         self.run += offset as u64;
         *input = &input[offset..];

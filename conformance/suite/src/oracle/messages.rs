@@ -67,14 +67,15 @@ impl Assembler {
         let has = |wanted| header.flags & wanted != 0;
         let bad_fragment = Err(Fault::new(reason::BAD_FRAGMENT));
         let (first, more) = (has(flag::FIRST), has(flag::MORE));
-        let passed_over = self.open.is_none() && self.lost_message && !first && !bug(Bug::ClosesOnOrphanAfterGap);
+        let open = self.open.as_ref().filter(|open| !open.refused || !bug(Bug::ForgetsRefused));
+        // What is left of a lost message is passed over, and not judged by the rules of section 6 (PW-FRM-010).
+        let passed_over = open.is_none() && self.lost_message && !first && !bug(Bug::ClosesOnOrphanAfterGap);
         if passed_over && !bug(Bug::JudgesPassedOver) {
             return Ok(());
         }
         if more && header.length == 0 && !bug(Bug::AcceptsEmptyFragment) {
             return bad_fragment;
         }
-        let open = self.open.as_ref().filter(|open| !open.refused || !bug(Bug::ForgetsRefused));
         match (open.map(|open| &open.message), first) {
             (None, true) => Ok(()),
             (None, false) if passed_over => Ok(()),
@@ -196,5 +197,29 @@ impl Assembler {
             return None;
         }
         Some(open.message).filter(|_| !open.refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::Assembler;
+    use crate::codec::Header;
+    use crate::codec::registry::{flag, kind};
+    use crate::oracle::Behaviour;
+    use crate::profile::Profile;
+    use crate::random::Random;
+
+    /// PW-FRM-010, and PW-DAT-004 where that does not apply.
+    #[test]
+    fn an_empty_frame_that_goes_on_is_passed_over_with_a_lost_message() {
+        let random = || Mutex::new(Random::from_seed(1));
+        let behaviour = Behaviour { profile: Profile::calm(), bug: None, keys: random(), jitter: random() };
+        let mut assembler = Assembler::new(Arc::new(behaviour));
+        let header = Header { kind: kind::DATA, flags: flag::MORE | flag::CHECKSUM, class: 0, length: 0 };
+        assembler.judge(&header).expect_err("no message was lost");
+        assembler.skipped();
+        assembler.judge(&header).expect("it may belong to what was skipped");
     }
 }
