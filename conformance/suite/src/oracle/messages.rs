@@ -202,7 +202,7 @@ impl Assembler {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use super::Assembler;
     use crate::codec::Header;
@@ -214,8 +214,7 @@ mod tests {
     /// PW-FRM-010, and PW-DAT-004 where that does not apply.
     #[test]
     fn an_empty_frame_that_goes_on_is_passed_over_with_a_lost_message() {
-        let random = || Mutex::new(Random::from_seed(1));
-        let behaviour = Behaviour { profile: Profile::calm(), bug: None, keys: random(), jitter: random() };
+        let behaviour = Behaviour::new(Profile::calm(), None, 1, Random::from_seed(1), Random::from_seed(1));
         let mut assembler = Assembler::new(Arc::new(behaviour));
         let header = Header { kind: kind::DATA, flags: flag::MORE | flag::CHECKSUM, class: 0, length: 0 };
         assembler.judge(&header).expect_err("no message was lost");
