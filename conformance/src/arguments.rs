@@ -73,7 +73,8 @@ pub(crate) enum Command {
 #[derive(Args)]
 pub(crate) struct RunArguments {
     /// Run this implementation only: one of this workspace, or `oracle:none` or `oracle:BUG`, which are judged strictly;
-    /// `oracle-in-memory:` in place of `oracle:` needs no network and no real time
+    /// `oracle-in-memory:` in place of `oracle:`, and `core`, which is the core without a transport, need no network and no real
+    /// time
     #[arg(long, value_name = "NAME")]
     pub(crate) subject: Option<String>,
 

@@ -43,7 +43,7 @@ pub(crate) fn subject(name: &str) -> Result<Arc<dyn Subject>, String> {
         let bugs = || ["none"].into_iter().chain(Bug::ALL.iter().map(|bug| bug.name()));
         let oracles = ["oracle", "oracle-in-memory"].into_iter();
         let oracles = oracles.flat_map(|kind| bugs().map(move |bug| format!("{kind}:{bug}")));
-        let known: Vec<String> = here.into_iter().chain(oracles).collect();
+        let known: Vec<String> = here.into_iter().chain(["core".to_owned()]).chain(oracles).collect();
         let complaint = format!("there is no subject {name:?} on this system");
         with_nearest(&complaint, name, known.iter().map(String::as_str))
     })

@@ -287,6 +287,17 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_flag_and_itself_is_the_flag() {
+        assert_eq!(Flags::FIRST | Flags::FIRST, Flags::FIRST);
+        assert_eq!((Flags::FIRST | Flags::MORE).0, Flags::FIRST.0 + Flags::MORE.0);
+    }
+
+    #[test]
+    fn kinds_have_names() {
+        assert_eq!(std::format!("{:?}", Kind::PING), "PING");
+    }
+
     proptest! {
         #[test]
         fn encoding_and_verifying_a_header_changes_nothing(
