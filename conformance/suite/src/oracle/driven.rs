@@ -183,4 +183,19 @@ mod tests {
         driven.settle(now);
         assert_eq!(driven.take_happenings(), [Happening::Recovered]);
     }
+
+    #[test]
+    fn idle_starts_anew_after_its_own_pause_although_the_pause_of_the_peer_ended_before() {
+        let (mut driven, profile) = greeted();
+        let (pause, later) = (profile.idle, profile.idle * 4);
+        let milliseconds = u32::try_from(pause.as_millis()).expect("less than a second");
+        driven.receive(&Packet::busy(milliseconds).encode(KEY), Duration::ZERO);
+        assert_eq!(driven.control(Command::Pause), Ok(Reply::Done));
+        driven.settle(Duration::ZERO);
+        driven.settle(later);
+        assert_eq!(driven.control(Command::Resume), Ok(Reply::Done));
+        assert_eq!(driven.settle(later), Packet::busy(0).encode(9), "no PING");
+        let ping = Packet::ping(1).encode(9);
+        assert_eq!(driven.settle(later + profile.idle), ping);
+    }
 }

@@ -112,9 +112,15 @@ impl Heartbeat {
         self.pause.until().is_some()
     }
 
-    /// The silence begins anew when a pause of the peer ended (PW-HB-022), or one of this side (PW-HB-023). That is no
-    /// evidence: a peer that was suspect still is.
-    pub(super) fn begin_silence(&mut self, at: Instant) {
+    /// This side reads again (PW-HB-023), also where a pause of the peer has ended meanwhile.
+    pub(super) fn read_again(&mut self, now: Instant) {
+        self.end_pause(now);
+        self.begin_silence(now);
+    }
+
+    /// The silence begins anew when a pause of the peer ended (PW-HB-022), or one of this side. That is no evidence: a peer that
+    /// was suspect still is.
+    fn begin_silence(&mut self, at: Instant) {
         self.unanswered = 0;
         self.be_quiet(at);
     }
