@@ -115,6 +115,7 @@ mod tests {
     use super::Driven;
     use crate::codec::registry::kind;
     use crate::codec::{Close, Hello, Packet, encode_items};
+    use crate::peer::Message;
     use crate::profile::Profile;
     use crate::role::Role;
     use crate::subject::{CloseFrame, Command, Happening, Reply};
@@ -197,5 +198,22 @@ mod tests {
         assert_eq!(driven.settle(later), Packet::busy(0).encode(9), "no PING");
         let ping = Packet::ping(1).encode(9);
         assert_eq!(driven.settle(later + profile.idle), ping);
+    }
+
+    #[test]
+    fn an_answer_is_measured_although_a_message_came_first() {
+        let (mut driven, profile) = greeted();
+        let [wait, late] = [profile.idle.max(profile.interval), Duration::from_millis(150)];
+        driven.settle(profile.idle);
+        let now = profile.idle + late;
+        let message = Message::new(0, Vec::new()).frames(512).remove(0);
+        driven.receive(&[message.encode(KEY), Packet::pong(1).encode(KEY)].concat(), now);
+        driven.settle(now);
+        // The next PING has `srtt + 4 * rttvar`: three times the first measurement.
+        driven.settle(now + profile.idle);
+        driven.settle(now + profile.idle + wait);
+        assert_eq!(driven.take_happenings(), []);
+        driven.settle(now + profile.idle + late * 3);
+        assert_eq!(driven.take_happenings(), [Happening::Suspect]);
     }
 }

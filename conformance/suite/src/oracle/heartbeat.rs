@@ -41,7 +41,8 @@ pub(super) struct Heartbeat {
     suspect: bool,
     grace_used: bool,
     last_number: u64,
-    answered: u64,
+    /// When the transport took the latest PING, until the first answer to it. A sign of life of another kind takes nothing away.
+    taken_at: Option<Instant>,
     round_trip: Option<RoundTrip>,
     pause: PeerPause,
     highest_received: u64,
@@ -71,7 +72,7 @@ impl Heartbeat {
             suspect: false,
             grace_used: false,
             last_number: 0,
-            answered: 0,
+            taken_at: None,
             round_trip: None,
             highest_received: 0,
             tokens: 16.0,
@@ -105,6 +106,8 @@ impl Heartbeat {
 
     /// BUSY came (PW-HB-020); tells whether the peer pauses now.
     pub(super) fn busy(&mut self, pause: Duration, now: Instant) -> bool {
+        // An answer behind it says nothing about the way (section 8.3).
+        self.taken_at = None;
         self.end_pause(now);
         if self.pause.busy(pause, now) {
             self.evidence(now);
@@ -154,6 +157,7 @@ impl Heartbeat {
 
     /// The transport took the whole PING (PW-HB-010).
     pub(super) fn ping_taken(&mut self, now: Instant) {
+        self.taken_at = Some(now);
         let wait = self.wait();
         if let State::Probing { taken_at, deadline, .. } = &mut self.state {
             *taken_at = Some(now);
@@ -204,13 +208,11 @@ impl Heartbeat {
         if (number == 0 || number > self.last_number) && !self.behaviour.has(Bug::AcceptsStrangePong) {
             return Err(Fault::new(reason::BAD_PONG));
         }
-        if let State::Probing { taken_at: Some(taken_at), .. } = self.state
-            && number == self.last_number
-            && number > self.answered
+        if number == self.last_number
+            && let Some(taken_at) = self.taken_at.take()
         {
             self.measure((now - taken_at).as_secs_f64());
         }
-        self.answered = self.answered.max(number);
         Ok(())
     }
 
@@ -233,6 +235,7 @@ impl Heartbeat {
     fn probe(&mut self, now: Instant) -> Action {
         let repeats = self.behaviour.has(Bug::PingNumberRepeats) && self.last_number > 0;
         self.last_number += u64::from(!repeats);
+        self.taken_at = None;
         self.state = State::Probing { taken_at: None, deadline: now + self.wait(), progress: false };
         Action::Probe(self.last_number)
     }
