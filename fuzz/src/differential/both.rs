@@ -195,7 +195,7 @@ impl Both {
         self.over |= core.iter().any(|word| word.starts_with("closed"));
         words::settle_ties(&mut core, &mut oracle);
         assert_eq!(core, oracle, "at {:?}: what the core and the oracle tell", self.now);
-        let [core, oracle] = self.sent.each_mut().map(|sent| std::mem::take(&mut sent.controls));
+        let [core, oracle] = self.sent.each_mut().map(|sent| sent.take_controls(self.over));
         assert_eq!(core, oracle, "at {:?}: control packets of the core and of the oracle", self.now);
         let [core, oracle] = self.sent.each_mut().map(|sent| std::mem::take(&mut sent.messages));
         assert_eq!(core, oracle, "at {:?}: messages that the core and the oracle send", self.now);
@@ -208,7 +208,8 @@ impl Both {
         let [core, oracle] = &mut self.sent;
         while let [Some(first), Some(second)] = [core.rejects.front(), oracle.rejects.front()] {
             assert_eq!(first, second, "at {:?}: REJECT of the core and of the oracle", self.now);
-            (core.rejects.pop_front(), oracle.rejects.pop_front());
+            core.rejects.pop_front();
+            oracle.rejects.pop_front();
         }
         if !core.failed && !oracle.failed {
             let ahead = [&core.rejects, &oracle.rejects];

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use pulsewire_protocol::{Class, CloseReason, Flags, HEADER_SIZE, Header, Kind};
 
-/// How its word begins.
+/// How their words begin.
 const HELLO_ACK: &str = "[f7, 9a, 02,";
+const PONG: &str = "[f7, 9a, 06,";
 
 /// A message, whatever its frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(super) struct Outgoing {
     held: Vec<u8>,
     open: Option<Sent>,
     /// Control packets since the last look, in words, but for REJECT.
-    pub(super) controls: Vec<String>,
+    controls: Vec<String>,
     /// REJECT that were not compared yet.
     pub(super) rejects: VecDeque<String>,
     /// CLOSE for a fault went out.
@@ -47,6 +48,14 @@ impl Outgoing {
             rest = tail;
         }
         self.held = rest.to_vec();
+    }
+
+    /// Control packets since the last look, in words. Of a connection that is over CLOSE and CLOSE_ACK still go out; whether a PONG
+    /// does that waited then is free (appendix A).
+    pub(super) fn take_controls(&mut self, over: bool) -> Vec<String> {
+        let mut controls = std::mem::take(&mut self.controls);
+        controls.retain(|word| !over || !word.starts_with(PONG));
+        controls
     }
 
     fn packet(&mut self, fields: &Header, header: &[u8; HEADER_SIZE], payload: &[u8]) {

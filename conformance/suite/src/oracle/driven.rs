@@ -114,6 +114,7 @@ mod tests {
     use super::Driven;
     use crate::codec::registry::kind;
     use crate::codec::{Close, Hello, Packet, encode_items};
+    use crate::peer::Message;
     use crate::profile::Profile;
     use crate::role::Role;
     use crate::subject::{CloseFrame, Command, Happening, Reply};
@@ -181,5 +182,37 @@ mod tests {
         driven.receive(&Packet::ping(1).encode(KEY), now);
         driven.settle(now);
         assert_eq!(driven.take_happenings(), [Happening::Recovered]);
+    }
+
+    #[test]
+    fn idle_starts_anew_after_its_own_pause_although_the_pause_of_the_peer_ended_before() {
+        let (mut driven, profile) = greeted();
+        let (pause, later) = (profile.idle, profile.idle * 4);
+        let milliseconds = u32::try_from(pause.as_millis()).expect("less than a second");
+        driven.receive(&Packet::busy(milliseconds).encode(KEY), Duration::ZERO);
+        assert_eq!(driven.control(Command::Pause), Ok(Reply::Done));
+        driven.settle(Duration::ZERO);
+        driven.settle(later);
+        assert_eq!(driven.control(Command::Resume), Ok(Reply::Done));
+        assert_eq!(driven.settle(later), Packet::busy(0).encode(9), "no PING");
+        let ping = Packet::ping(1).encode(9);
+        assert_eq!(driven.settle(later + profile.idle), ping);
+    }
+
+    #[test]
+    fn an_answer_is_measured_although_a_message_came_first() {
+        let (mut driven, profile) = greeted();
+        let [wait, late] = [profile.idle.max(profile.interval), Duration::from_millis(150)];
+        driven.settle(profile.idle);
+        let now = profile.idle + late;
+        let message = Message::new(0, Vec::new()).frames(512).remove(0);
+        driven.receive(&[message.encode(KEY), Packet::pong(1).encode(KEY)].concat(), now);
+        driven.settle(now);
+        // The next PING has `srtt + 4 * rttvar`: three times the first measurement.
+        driven.settle(now + profile.idle);
+        driven.settle(now + profile.idle + wait);
+        assert_eq!(driven.take_happenings(), []);
+        driven.settle(now + profile.idle + late * 3);
+        assert_eq!(driven.take_happenings(), [Happening::Suspect]);
     }
 }

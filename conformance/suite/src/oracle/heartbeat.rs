@@ -41,7 +41,8 @@ pub(super) struct Heartbeat {
     suspect: bool,
     grace_used: bool,
     last_number: u64,
-    answered: u64,
+    /// When the transport took the latest PING, until the first answer to it. A sign of life of another kind takes nothing away.
+    taken_at: Option<Instant>,
     round_trip: Option<RoundTrip>,
     pause: PeerPause,
     highest_received: u64,
@@ -71,7 +72,7 @@ impl Heartbeat {
             suspect: false,
             grace_used: false,
             last_number: 0,
-            answered: 0,
+            taken_at: None,
             round_trip: None,
             highest_received: 0,
             tokens: 16.0,
@@ -105,6 +106,8 @@ impl Heartbeat {
 
     /// BUSY came (PW-HB-020); tells whether the peer pauses now.
     pub(super) fn busy(&mut self, pause: Duration, now: Instant) -> bool {
+        // An answer behind it says nothing about the way (section 8.3).
+        self.taken_at = None;
         self.end_pause(now);
         if self.pause.busy(pause, now) {
             self.evidence(now);
@@ -120,9 +123,15 @@ impl Heartbeat {
         }
     }
 
-    /// The silence begins anew when a pause of the peer ended (PW-HB-022), or one of this side (PW-HB-023). That is no
-    /// evidence: a peer that was suspect still is.
-    pub(super) fn begin_silence(&mut self, at: Instant) {
+    /// This side reads again (PW-HB-023), also where a pause of the peer has ended meanwhile.
+    pub(super) fn read_again(&mut self, now: Instant) {
+        self.end_pause(now);
+        self.begin_silence(now);
+    }
+
+    /// The silence begins anew when a pause of the peer ended (PW-HB-022), or one of this side. That is no evidence: a peer that
+    /// was suspect still is.
+    fn begin_silence(&mut self, at: Instant) {
         self.unanswered = 0;
         self.be_quiet(at);
     }
@@ -161,6 +170,7 @@ impl Heartbeat {
 
     /// The transport took the whole PING (PW-HB-010).
     pub(super) fn ping_taken(&mut self, now: Instant) {
+        self.taken_at = Some(now);
         let wait = self.wait();
         if let State::Probing { taken_at, deadline, .. } = &mut self.state {
             *taken_at = Some(now);
@@ -216,13 +226,11 @@ impl Heartbeat {
         if (is_zero || number > self.last_number) && !self.behaviour.has(Bug::AcceptsStrangePong) {
             return Err(Fault::new(reason::BAD_PONG));
         }
-        if let State::Probing { taken_at: Some(taken_at), .. } = self.state
-            && number == self.last_number
-            && number > self.answered
+        if number == self.last_number
+            && let Some(taken_at) = self.taken_at.take()
         {
             self.measure((now - taken_at).as_secs_f64());
         }
-        self.answered = self.answered.max(number);
         Ok(())
     }
 
@@ -247,6 +255,7 @@ impl Heartbeat {
     fn probe(&mut self, now: Instant) -> Action {
         let repeats = self.behaviour.has(Bug::PingNumberRepeats) && self.last_number > 0;
         self.last_number += u64::from(!repeats);
+        self.taken_at = None;
         self.state = State::Probing { taken_at: None, deadline: now + self.wait(), progress: false };
         Action::Probe(self.last_number)
     }

@@ -94,7 +94,7 @@ impl Connection {
         if let Some(heartbeat) = &mut self.heartbeat
             && !self.behaviour.has(Bug::JudgesWhilePausing)
         {
-            heartbeat.begin_silence(now);
+            heartbeat.read_again(now);
         }
     }
 
