@@ -193,7 +193,8 @@ impl Both {
         assert_eq!(core, oracle, "at {:?}: messages of the core and of the oracle", self.now);
         let [mut core, mut oracle] = self.told.each_mut().map(std::mem::take);
         self.over |= core.iter().any(|word| word.starts_with("closed"));
-        [&mut core, &mut oracle].map(words::drop_last_suspicion);
+        words::drop_last_suspicion(&mut core);
+        words::drop_last_suspicion(&mut oracle);
         if words::is_tie(&core, &oracle) {
             return;
         }
