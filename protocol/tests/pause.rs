@@ -371,3 +371,14 @@ fn a_peer_that_pauses_too_long_is_given_up() {
     assert_eq!(pair.closed(CLIENT).reason, CloseReason::PEER_TIMEOUT);
     assert!(pair.ends[CLIENT].closed_at() <= now + ms(1 + 5_000 + 1_300));
 }
+
+/// Section 8.3: an answer that BUSY came before is no measurement, whatever that BUSY says.
+#[test]
+fn an_answer_behind_busy_of_0_is_not_measured() {
+    let mut server = End::server(config());
+    server.run_for(ms(1_000));
+    assert_eq!(pings(&server).len(), 1);
+    receive_busy(&mut server, 0);
+    server.receive(&numbered(Kind::PONG, 1, SERVER_KEY)).unwrap();
+    assert_eq!(server.connection.rtt(), None);
+}

@@ -3,6 +3,9 @@
 use pulsewire_conformance::subject::{self, Happening};
 use pulsewire_protocol::{Event, Origin, Retry};
 
+/// PEER_TIMEOUT, WRITE_STALL, FRAME_STALL and CLOSE_TIMEOUT.
+const TIME_LIMITS: [&str; 4] = ["closed 48 here", "closed 49 here", "closed 50 here", "closed 54 here"];
+
 /// What the core tells; `None` for what the oracle does not: gaps, the end of the handshake, and a CLOSE before the end.
 pub(super) fn of_core(event: &Event<'_>) -> Option<String> {
     Some(match event {
@@ -53,15 +56,19 @@ fn of_peer(reason: u16, orderly: bool, retry_after: Option<u32>, text: &str) -> 
     format!("closed {reason} by the peer {orderly} {retry_after:?} {text:?}")
 }
 
-/// Two things that are due at once may come in any order, and only one of them where it is the end. So a peer that turns
-/// suspect at the moment of the end need not be told of.
-pub(super) fn settle_ties(core: &mut Vec<String>, oracle: &mut Vec<String>) {
-    for told in [core, oracle] {
-        if let [.., before, end] = &told[..]
-            && before == "suspect"
-            && end.starts_with("closed")
-        {
-            told.remove(told.len() - 2);
-        }
+/// Drops what is due at the moment of an end, and need not be told of any more: a peer that turns suspect.
+pub(super) fn drop_last_suspicion(told: &mut Vec<String>) {
+    if let [.., before, end] = &told[..]
+        && before == "suspect"
+        && end.starts_with("closed")
+    {
+        told.remove(told.len() - 2);
     }
+}
+
+/// Whether two different time limits were up at the same moment, and each side named another one: which comes first is free.
+pub(super) fn is_tie(core: &[String], oracle: &[String]) -> bool {
+    let limit =
+        |told: &[String]| told.last().and_then(|word| TIME_LIMITS.iter().position(|limit| word.starts_with(limit)));
+    limit(core).zip(limit(oracle)).is_some_and(|(core, oracle)| core != oracle)
 }

@@ -9,6 +9,8 @@ impl Heartbeat {
     /// BUSY came. Says whether the peer is to be left alone from now on: then no PING may go out.
     pub(crate) fn busy(&mut self, now: Instant, pause: Duration) -> bool {
         self.end_pause(now);
+        // The answer to a PING before it would measure a pause, or the end of one (section 8.3).
+        self.sent_at = None;
         if !pause.is_zero() && self.ignores_busy(now) {
             return false;
         }
@@ -23,8 +25,6 @@ impl Heartbeat {
             self.pauses += u64::from(!pausing);
             let latest = *self.pauses_end.get_or_insert(now + self.busy_max);
             self.state = State::Spared { until: (now + pause).min(latest) };
-            // The answer to a PING before it would measure the pause.
-            self.sent_at = None;
             self.end_pause(now);
         }
         matches!(self.state, State::Spared { .. })
