@@ -1,4 +1,6 @@
 //! In memory and virtual time: every case in every role and chunking, and the same once more.
+//!
+//! Nothing of it touches the system, and threads take turns slowly under Wine: on Windows only the core is tried, with whole writes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use conformance::subjects::CoreSubject;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pulsewire_conformance::oracle::Oracle;
 use pulsewire_conformance::subject::Subject;
-use pulsewire_conformance::{Case, CaseReport, Options, Trace, Variant, Verdict, cases, run_case};
+use pulsewire_conformance::{Case, CaseReport, Chunking, Options, Trace, Variant, Verdict, cases, run_case};
 
 /// How long a case may take, in real time.
 const WATCHDOG: Duration = Duration::from_secs(60);
@@ -15,11 +17,15 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 const SEED: u64 = 7;
 
 fn main() {
-    let subjects: [Arc<dyn Subject>; 2] = [Arc::new(Oracle::clean().in_memory()), Arc::new(CoreSubject::new(SEED))];
+    let mut subjects: Vec<Arc<dyn Subject>> = vec![Arc::new(CoreSubject::new(SEED))];
+    if cfg!(not(windows)) {
+        subjects.push(Arc::new(Oracle::clean().in_memory()));
+    }
     let mut trials = vec![Trial::test("another seed gives other bytes", another_seed_gives_other_bytes)];
     for subject in subjects {
         for case in cases() {
-            for variant in case.variants() {
+            let is_tried = |variant: &Variant| cfg!(not(windows)) || variant.chunking == Chunking::Whole;
+            for variant in case.variants().filter(is_tried) {
                 let Variant { role, chunking } = variant;
                 let name = format!("{}::{}::{}::{}", subject.name(), case.id, role.name(), chunking.name());
                 let subject = Arc::clone(&subject);
