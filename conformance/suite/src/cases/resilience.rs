@@ -68,7 +68,9 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::brisk,
         one_silent_among_many
-    ),
+    )
+    // In pieces the suite itself would be late with its talk on a busy machine.
+    .whole_only(),
     case!(
         "PW-CLS-001/closing-together",
         "answers the CLOSE of many peers at once",
