@@ -5,8 +5,8 @@ mod pair;
 use bytes::{Bytes, BytesMut};
 use pair::*;
 use pulsewire_protocol::{
-    Class, CloseReason, Config, Connection, Damage, Event, Flags, Header, Hello, Instant, Kind, Message, Payload,
-    ProtocolError, SendRefused,
+    Class, CloseReason, Config, Connection, Damage, Event, Flags, HEADER_SIZE, Header, Hello, Instant, Kind, Message,
+    Payload, ProtocolError, SendRefused,
 };
 
 /// Around every size at which something changes: copied or referenced, one frame or several.
@@ -182,6 +182,19 @@ fn the_send_queue_is_bounded() {
     // Empty messages are not free.
     let accepted = (0..1_000).take_while(|_| server.connection.send(business(0)).is_ok()).count();
     assert_eq!(accepted, 84);
+}
+
+/// Small messages are joined to batches, which must not make the queue longer than it may be.
+#[test]
+fn no_batch_is_larger_than_the_send_queue() {
+    for (send_queue, accepted) in [(1_000, 9), (5_000, 44), (40_000, 357)] {
+        let mut small = config();
+        small.limits.send_queue = send_queue;
+        let mut server = End::server(small);
+        let sent = (0..1_000).take_while(|_| server.connection.send(business(100)).is_ok()).count();
+        assert_eq!(sent, accepted, "{send_queue}");
+        assert!(server.connection.queued() <= send_queue + HEADER_SIZE);
+    }
 }
 
 /// PW-FRM-013: the memory that is held follows what came, whatever the header says.

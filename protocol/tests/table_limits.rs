@@ -8,7 +8,8 @@ use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
     Admission, Class, CloseReason, Closed, Config, Connection, ConnectionId, ConnectionTable, Damage, Event, Flags,
-    Hello, InsertRefused, Instant, Kind, Message, PreparedMessage, RejectReason, SendRefused, TableLimits, Transmit,
+    HEADER_SIZE, Hello, InsertRefused, Instant, Kind, Message, PreparedMessage, RejectReason, SendRefused, TableLimits,
+    Transmit,
 };
 
 fn server() -> Connection {
@@ -124,6 +125,18 @@ fn sending_is_refused_while_the_table_is_full() {
     table.send(other, business(60_000)).expect("there is room again");
     table.remove(other).unwrap();
     assert_eq!(table.buffered(), 0);
+}
+
+/// Room that a connection made for a batch while the table was empty is not its own when the table is full.
+#[test]
+fn a_batch_that_is_begun_takes_no_more_than_the_table_has_room_for() {
+    let mut table = table(TableLimits { buffered: 100_000, ..TableLimits::default() });
+    let (one, other) = (greeted(&mut table, &hello(PEER_KEY)), greeted(&mut table, &hello(PEER_KEY)));
+    (0..30).for_each(|_| table.send(one, business(100)).expect("there is room"));
+    table.send(other, business(95_000)).expect("there is room");
+    let sent = (0..1_000).take_while(|_| table.send(one, business(100)).is_ok()).count();
+    assert!((10..=16).contains(&sent), "{sent}");
+    assert!(table.buffered() <= 100_000 + HEADER_SIZE, "{}", table.buffered());
 }
 
 /// PW-CLS-020: whoever makes the table hold more than it may is closed, and named; the others stay.
