@@ -44,7 +44,7 @@ impl CoreSubject {
     }
 }
 
-/// All ids of a process that runs many of these are told apart by the suite's own bookkeeping; one table is one domain.
+/// Of every table: each case has a server or clients of its own, whose ids never meet those of another.
 const DOMAIN: u32 = 1;
 
 impl Subject for CoreSubject {

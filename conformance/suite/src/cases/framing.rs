@@ -149,13 +149,7 @@ fn pause(turn: usize) {
 fn byte_by_byte(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.open()?;
     let payload = encode_items(&peer.hello.to_items());
-    let kind = match peer.subject_role {
-        Role::Server => kind::HELLO,
-        Role::Client => {
-            peer.read_hello(kind::HELLO)?;
-            kind::HELLO_ACK
-        }
-    };
+    let kind = peer.first_kind()?;
     for (turn, byte) in Packet::control(kind, payload).encode(0).into_iter().enumerate() {
         peer.send_raw(&[byte])?;
         pause(turn);
@@ -227,13 +221,7 @@ fn garbage_first(context: &mut Context<'_>) -> Outcome {
 
 fn hello_behind_garbage(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.open()?;
-    let kind = match peer.subject_role {
-        Role::Server => kind::HELLO,
-        Role::Client => {
-            peer.read_hello(kind::HELLO)?;
-            kind::HELLO_ACK
-        }
-    };
+    let kind = peer.first_kind()?;
     let mut bytes = vec![0];
     bytes.extend(Packet::control(kind, encode_items(&peer.hello.to_items())).encode(0));
     peer.send_raw(&bytes)?;

@@ -195,13 +195,7 @@ fn half_a_packet(context: &mut Context<'_>) -> Outcome {
     let began = clock::now();
     let mut peer = context.open()?;
     let payload = encode_items(&peer.hello.to_items());
-    let kind = match peer.subject_role {
-        Role::Server => kind::HELLO,
-        Role::Client => {
-            peer.read_hello(kind::HELLO)?;
-            kind::HELLO_ACK
-        }
-    };
+    let kind = peer.first_kind()?;
     let bytes = Packet::control(kind, payload).encode(0);
     peer.send_raw(&bytes[..bytes.len() - 1])?;
     expect_handshake_timeout(&mut peer, began, due)

@@ -11,7 +11,6 @@ use crate::codec::{Close, Header, Item, Packet, encode_items};
 use crate::context::Context;
 use crate::peer::{Arrival, Message};
 use crate::profile::Profile;
-use crate::role::Role;
 use crate::verdict::{Failure, Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -142,13 +141,7 @@ fn shortest_and_longest(context: &mut Context<'_>) -> Outcome {
     peer.expect_end()?;
     for length in [13, 4_097] {
         let mut peer = context.open()?;
-        let kind = match peer.subject_role {
-            Role::Server => kind::HELLO,
-            Role::Client => {
-                peer.read_hello(kind::HELLO)?;
-                kind::HELLO_ACK
-            }
-        };
+        let kind = peer.first_kind()?;
         // The payload never comes: the header alone decides.
         peer.send_raw(&Header { kind, flags: 0, class: 0, length }.encode(0))?;
         peer.expect_refusal(reason::BAD_LENGTH)?;

@@ -46,6 +46,17 @@ impl Peer {
         }
     }
 
+    /// The kind of this side's first packet. A server learns it when HELLO has come.
+    pub(crate) fn first_kind(&mut self) -> Result<u8, Failure> {
+        match self.subject_role {
+            Role::Server => Ok(kind::HELLO),
+            Role::Client => {
+                self.read_hello(kind::HELLO)?;
+                Ok(kind::HELLO_ACK)
+            }
+        }
+    }
+
     /// Reads the first packet of a client: a HELLO.
     pub(crate) fn read_hello(&mut self, kind: u8) -> Outcome {
         let packet = match self.receive()? {
