@@ -99,11 +99,13 @@ fn owner(name: &str, count: u32) -> Group {
             black_box(value[0]);
         }
     });
-    Group::new(format!("cookies/{name}, the owner"))
+    let group = Group::new(format!("cookies/{name}, the owner"))
         .contender(VEC, indexed)
         .contender(SLOTS, checked)
-        .contender(SLOT_MAP, peer)
-        .goal(Goal::within(SLOTS, VEC, 1.3))
+        .contender(SLOT_MAP, peer);
+    // In the cache, where an unchecked index is six cycles, each instruction of a check is seen: as good as the best peer there,
+    // and close to no check at all where memory decides.
+    group.goal(if count == 10_000 { Goal::within(SLOTS, SLOT_MAP, 1.1) } else { Goal::within(SLOTS, VEC, 1.3) })
 }
 
 /// A thread of several that don't own the connections, and want to know whether an id lives.

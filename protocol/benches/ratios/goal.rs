@@ -3,14 +3,14 @@
 use std::fmt;
 
 /// A contender measured against another one, or against a time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Goal {
     /// The contender that has to reach it.
     pub(crate) subject: &'static str,
     bound: Bound,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Bound {
     /// The peer takes at least this many times as long.
     Faster { peer: &'static str, factor: f64 },

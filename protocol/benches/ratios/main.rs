@@ -7,6 +7,8 @@
 //! Prints each group of contenders whose name contains one of the NAMEs (all of them without a NAME): the median time of
 //! each contender, and each goal with the interval in which the true ratio lies with 99 % confidence. With `--check` it
 //! fails, and names the goals whose whole interval is on the wrong side: a noisy machine makes an interval wide, not a run red.
+//! A neighbour that takes half of a core for seconds moves whole intervals; so a group that misses a goal is measured again,
+//! and a goal counts as missed when it is missed [`ATTEMPTS`] times in a row.
 //!
 //! # Adding a group
 //!
@@ -40,6 +42,7 @@ mod workload;
 
 use std::process::ExitCode;
 
+use goal::Goal;
 use measure::Group;
 
 /// Every group, in the order of the report.
@@ -48,6 +51,30 @@ fn groups() -> Vec<Group> {
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// How often a group that misses a goal is measured.
+const ATTEMPTS: usize = 3;
+
+/// Measures a group, once more for as long as it misses a goal that it missed before too, and says which it missed every time.
+fn judge(mut group: Group) -> Vec<(Goal, String)> {
+    let mut missed = measure(&mut group);
+    for _ in 1..ATTEMPTS {
+        if missed.is_empty() {
+            break;
+        }
+        let before = missed;
+        missed = measure(&mut group);
+        missed.retain(|(goal, _)| before.iter().any(|(missed, _)| missed == goal));
+    }
+    missed
+}
+
+/// Measures a group, prints what came out, and says which goals it missed.
+fn measure(group: &mut Group) -> Vec<(Goal, String)> {
+    let measured = group.measure();
+    report::print(&measured);
+    measured.missed()
 }
 
 fn main() -> ExitCode {
@@ -63,16 +90,14 @@ fn main() -> ExitCode {
     let wanted = |group: &Group| names.is_empty() || names.iter().any(|name| group.name().contains(name.as_str()));
     let mut missed = Vec::new();
     for group in groups().into_iter().filter(wanted) {
-        let measured = group.measure();
-        report::print(&measured);
-        missed.extend(measured.missed());
+        missed.extend(judge(group));
     }
     if missed.is_empty() || options.is_empty() {
         return ExitCode::SUCCESS;
     }
     eprintln!("goals missed:");
-    for goal in missed {
-        eprintln!("  {goal}");
+    for (_, sentence) in missed {
+        eprintln!("  {sentence}");
     }
     ExitCode::FAILURE
 }

@@ -78,7 +78,7 @@ impl Group {
     }
 
     /// Runs all rounds.
-    pub(crate) fn measure(mut self) -> Measured {
+    pub(crate) fn measure(&mut self) -> Measured {
         self.contenders.iter_mut().for_each(Contender::calibrate);
         let count = self.contenders.len();
         let rounds: Vec<HashMap<&'static str, f64>> = (0..self.rounds)
@@ -98,7 +98,7 @@ impl Group {
                 .iter()
                 .map(|goal| (*goal, over_rounds(&|round| goal.value(|name| round[name]))))
                 .collect(),
-            name: self.name,
+            name: self.name.clone(),
         }
     }
 }
@@ -130,12 +130,12 @@ impl Contender {
 }
 
 impl Measured {
-    /// The goals that were surely missed, as sentences.
-    pub(crate) fn missed(&self) -> Vec<String> {
+    /// The goals that were surely missed, with a sentence about each.
+    pub(crate) fn missed(&self) -> Vec<(Goal, String)> {
         let missed = self.goals.iter().filter(|(goal, interval)| goal.is_missed(*interval));
         missed
             .map(|(goal, Interval { low, median, high })| {
-                format!("{}: {goal}, but it is {median:.2} ({low:.2} to {high:.2})", self.name)
+                (*goal, format!("{}: {goal}, but it is {median:.2} ({low:.2} to {high:.2})", self.name))
             })
             .collect()
     }
