@@ -20,7 +20,7 @@ use pulsewire_protocol::{
 pub use self::core::CoreSubject;
 #[cfg(windows)]
 pub use self::iocp::IocpSubject;
-pub use self::tokio::TokioSubject;
+pub use self::tokio::tokio_subject;
 
 /// The implementations of this workspace that run on this system.
 ///
@@ -28,7 +28,7 @@ pub use self::tokio::TokioSubject;
 #[must_use]
 pub fn of_this_system() -> Vec<Arc<dyn Subject>> {
     vec![
-        Arc::new(TokioSubject::new().expect("the runtime of tokio starts")),
+        Arc::new(tokio_subject().expect("the runtime of tokio starts")),
         #[cfg(windows)]
         Arc::new(IocpSubject),
     ]

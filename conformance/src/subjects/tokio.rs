@@ -5,48 +5,44 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewire_conformance::Profile;
-use pulsewire_conformance::subject::{Command, Id, Reply, Running, Subject, SubjectError, Unsupported};
+use pulsewire_conformance::async_subject::{AsyncRunning, AsyncSubject, OnRuntime};
+use pulsewire_conformance::subject::{Command, Id, Reply, Subject, SubjectError, Unsupported};
 use pulsewire_transport_tokio::protocol::{Class, Event, Message};
 use pulsewire_transport_tokio::{ConnectError, Connection, Endpoint, Sender};
-use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::seen::Seen;
 use super::{core_config, done_if, frame_from_suite, happening};
 
+struct TokioSubject;
+
 /// `pulsewire-transport-tokio`, all its connections on one runtime.
-pub struct TokioSubject {
-    runtime: Arc<Runtime>,
+///
+/// # Errors
+/// What the operating system says when the runtime starts.
+pub fn tokio_subject() -> std::io::Result<impl Subject> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    Ok(OnRuntime::new(TokioSubject, move |work| runtime.block_on(work)))
 }
 
-impl TokioSubject {
-    /// Starts the runtime.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn new() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        Ok(Self { runtime: Arc::new(runtime) })
-    }
-
-    fn endpoint(&self, profile: &Profile) -> Result<Endpoint, SubjectError> {
-        let config = core_config(profile).validate().map_err(|error| SubjectError::failed(error.to_string()))?;
-        let _runtime = self.runtime.enter();
-        Ok(Endpoint::new(config))
-    }
+fn endpoint(profile: &Profile) -> Result<Endpoint, SubjectError> {
+    let config = core_config(profile).validate().map_err(|error| SubjectError::failed(error.to_string()))?;
+    Ok(Endpoint::new(config))
 }
 
-impl Subject for TokioSubject {
+impl AsyncSubject for TokioSubject {
+    type Running = TokioRunning;
+
     fn name(&self) -> &str {
         "tokio"
     }
 
-    fn serve(&self, profile: &Profile) -> Result<Box<dyn Running>, SubjectError> {
-        let endpoint = self.endpoint(profile)?;
-        let listener = self.runtime.block_on(endpoint.listen("127.0.0.1:0"))?;
+    async fn serve(&self, profile: &Profile) -> Result<TokioRunning, SubjectError> {
+        let endpoint = endpoint(profile)?;
+        let listener = endpoint.listen("127.0.0.1:0").await?;
         let address = listener.address()?;
         let seen = Arc::new(Seen::default());
-        let task = self.runtime.spawn({
+        let task = tokio::spawn({
             let seen = Arc::clone(&seen);
             async move {
                 while let Ok(connection) = listener.accept().await {
@@ -54,13 +50,13 @@ impl Subject for TokioSubject {
                 }
             }
         });
-        Ok(Box::new(TokioRunning { runtime: Arc::clone(&self.runtime), endpoint, address, seen, task }))
+        Ok(TokioRunning { endpoint, address, seen, task })
     }
 
-    fn connect(&self, profile: &Profile, address: SocketAddr) -> Result<Box<dyn Running>, SubjectError> {
-        let endpoint = self.endpoint(profile)?;
+    async fn connect(&self, profile: &Profile, address: SocketAddr) -> Result<TokioRunning, SubjectError> {
+        let endpoint = endpoint(profile)?;
         let seen = Arc::new(Seen::default());
-        let task = self.runtime.spawn({
+        let task = tokio::spawn({
             let (endpoint, seen) = (endpoint.clone(), Arc::clone(&seen));
             async move {
                 match endpoint.connect(address).await {
@@ -76,7 +72,7 @@ impl Subject for TokioSubject {
                 }
             }
         });
-        Ok(Box::new(TokioRunning { runtime: Arc::clone(&self.runtime), endpoint, address, seen, task }))
+        Ok(TokioRunning { endpoint, address, seen, task })
     }
 }
 
@@ -92,7 +88,6 @@ async fn echo(mut connection: Connection, seen: Arc<Seen>) {
 }
 
 struct TokioRunning {
-    runtime: Arc<Runtime>,
     endpoint: Endpoint,
     address: SocketAddr,
     seen: Arc<Seen>,
@@ -103,23 +98,21 @@ struct TokioRunning {
 impl TokioRunning {
     /// Tells a live connection something.
     fn tell(&self, id: Id, tell: impl FnOnce(&Sender)) -> Reply {
-        let _runtime = self.runtime.enter();
         let sender = self.endpoint.sender(super::id_from_suite(id));
         done_if(sender.map(|sender| tell(&sender)).is_some())
     }
 }
 
-impl Running for TokioRunning {
+impl AsyncRunning for TokioRunning {
     fn address(&self) -> SocketAddr {
         self.address
     }
 
-    fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
+    async fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
         Ok(match command {
             Command::Connections => self.seen.connections(),
             Command::Events => self.seen.events(),
             Command::Send { to, class, payload } => {
-                let _runtime = self.runtime.enter();
                 match self.endpoint.try_send(super::id_from_suite(to), Message::new(Class(class), &payload[..])) {
                     Ok(()) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
@@ -139,10 +132,10 @@ impl Running for TokioRunning {
         })
     }
 
-    fn stop(self: Box<Self>) {
+    async fn stop(self) {
         if self.address.port() != 0 {
             self.task.abort();
         }
-        self.runtime.block_on(self.endpoint.shutdown(Duration::from_millis(100)));
+        self.endpoint.shutdown(Duration::from_millis(100)).await;
     }
 }

@@ -43,6 +43,7 @@ mod resilience;
 mod resync;
 mod states;
 mod sync_key;
+mod tcp;
 mod waiting;
 mod writing;
 
@@ -92,6 +93,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         states::CASES,
         resilience::CASES,
         cookie::CASES,
+        tcp::CASES,
     ];
     areas.into_iter().flatten()
 }

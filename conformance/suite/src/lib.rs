@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod area;
+pub mod async_subject;
 mod attempt;
 mod case;
 mod cases;

@@ -34,7 +34,8 @@ pub(crate) enum Arrival {
 
 /// The suite's end of one connection.
 pub(crate) struct Peer {
-    stream: Stream,
+    /// Until this side cuts it.
+    stream: Option<Stream>,
     /// The role of the subject, not of this side.
     pub(crate) subject_role: Role,
     /// Which of the case's [`Running`](crate::subject::Running) has the other end.
@@ -92,7 +93,7 @@ impl Peer {
             resync: false,
         };
         Self {
-            stream,
+            stream: Some(stream),
             subject_role,
             runner,
             hello,
@@ -153,7 +154,7 @@ impl Peer {
 
     fn write(&mut self, piece: &[u8]) -> Result<(), Failure> {
         self.last_sent_at = clock::now();
-        match self.stream.write_all(piece, PATIENCE) {
+        match self.stream().write_all(piece, PATIENCE) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 violation(format!("the subject read nothing for {} s", PATIENCE.as_secs()))
@@ -185,7 +186,23 @@ impl Peer {
 
     /// Ends this side's direction of the stream.
     pub(crate) fn half_close(&mut self) {
-        self.stream.half_close();
+        self.stream().half_close();
+    }
+
+    /// Resets the connection, which is of no use from then on.
+    pub(crate) fn cut(&mut self) -> Result<(), Failure> {
+        let harness = |error: std::io::Error| Failure::Harness(format!("the connection cannot be reset: {error}"));
+        self.stream().cut_when_dropped().map_err(harness)?;
+        self.stream = None;
+        self.transcript.note("the suite resets the connection".into());
+        Ok(())
+    }
+
+    /// # Panics
+    ///
+    /// After [`cut`](Self::cut).
+    fn stream(&mut self) -> &mut Stream {
+        self.stream.as_mut().expect("a case does not go on with a connection that it cut")
     }
 
     /// The next arrival, within [`PATIENCE`].
@@ -227,7 +244,7 @@ impl Peer {
     /// Whether a write since the end of the stream was answered with a reset.
     pub(crate) fn was_reset(&mut self) -> Result<bool, Failure> {
         let harness = |error: std::io::Error| Failure::Harness(format!("the socket cannot be asked: {error}"));
-        let error = self.stream.take_error().map_err(harness)?;
+        let error = self.stream().take_error().map_err(harness)?;
         if let Some(error) = &error {
             self.transcript.note(format!("after the end: {:?}", error.kind()));
         }
@@ -237,7 +254,7 @@ impl Peer {
     fn read(&mut self, timeout: Duration) -> Result<(), Failure> {
         let harness = |error: std::io::Error| Failure::Harness(format!("reading failed: {error}"));
         let mut buffer = [0; 16_384];
-        match self.stream.read(&mut buffer, timeout) {
+        match self.stream().read(&mut buffer, timeout) {
             Ok(None) => {}
             Ok(Some(0)) => {
                 self.transcript.ended();

@@ -1,4 +1,4 @@
-//! Section 14: connection ids.
+//! Section 13: connection ids.
 
 use std::collections::HashSet;
 

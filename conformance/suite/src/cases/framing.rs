@@ -364,8 +364,12 @@ fn fast_enough(context: &mut Context<'_>) -> Outcome {
 
 fn message_behind_fault(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
-    let bad = Packet { class: 1, ..Packet::control(kind::BUSY, [0; 4]) };
-    peer.send_glued(&[bad.clone(), Packet::data(flag::FIRST, 0, *b"behind"), Packet::ping(9), bad])?;
+    let good = Packet::control(kind::BUSY, [0; 4]);
+    let bad = Packet { class: 1, ..good.clone() };
+    let behind = Packet::data(flag::FIRST, 0, *b"behind");
+    peer.send_glued(&[bad.clone(), behind.clone(), Packet::ping(9), bad])?;
     peer.expect_rejection(reason::BAD_PACKET)?;
-    Ok(())
+    let mut peer = context.establish()?;
+    peer.send_glued(&[good, behind])?;
+    peer.expect_message(&Message::new(0, *b"behind"))
 }

@@ -203,7 +203,9 @@ fn fields_not_believed(context: &mut Context<'_>) -> Outcome {
         peer.send_raw(&header.encode(wrong_key))?;
         peer.expect_rejection(reason::BAD_HEADER)?;
     }
-    Ok(())
+    let mut peer = context.establish()?;
+    peer.send(&Packet::ping(1))?;
+    peer.expect_pong(1)
 }
 
 fn unknown_flag(context: &mut Context<'_>) -> Outcome {

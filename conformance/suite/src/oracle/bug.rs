@@ -235,4 +235,5 @@ bugs! {
     LosesRefusedPayload, "loses-refused-payload", "PW-CK-003", "Keeps the payload of a refused send.";
     QueueBelongsToSlot, "queue-belongs-to-slot", "PW-CK-004", "Leaves unsent messages in the slot for its next connection.";
     IdOutlivesConnection, "id-outlives-connection", "PW-CK-005", "Keeps the id of a connection that was closed for a fault.";
+    ReportsResetAsEnd, "reports-reset-as-end", "PW-TCP-004", "Reports a reset as the end of the stream.";
 }

@@ -135,6 +135,7 @@ impl Connection {
                     }
                     Received::Nothing => {}
                     Received::End => self.stream_ended(),
+                    Received::Reset if self.behaviour.has(Bug::ReportsResetAsEnd) => self.stream_ended(),
                     Received::Reset => self.end(CloseFrame::from(reason::RESET), Origin::Transport),
                 }
             }

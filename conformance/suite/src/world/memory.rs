@@ -55,6 +55,8 @@ struct Side {
     /// This side is gone.
     closed: bool,
     was_reset: bool,
+    /// This side cuts the connection when it goes.
+    cuts: bool,
     /// The reset, until it is told.
     error: Option<ErrorKind>,
 }
@@ -202,6 +204,10 @@ impl Endpoint {
         other.peer_ended = true;
     }
 
+    pub(super) fn cut_when_dropped(&self) {
+        lock(&self.link).sides[self.side].cuts = true;
+    }
+
     pub(super) fn take_error(&self) -> Option<Error> {
         lock(&self.link).sides[self.side].error.take().map(Error::from)
     }
@@ -212,12 +218,13 @@ impl Drop for Endpoint {
         let mut link = lock(&self.link);
         let (side, other) = link.halves(self.side);
         side.closed = true;
-        if side.inbox.is_empty() {
-            other.peer_ended = true;
-        } else if !side.was_reset {
-            // As every system does it: the peer must know that it was not heard.
+        let unheard = !side.inbox.is_empty();
+        if side.cuts || unheard && !side.was_reset {
+            // As every system does it where bytes were not read: the peer must know that it was not heard.
             side.inbox.clear();
             other.reset();
+        } else if !unheard {
+            other.peer_ended = true;
         }
     }
 }

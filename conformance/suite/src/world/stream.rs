@@ -4,6 +4,8 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use socket2::SockRef;
+
 use super::membership;
 use super::memory::{Endpoint, Listening};
 use crate::clock;
@@ -202,6 +204,19 @@ impl Stream {
             // It fails only where the peer has closed or reset the connection, which the next read tells.
             Medium::Tcp(stream) => drop(stream.shutdown(Shutdown::Write)),
         }
+    }
+
+    /// Resets the connection when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not allow that.
+    pub fn cut_when_dropped(&mut self) -> Result<()> {
+        match &mut self.medium {
+            Medium::Memory(endpoint) => endpoint.cut_when_dropped(),
+            Medium::Tcp(stream) => SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?,
+        }
+        Ok(())
     }
 
     /// What went wrong since it was last asked, or a write failed.
