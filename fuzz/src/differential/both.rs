@@ -207,7 +207,7 @@ impl Both {
     }
 
     /// REJECT for a message that was open when bytes were skipped may go out before the next header verifies, or then
-    /// (PW-REJ-003): so one of both may be ahead by one. Whether those that wait still go out before a CLOSE for a fault is free.
+    /// (PW-REJ-003): so one of both may be ahead by one. Whether those that wait still go out before a CLOSE for a fault is free (section 9).
     fn compare_rejects(&mut self) {
         let [core, oracle] = &mut self.sent;
         while let [Some(first), Some(second)] = [core.rejects.front(), oracle.rejects.front()] {

@@ -51,7 +51,7 @@ impl Outgoing {
     }
 
     /// Control packets since the last look, in words. Of a connection that is over CLOSE and CLOSE_ACK still go out; whether a PONG
-    /// does that waited then is free (appendix A).
+    /// does that waited then is free (section 9).
     pub(super) fn take_controls(&mut self, over: bool) -> Vec<String> {
         let mut controls = std::mem::take(&mut self.controls);
         controls.retain(|word| !over || !word.starts_with(PONG));
@@ -65,7 +65,7 @@ impl Outgoing {
                 let reason = CloseReason(u16::from_be_bytes([payload[0], payload[1]]));
                 if reason.is_fault() {
                     self.failed = true;
-                    // A server that finds a fault behind HELLO may leave out HELLO_ACK, which it has not sent yet (section 2).
+                    // A server that finds a fault behind HELLO may leave out HELLO_ACK, which it has not sent yet (section 9).
                     self.controls.retain(|word| !word.starts_with(HELLO_ACK));
                 }
                 // PW-FRM-003: a server may say this, or nothing.

@@ -66,7 +66,7 @@ pub(super) fn drop_last_suspicion(told: &mut Vec<String>) {
     }
 }
 
-/// Whether two different time limits were up at the same moment, and each side named another one: which comes first is free.
+/// Whether two different time limits were up at the same moment, and each side named another one: which comes first is free (section 9).
 pub(super) fn is_tie(core: &[String], oracle: &[String]) -> bool {
     let limit =
         |told: &[String]| told.last().and_then(|word| TIME_LIMITS.iter().position(|limit| word.starts_with(limit)));
