@@ -149,6 +149,7 @@ fn a_trickle_ends_with_frame_stall() {
         assert_eq!(server.closed().reason, CloseReason::FRAME_STALL);
         let took = server.closed_at() - first_byte;
         assert!(took >= ms(allowed) && took < ms(allowed + 1), "{took:?} for {length} bytes");
+        assert_eq!(server.closed().detail, format!("a packet was not complete {allowed} ms after it began"));
     }
     let mut quiet = config();
     quiet.heartbeat.idle = ms(60_000);

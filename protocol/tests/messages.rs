@@ -197,6 +197,23 @@ fn no_batch_is_larger_than_the_send_queue() {
     }
 }
 
+/// PW-DAT-006: also where the packet is the first one of a read.
+#[test]
+fn a_whole_message_between_frames_is_of_another_class() {
+    let begun = || {
+        let mut server = End::server(config());
+        server.receive(&data(Flags::FIRST | Flags::MORE, 4, b"begun, ", SERVER_KEY)).unwrap();
+        server
+    };
+    let error = begun().receive(&data(Flags::FIRST, 4, b"the same class", SERVER_KEY)).unwrap_err();
+    assert_eq!(error.close_reason(), CloseReason::BAD_FRAGMENT);
+    let mut server = begun();
+    server.receive(&data(Flags::FIRST, 2, b"another class", SERVER_KEY)).unwrap();
+    server.receive(&data(Flags::NONE, 4, b"ended", SERVER_KEY)).unwrap();
+    let between = Message::new(Class(2), &b"another class"[..]);
+    assert_eq!(server.messages(), [&between, &Message::new(Class(4), &b"begun, ended"[..])]);
+}
+
 /// PW-FRM-013: the memory that is held follows what came, whatever the header says.
 #[test]
 fn a_hostile_length_holds_no_memory() {
@@ -211,6 +228,7 @@ fn a_hostile_length_holds_no_memory() {
             let (mut buffer, missing) = server.connection.direct_buffer().unwrap();
             assert_eq!(missing, 0xFF_FFFF - arrived);
             assert!(buffer.capacity() > buffer.len(), "there is room");
+            assert!(arrived > 0 || buffer.capacity() == 64 << 10, "a read of the usual size fits in");
             assert!(buffer.capacity() <= (64 << 10).max(2 * arrived), "{} for {arrived}", buffer.capacity());
             let count = step.min(buffer.capacity() - buffer.len());
             buffer.resize(buffer.len() + count, 0);

@@ -5,7 +5,7 @@ use core::num::NonZeroU64;
 
 use bytes::BytesMut;
 
-use super::{Body, RESERVE};
+use super::Body;
 use crate::error::ProtocolError;
 use crate::message::{Message, Payload};
 use crate::wire::{Class, Flags, Header};
@@ -186,13 +186,8 @@ impl Open {
 
     fn append(&mut self, body: Body<'_>) {
         match body {
-            Body::Borrowed(bytes) => {
-                if self.buffer.capacity() - self.buffer.len() < bytes.len() {
-                    // Doubling, as vectors do, but at most in proportion to what has come.
-                    self.buffer.reserve(bytes.len().max(self.buffer.len().min(16 * RESERVE)));
-                }
-                self.buffer.extend_from_slice(bytes);
-            }
+            // The buffer doubles: its size stays in proportion to what has come (PW-FRM-013).
+            Body::Borrowed(bytes) => self.buffer.extend_from_slice(bytes),
             Body::Owned(buffer) => self.buffer = buffer,
         }
         self.size = self.buffer.len() as u64;

@@ -244,9 +244,6 @@ impl Framer {
     ) -> Result<Arrival<'b>, ProtocolError> {
         let Some(partial) = &mut self.partial else { return Ok(Arrival::Incomplete { payload_grew: false }) };
         let (bytes, tail) = input.split_at(partial.missing().min(input.len()));
-        if partial.buffer.capacity() - partial.buffer.len() < bytes.len() {
-            partial.reserve(bytes.len());
-        }
         partial.buffer.extend_from_slice(bytes);
         *input = tail;
         self.finish_partial(now, !bytes.is_empty())
