@@ -9,7 +9,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::error::ConfigError;
-use crate::time::nanos;
+use crate::time::millis;
 
 /// Everything that one side of a connection can choose. The default suits most servers and clients.
 ///
@@ -217,11 +217,6 @@ pub(crate) fn within<T: PartialOrd + fmt::Debug>(
         return Err(ConfigError::OutOfRange { name, value: alloc::format!("{value:?}"), range });
     }
     Ok(())
-}
-
-/// Whole milliseconds, for messages.
-pub(crate) fn millis(duration: Duration) -> u64 {
-    nanos(duration) / 1_000_000
 }
 
 /// A [`Config`] whose numbers all lie in their ranges. Cloning it is cheap: connections share it.

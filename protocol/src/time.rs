@@ -57,6 +57,11 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Whole milliseconds, for messages.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    nanos(duration) / 1_000_000
+}
+
 /// Makes [`Instant`]s from the system's monotonic clock. Its epoch is the moment of its creation.
 ///
 /// Reading the clock costs more than handling a small packet: read it once per poll, not per packet.

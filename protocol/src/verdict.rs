@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::config::millis;
+use crate::time::millis;
 
 /// What was seen of a peer that was given up with `PEER_TIMEOUT` (PW-HB-013). `Display` makes a sentence of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use alloc::boxed::Box;
 use super::state::{Role, State};
 use super::{Connection, VERSION};
 use crate::close::{CloseFrame, CloseReason};
-use crate::config::{Admission, Damage, Seed, millis};
+use crate::config::{Admission, Damage, Seed};
 use crate::error::ProtocolError;
 use crate::event::{Established, Event, Request};
 use crate::heartbeat::Heartbeat;
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 use crate::wire::{Hello, Kind};
 
 impl Connection {

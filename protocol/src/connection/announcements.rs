@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::rejects::Rejects;
-use crate::config::millis;
+use crate::time::millis;
 use crate::wire::Kind;
 
 /// REJECT, DRAIN and BUSY, as far as they wait to be sent.

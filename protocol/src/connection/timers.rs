@@ -7,9 +7,8 @@ use alloc::string::{String, ToString};
 use super::Connection;
 use super::state::State;
 use crate::close::{CloseFrame, CloseReason};
-use crate::config::millis;
 use crate::heartbeat::{Action, Heartbeat};
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 use crate::verdict::Verdict;
 
 impl Connection {

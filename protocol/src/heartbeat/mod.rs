@@ -13,11 +13,11 @@ use core::time::Duration;
 
 use probe::{Cause, Extensions, Probe};
 
-use crate::config::{HeartbeatConfig, millis};
+use crate::config::HeartbeatConfig;
 use crate::error::ProtocolError;
 use crate::event::{Recovered, Suspect};
 use crate::rtt::{Rtt, RttEstimator};
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 use crate::verdict::Verdict;
 
 /// What the connection has to do now.

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{Heartbeat, State};
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 
 impl Heartbeat {
     /// BUSY came. Says whether the peer is to be left alone from now on: then no PING may go out.
@@ -73,7 +73,7 @@ impl Heartbeat {
     /// How long this side asks for when it pauses: twice its `idle`, at most a minute, in whole milliseconds.
     pub(crate) fn pause_to_announce(&self) -> Duration {
         let pause = (self.idle * 2).min(Duration::from_secs(60));
-        Duration::from_millis(crate::config::millis(pause))
+        Duration::from_millis(millis(pause))
     }
 
     /// How often the peer began to pause.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::header::Kind;
 use super::items::{self, Item};
-use crate::config::millis;
 use crate::error::ProtocolError;
+use crate::time::millis;
 
 /// The payload of HELLO or HELLO_ACK.
 #[derive(Debug, Clone, PartialEq, Eq)]
