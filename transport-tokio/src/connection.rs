@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use pulsewire_protocol::{CloseFrame, ConnectionId, Event, Statistics};
 
-use crate::driver::Shared;
-use crate::pausing::busy_while;
+use crate::driver::{Shared, busy_while};
 use crate::receiver::Receiver;
 use crate::registry::Registry;
 use crate::sender::Sender;

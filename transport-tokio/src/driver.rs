@@ -3,6 +3,8 @@
 //! Every step is short and never waits. The task in [`Connection::recv`](crate::Connection::recv) takes the steps in turn;
 //! senders take the writing one too, so that a message needs no second task to leave.
 
+mod pausing;
+
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,9 +15,10 @@ use pulsewire_protocol::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::pausing::Pausing;
+pub(crate) use self::pausing::busy_while;
 use crate::buffers;
 use crate::clock::Clock;
-use crate::pausing::Pausing;
 
 /// How much is written at once. PING and PONG overtake what is not in the batch.
 const BATCH: usize = 128 << 10;
@@ -79,7 +82,7 @@ pub(crate) struct Driver {
     pub(crate) more_input: bool,
     /// A client was admitted, and its `Established` was not reported yet.
     pub(crate) admitted: bool,
-    pub(crate) pausing: Pausing,
+    pausing: Pausing,
     /// The task that waits in `recv`, and only while it does.
     receiver: Option<Waker>,
     /// Other tasks that write: senders that wait for space, and who is busy.

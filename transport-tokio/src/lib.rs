@@ -80,7 +80,6 @@ mod endpoint;
 mod error;
 mod farewell;
 mod input;
-mod pausing;
 mod receiver;
 mod registry;
 mod sender;

@@ -7,8 +7,7 @@ use std::task::Poll;
 
 use pulsewire_protocol::{CloseFrame, ConnectionId, Message, SendError, SendRefused, Statistics};
 
-use crate::driver::Shared;
-use crate::pausing::busy_while;
+use crate::driver::{Shared, busy_while};
 
 /// A handle to one connection, to be cloned and kept by anybody.
 ///

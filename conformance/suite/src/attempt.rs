@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use pulsewire_spec::Level;
 
-use crate::case::{Case, Variant};
+use crate::case::Case;
 use crate::clock;
 use crate::context::Context;
 use crate::ending::ConnectionEnd;
+use crate::options::Options;
 use crate::random;
 use crate::report::CaseReport;
-use crate::run::Options;
 use crate::subject::Subject;
 use crate::transcript::Transcript;
-use crate::verdict::{Failure, Outcome, Verdict};
+use crate::variant::Variant;
+use crate::verdict::{Failure, Outcome, Verdict, broken_requirement};
 use crate::world::{Over, World};
 
 /// How often the machine is asked whether it is late.
@@ -83,12 +84,6 @@ pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, variant: 
         steps,
     };
     Attempt { report, is_grey }
-}
-
-/// The requirement that the sentence of a violation begins with, or else that of the case.
-pub(crate) fn broken_requirement<'a>(of_case: &'a str, sentence: &'a str) -> &'a str {
-    let named = sentence.split_once(':').map(|(id, _)| id).filter(|id| pulsewire_spec::requirement(id).is_some());
-    named.unwrap_or(of_case)
 }
 
 fn level_of(id: &str) -> Level {
@@ -197,7 +192,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Finish, broken_requirement, misses_by_little};
+    use super::{Finish, misses_by_little};
     use crate::verdict::{Outcome, not_after, not_before, violation};
 
     const LIMIT: Duration = Duration::from_millis(1_000);
@@ -215,12 +210,5 @@ mod tests {
         assert!(is_little(after(1_001)) && is_little(after(1_249)) && is_little(before(751)));
         assert!(!is_little(after(1_250)) && !is_little(before(750)));
         assert!(!is_little(violation("no limit at all")) && !is_little(Ok(())));
-    }
-
-    #[test]
-    fn a_sentence_may_name_another_requirement() {
-        assert_eq!(broken_requirement("PW-HB-001", "PW-HDR-002: no magic"), "PW-HDR-002");
-        assert_eq!(broken_requirement("PW-HB-001", "PW-HDR-999: no magic"), "PW-HB-001");
-        assert_eq!(broken_requirement("PW-HB-001", "no answer"), "PW-HB-001");
     }
 }

@@ -1,11 +1,10 @@
 //! A case: one check of one requirement.
 
-use std::fmt;
-
 use crate::chunking::Chunking;
 use crate::context::Context;
 use crate::profile::Profile;
 use crate::role::Role;
+use crate::variant::Variant;
 use crate::verdict::Outcome;
 
 /// What a case needs of the subject, apart from its numbers.
@@ -17,29 +16,6 @@ pub(crate) enum Need {
     NoResync,
     /// The subject runs with the numbers of the case; one with a fixed profile cannot.
     OwnNumbers,
-}
-
-/// In which of its ways a case is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Variant {
-    /// The role that the subject plays.
-    pub role: Role,
-    /// How what the suite sends is cut.
-    pub chunking: Chunking,
-}
-
-impl Variant {
-    /// In this role, with every write in one piece.
-    #[must_use]
-    pub fn whole(role: Role) -> Self {
-        Self { role, chunking: Chunking::Whole }
-    }
-}
-
-impl fmt::Display for Variant {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}, {}", self.role.name(), self.chunking.name())
-    }
 }
 
 /// One check of one requirement of the specification.

@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::case::Variant;
 use crate::chunking::{Chunking, Cutter};
 use crate::clock;
 use crate::peer::{PATIENCE, Peer};
@@ -16,6 +15,7 @@ use crate::subject::{
     CloseFrame, Command, Event, Happening, Id, Origin, Refusal, Reply, Running, Subject, SubjectError, Unsupported,
 };
 use crate::transcript::Transcript;
+use crate::variant::Variant;
 use crate::verdict::{Failure, Outcome, require, violation};
 use crate::world::{Listener, Stream};
 

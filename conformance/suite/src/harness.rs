@@ -8,9 +8,11 @@ use std::sync::Arc;
 #[cfg(feature = "harness")]
 pub use program::run_tests;
 
-use crate::case::{Case, Variant};
-use crate::run::{Options, run_alone};
+use crate::case::Case;
+use crate::options::Options;
+use crate::run::run_alone;
 use crate::subject::Subject;
+use crate::variant::Variant;
 use crate::verdict::Verdict;
 
 include!(concat!(env!("OUT_DIR"), "/each_case.rs"));

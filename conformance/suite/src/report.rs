@@ -14,13 +14,12 @@ pub use json::BadLine;
 pub(crate) use ledger::Ledger;
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::broken_requirement;
-use crate::case::Variant;
 use crate::chunking::Chunking;
 use crate::ending::ConnectionEnd;
 use crate::role::Role;
 use crate::transcript::{Action, Step};
-use crate::verdict::Verdict;
+use crate::variant::Variant;
+use crate::verdict::{Verdict, broken_requirement};
 
 /// What came out of one case on one subject.
 #[derive(Clone, Debug, Serialize, Deserialize)]

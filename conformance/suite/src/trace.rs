@@ -4,11 +4,11 @@ use std::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::case::Variant;
 use crate::chunking::Chunking;
 use crate::report::{BadLine, CaseReport};
 use crate::role::Role;
 use crate::transcript::Step;
+use crate::variant::Variant;
 
 /// One case in one role and chunking, its seed, and every step of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

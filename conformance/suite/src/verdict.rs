@@ -139,3 +139,21 @@ fn within_limit(miss: Duration, limit: Duration, sentence: impl Into<String>) ->
     }
     Err(Failure::Untimely { sentence: sentence.into(), limit, miss })
 }
+
+/// The requirement that the sentence of a violation begins with, or else that of the case.
+pub(crate) fn broken_requirement<'a>(of_case: &'a str, sentence: &'a str) -> &'a str {
+    let named = sentence.split_once(':').map(|(id, _)| id).filter(|id| pulsewire_spec::requirement(id).is_some());
+    named.unwrap_or(of_case)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::broken_requirement;
+
+    #[test]
+    fn a_sentence_may_name_another_requirement() {
+        assert_eq!(broken_requirement("PW-HB-001", "PW-HDR-002: no magic"), "PW-HDR-002");
+        assert_eq!(broken_requirement("PW-HB-001", "PW-HDR-999: no magic"), "PW-HB-001");
+        assert_eq!(broken_requirement("PW-HB-001", "no answer"), "PW-HB-001");
+    }
+}

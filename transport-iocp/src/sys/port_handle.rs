@@ -1,10 +1,9 @@
 //! The handle of a completion port.
 
-use super::socket::raw;
 use crate::error::SystemError;
 use socket2::Socket;
 use std::io;
-use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawHandle, OwnedHandle};
 use std::ptr;
 use windows_sys::Win32::Foundation::{HANDLE, INVALID_HANDLE_VALUE, WAIT_TIMEOUT};
 use windows_sys::Win32::System::IO::{
@@ -38,7 +37,7 @@ impl PortHandle {
     /// Sends the completions of all operations on `socket` to this port, for good.
     pub(super) fn associate(&self, socket: &Socket) -> Result<(), SystemError> {
         // SAFETY: both handles are open, since they are borrowed from their owners.
-        let handle = unsafe { CreateIoCompletionPort(raw(socket) as HANDLE, self.raw(), 0, 0) };
+        let handle = unsafe { CreateIoCompletionPort(socket.as_raw_socket() as HANDLE, self.raw(), 0, 0) };
         if handle.is_null() { Err(last_error()) } else { Ok(()) }
     }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Completion, Trial};
 
 use super::{Conformity, conforms};
-use crate::case::{Case, Variant};
+use crate::case::Case;
 use crate::chunking::Chunking;
-use crate::run::Options;
+use crate::options::Options;
 use crate::subject::Subject;
+use crate::variant::Variant;
 
 /// Makes the `main` of a test file with `harness = false`: one test for each case, role, chunking and subject, named
 /// `SUBJECT::CASE::ROLE`, with `::bytes` or `::pieces` behind it where writes are cut so.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::progress::Progress;
 use super::{CaseReport, End, Plan};
 use crate::expectations::Expectations;
-use crate::run::Options;
+use crate::options::Options;
 use crate::trace::Trace;
 use crate::verdict::Verdict;
 

@@ -1,8 +1,11 @@
 use std::fs;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::*;
+use crate::expectations::Expectations;
+use crate::manifest::Manifest;
 use crate::oracle::{Bug, Oracle};
 use crate::profile::Profile;
 use crate::role::Role;

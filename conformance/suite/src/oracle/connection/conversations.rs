@@ -12,7 +12,7 @@ use pulsewire_spec::vectors::{
 
 use super::Connection;
 use super::pipe::Pipe;
-use super::vectors::behaviour;
+use super::vectors::{behaviour, kept_words, message_word};
 use crate::clock;
 use crate::codec::Close;
 use crate::codec::registry::{kind, reason};
@@ -181,15 +181,6 @@ impl Runner {
         let expected: Vec<String> = steps.flat_map(|step| &step.events).filter_map(expected_word).collect();
         assert_eq!(told, expected, "{}: events", self.conversation.name);
     }
-}
-
-pub(super) fn kept_words(connection: &Connection) -> Vec<String> {
-    let kept = connection.kept.iter().flatten();
-    kept.map(|message| message_word(message.class, message.encrypted, &message.payload)).collect()
-}
-
-pub(super) fn message_word(class: u8, encrypted: bool, payload: &[u8]) -> String {
-    format!("message {class} {encrypted} {} {:02x?}", payload.len(), &payload[..payload.len().min(16)])
 }
 
 fn message_words(conversation: &Conversation) -> Vec<String> {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use pulsewire_spec::vectors::{self, Expectation, FramingEnd, FramingEvent, FramingVector, HelloPacket};
 
 use super::Connection;
-use super::conversations::{kept_words, message_word};
 use super::phase::Phase;
 use super::pipe::Pipe;
 use crate::clock;
@@ -204,4 +203,13 @@ fn expected(vector: &FramingVector) -> Vec<String> {
         FramingEnd::Closed(reason) => expected.push(format!("close {}", reason.value)),
     }
     expected
+}
+
+pub(super) fn kept_words(connection: &Connection) -> Vec<String> {
+    let kept = connection.kept.iter().flatten();
+    kept.map(|message| message_word(message.class, message.encrypted, &message.payload)).collect()
+}
+
+pub(super) fn message_word(class: u8, encrypted: bool, payload: &[u8]) -> String {
+    format!("message {class} {encrypted} {} {:02x?}", payload.len(), &payload[..payload.len().min(16)])
 }

@@ -6,13 +6,13 @@ use std::task::{Context, Poll};
 
 use pulsewire_protocol::Instant;
 
+use super::{Driver, Shared};
 use crate::clock::Clock;
-use crate::driver::{Driver, Shared};
 use crate::timer::Timer;
 
 /// Who wants the connection to pause.
 #[derive(Default)]
-pub(crate) struct Pausing {
+pub(super) struct Pausing {
     /// The application paused it, and did not resume it yet.
     asked: bool,
     /// How many tasks are busy.

@@ -1,0 +1,51 @@
+//! What to run, and how.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::expectations::Expectations;
+use crate::manifest::Manifest;
+use crate::selection::Selection;
+
+/// What to run, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Cases at once. They mostly wait, so that this may be far above the number of processors.
+    pub jobs: usize,
+    /// Which cases to run.
+    pub selection: Selection,
+    /// What everything random is drawn from: keys and payloads of the suite, and of subjects that can be seeded.
+    pub seed: u64,
+    /// Whether a SHOULD counts as a MUST.
+    pub strict: bool,
+    /// How long a case may take. One that hangs is a fault of the harness, and costs no other case.
+    pub watchdog: Duration,
+    /// Failures that are known.
+    pub expectations: Expectations,
+    /// What the implementation says about itself.
+    pub manifest: Manifest,
+    /// A file for the verdicts, one JSON object a line, each written as it comes. See [`Report::from_lines`].
+    pub json_lines: Option<PathBuf>,
+    /// A folder for a [`Trace`](crate::Trace) of each case that did not pass.
+    pub traces: Option<PathBuf>,
+    /// Whether to show progress on standard error, where that is a terminal.
+    pub progress: bool,
+}
+
+impl Default for Options {
+    /// Every case, 32 at once, each for 90 s at most; seed 0; not strict; no files.
+    fn default() -> Self {
+        Self {
+            jobs: 32,
+            selection: Selection::default(),
+            seed: 0,
+            strict: false,
+            watchdog: Duration::from_secs(90),
+            expectations: Expectations::default(),
+            manifest: Manifest::default(),
+            json_lines: None,
+            traces: None,
+            progress: false,
+        }
+    }
+}
