@@ -211,8 +211,11 @@ mod tests {
     #[test]
     fn a_retired_id_is_dead_and_its_slot_is_not_reused() {
         let mut slots = Slots::new(7);
+        assert!(slots.is_empty());
         let old = slots.insert('a');
+        assert!(!slots.is_empty());
         assert!(slots.retire(old));
+        assert!(slots.is_empty(), "what is retired does not live");
         assert_eq!(slots.get(old), None);
         assert_ne!(slots.insert('b').slot, old.slot);
         assert_eq!(slots.release(old), Some('a'));
