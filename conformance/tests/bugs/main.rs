@@ -3,6 +3,8 @@
 //!
 //! All runs are in memory and virtual time, so that what is compared is exact: two runs of the same oracle are the same in every
 //! step and its time. What came out is written to `target/conformance/bugs.md`.
+//!
+//! Nothing of it touches the system, and threads take turns slowly under Wine: on Windows a sample of the bugs is tried.
 
 mod matrix;
 
@@ -22,7 +24,8 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 fn main() {
     let arguments = Arguments::from_args();
     let rows: Arc<Mutex<Vec<Row>>> = Arc::default();
-    let trials = Bug::ALL.iter().map(|bug| {
+    let tried = Bug::ALL.iter().step_by(if cfg!(windows) { 8 } else { 1 });
+    let trials = tried.map(|bug| {
         let rows = Arc::clone(&rows);
         Trial::test(bug.name(), move || is_caught(*bug, &rows))
     });
