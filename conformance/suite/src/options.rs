@@ -24,7 +24,7 @@ pub struct Options {
     pub expectations: Expectations,
     /// What the implementation says about itself.
     pub manifest: Manifest,
-    /// A file for the verdicts, one JSON object a line, each written as it comes. See [`Report::from_lines`].
+    /// A file for the verdicts, one JSON object a line, each written as it comes. See [`Report::from_lines`](crate::Report::from_lines).
     pub json_lines: Option<PathBuf>,
     /// A folder for a [`Trace`](crate::Trace) of each case that did not pass.
     pub traces: Option<PathBuf>,
