@@ -102,7 +102,8 @@ impl Subject for Oracle {
     }
 
     fn is_complete(&self) -> bool {
-        self.bug.is_none()
+        // Wine hides a reset from whoever does not wait in a read at that moment (PW-TCP-004).
+        self.bug.is_none() && (self.in_memory || cfg!(not(windows)))
     }
 }
 
