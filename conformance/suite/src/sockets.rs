@@ -21,7 +21,11 @@ pub(crate) fn dial(address: SocketAddr, patience: Duration) -> io::Result<Stream
     }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-    socket.connect_timeout(&address.into(), patience)?;
+    match socket.connect_timeout(&address.into(), patience) {
+        // The peer accepted, and closed before this side looked: Windows may tell only that. What the peer did is for the case to judge.
+        Err(_) if socket.peer_addr().is_ok() => {}
+        connected => connected?,
+    }
     Stream::tcp(socket.into())
 }
 
