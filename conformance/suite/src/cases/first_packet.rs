@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::role::Role;
-use crate::verdict::{Failure, Outcome, not_after, not_before, require, violation};
+use crate::verdict::{Outcome, not_after, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(
@@ -29,6 +29,13 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         hasty,
         fewer_than_12_bytes
+    ),
+    case!(
+        "PW-HDR-010/first-packet",
+        "closes with BAD_PACKET when the first packet has a class",
+        BOTH,
+        Profile::calm,
+        class_on_first_packet
     ),
     case!("PW-HS-002/any-order", "takes the items of the handshake in any order", BOTH, Profile::calm, any_order),
     case!(
@@ -55,21 +62,21 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
-/// The kind of the first packet of the suite, whose turn it is then.
-fn first_kind(peer: &mut Peer) -> Result<u8, Failure> {
-    match peer.subject_role {
-        Role::Server => Ok(kind::HELLO),
-        Role::Client => {
-            peer.read_hello(kind::HELLO)?;
-            Ok(kind::HELLO_ACK)
-        }
+fn class_on_first_packet(context: &mut Context<'_>) -> Outcome {
+    for class in [1, 128, 255] {
+        let mut peer = context.open()?;
+        let kind = peer.first_kind()?;
+        let hello = Packet::control(kind, encode_items(&peer.hello.to_items()));
+        peer.send_raw(&Packet { class, ..hello }.encode(0))?;
+        peer.expect_refusal(reason::BAD_PACKET)?;
     }
+    context.establish()?.alive()
 }
 
 fn wrong_trailer(context: &mut Context<'_>) -> Outcome {
     for right in [false, true] {
         let mut peer = context.open()?;
-        let kind = first_kind(&mut peer)?;
+        let kind = peer.first_kind()?;
         let packet = Packet::control(kind, encode_items(&peer.hello.to_items()));
         let packet = Packet { flags: flag::CHECKSUM, ..packet };
         if right {
@@ -90,7 +97,7 @@ fn fewer_than_12_bytes(context: &mut Context<'_>) -> Outcome {
     for garbage in [b"GET / HTTP/".as_slice(), b"\x16"] {
         let began = clock::now();
         let mut peer = context.open()?;
-        first_kind(&mut peer)?;
+        peer.first_kind()?;
         peer.send_raw(garbage)?;
         expect_handshake_timeout(&mut peer, began, due)?;
     }
@@ -142,7 +149,7 @@ fn trickle(context: &mut Context<'_>) -> Outcome {
     context.takes(due * 2)?;
     let began = clock::now();
     let mut peer = context.open()?;
-    let kind = first_kind(&mut peer)?;
+    let kind = peer.first_kind()?;
     let mut items = peer.hello.to_items();
     // Long enough for a byte at each step.
     items.push(Item::new(item::IGNORABLE | 0x0F00, [0; 200]));

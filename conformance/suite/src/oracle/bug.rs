@@ -55,6 +55,7 @@ bugs! {
     ClosesOnIgnorableKind, "closes-on-ignorable-kind", "PW-HDR-008", "Closes on an unknown kind of 0x80 or above.";
     AcceptsFlagsOnIgnorable, "accepts-flags-on-ignorable", "PW-HDR-009", "Ignores FIRST, MORE and ENCRYPTED on kinds of 0x80 and above.";
     AcceptsClassOnControl, "accepts-class-on-control", "PW-HDR-010", "Ignores the class of control packets.";
+    AcceptsClassOnFirst, "accepts-class-on-first", "PW-HDR-010", "Ignores the class of HELLO and HELLO_ACK.";
     AcceptsReservedClass, "accepts-reserved-class", "PW-HDR-011", "Delivers messages of a reserved class.";
     CountsTrailerInLength, "counts-trailer-in-length", "PW-HDR-012", "Takes the trailer for the end of the payload.";
     IgnoresTrailer, "ignores-trailer", "PW-HDR-013", "Does not verify the trailer.";

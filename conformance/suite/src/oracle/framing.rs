@@ -195,7 +195,9 @@ impl Framer {
         if kind != kind::DATA && flags & data_flags != 0 && !bug(tolerant) {
             return Err(Fault::new(reason::BAD_PACKET));
         }
-        if kind != kind::DATA && class != 0 && !bug(Bug::AcceptsClassOnControl) {
+        let first = matches!(kind, kind::HELLO | kind::HELLO_ACK);
+        let ignored = bug(Bug::AcceptsClassOnControl) || first && bug(Bug::AcceptsClassOnFirst);
+        if kind != kind::DATA && class != 0 && !ignored {
             return Err(Fault::new(reason::BAD_PACKET));
         }
         if kind == kind::DATA && (5..=127).contains(&class) && !bug(Bug::AcceptsReservedClass) {
