@@ -29,14 +29,14 @@ fn a_stale_id_is_refused_by_every_verb() {
     table.retire(released);
     table.release(released).unwrap();
     let living = table.insert(server(1_000), "living").unwrap();
-    assert_eq!(living.slot, released.slot, "the slot was used again");
+    assert_eq!(living.slot(), released.slot(), "the slot was used again");
     let wrong = [
         removed,
         retired,
         released,
-        ConnectionId { domain: 4, ..living },
-        ConnectionId { slot: 99, ..living },
-        ConnectionId { cookie: living.cookie + 1, ..living },
+        ConnectionId::new(living.slot(), 4, living.cookie()),
+        ConnectionId::new(99, living.domain(), living.cookie()),
+        ConnectionId::new(living.slot(), living.domain(), living.cookie().saturating_add(1)),
     ];
     for id in wrong {
         let refused = table.send(id, Message::new(Class::ROOM, b"for whom?")).unwrap_err();
@@ -61,7 +61,7 @@ fn a_cookie_is_never_used_again() {
     for _ in 0..10_000 {
         table.remove(before).unwrap();
         let id = table.insert(server(1_000), ()).unwrap();
-        assert!(id.slot == before.slot && id.cookie > before.cookie);
+        assert!(id.slot() == before.slot() && id.cookie() > before.cookie());
         before = id;
     }
 }
@@ -81,13 +81,13 @@ fn a_queue_belongs_to_its_connection() {
     table.send(old, Message::new(Class::ROOM, b"a secret")).unwrap();
     table.retire(old);
     let other = connect(&mut table);
-    assert_ne!(other.slot, old.slot);
+    assert_ne!(other.slot(), old.slot());
     let (mut gone, ()) = table.release(old).unwrap();
     gone.abort();
     let Some(Event::Closed(closed)) = gone.poll_event() else { panic!("no end") };
     assert_eq!(closed.unsent, [Message::new(Class::ROOM, b"a secret")]);
     let new = connect(&mut table);
-    assert_eq!(new.slot, old.slot);
+    assert_eq!(new.slot(), old.slot());
     let mut batch = Transmit::new();
     assert!(table.get_mut(new).unwrap().poll_transmit(Instant::ZERO, 1 << 20, &mut batch));
     let sent: Vec<u8> = batch.slices().flatten().copied().collect();

@@ -3,6 +3,7 @@
 mod pair;
 
 use std::error::Error;
+use std::num::NonZeroU64;
 
 use pair::*;
 use proptest::prelude::*;
@@ -74,7 +75,7 @@ fn what_was_to_make_the_data_comes_back_uncalled() {
     table.insert(server(), ()).unwrap();
     let socket = String::from("a socket");
     let refused = table.insert_with(server(), move |_| drop(socket)).unwrap_err();
-    (refused.data)(ConnectionId { slot: 0, domain: 0, cookie: 0 });
+    (refused.data)(ConnectionId::new(0, 0, NonZeroU64::MIN));
 }
 
 /// A handshake counts until it is complete, or the connection is over or gone.

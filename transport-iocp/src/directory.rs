@@ -24,7 +24,7 @@ impl Directory {
 
     pub(crate) fn insert(&self, mailbox: &Arc<Mailbox>) {
         let mut mailboxes = self.write();
-        let slot = mailbox.id().slot as usize;
+        let slot = mailbox.id().slot() as usize;
         if mailboxes.len() <= slot {
             mailboxes.resize(slot + 1, None);
         }
@@ -32,14 +32,14 @@ impl Directory {
     }
 
     pub(crate) fn remove(&self, id: ConnectionId) {
-        if let Some(entry) = self.write().get_mut(id.slot as usize) {
+        if let Some(entry) = self.write().get_mut(id.slot() as usize) {
             entry.take_if(|mailbox| mailbox.id() == id);
         }
     }
 
     /// The mailbox of the connection that `id` names, if it lives.
     pub(crate) fn find(&self, id: ConnectionId) -> Option<Arc<Mailbox>> {
-        self.read().get(id.slot as usize)?.as_ref().filter(|mailbox| mailbox.id() == id).cloned()
+        self.read().get(id.slot() as usize)?.as_ref().filter(|mailbox| mailbox.id() == id).cloned()
     }
 
     pub(crate) fn ids(&self) -> Vec<ConnectionId> {

@@ -8,6 +8,7 @@ use crate::error::SystemError;
 use crate::keepalive::Keepalive;
 use bytes::BytesMut;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub(crate) struct Token {
     /// Where the driver keeps the state that the operation belongs to.
     pub(crate) slot: u32,
     /// Which of all that ever lived in the slot it belongs to.
-    pub(crate) cookie: u64,
+    pub(crate) cookie: NonZeroU64,
 }
 
 /// The two addresses of a connection.

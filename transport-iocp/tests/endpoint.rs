@@ -81,11 +81,11 @@ fn a_hundred_connections_are_told_apart() {
     let ids: Vec<ConnectionId> = (0..100).map(|_| client.endpoint.connect(address).unwrap()).collect();
     let senders = client.wait_established(ids.len());
     for (id, sender) in &senders {
-        sender.send(message(id.cookie.to_be_bytes())).unwrap();
+        sender.send(message(id.cookie().get().to_be_bytes())).unwrap();
     }
     for _ in &ids {
         let (id, message) = client.next_message();
-        assert_eq!(*message.payload, id.cookie.to_be_bytes());
+        assert_eq!(*message.payload, id.cookie().get().to_be_bytes());
     }
     assert_eq!(client.endpoint.connections().len(), 100);
     assert_eq!(server.connections().len(), 100);
@@ -156,13 +156,13 @@ fn a_stale_id_is_refused_when_its_slot_is_used_again() {
     let new = loop {
         assert!(Instant::now() < deadline, "the slot was never used again");
         let new = client.establish(address);
-        if new.id().slot == old.id().slot {
+        if new.id().slot() == old.id().slot() {
             break new;
         }
         new.abort();
         client.next_closed();
     };
-    assert_ne!(new.id().cookie, old.id().cookie);
+    assert_ne!(new.id().cookie(), old.id().cookie());
     for refused in [old.send(message(*b"to a stranger?")), client.endpoint.send(old.id(), message(*b"to a stranger?"))]
     {
         let refused = refused.unwrap_err();

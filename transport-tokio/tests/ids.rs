@@ -17,8 +17,8 @@ async fn a_send_through_a_reused_slot_is_refused_and_the_payload_comes_back() {
         until_closed(&mut old).await;
 
         let mut new = endpoint.connect(server.address).await.unwrap();
-        assert_eq!(new.id().slot, old_id.slot, "the slot is used again");
-        assert_ne!(new.id().cookie, old_id.cookie);
+        assert_eq!(new.id().slot(), old_id.slot(), "the slot is used again");
+        assert_ne!(new.id().cookie(), old_id.cookie());
 
         let letter = Message::new(Class::BUSINESS, b"not for strangers");
         let refused = endpoint.try_send(old_id, letter.clone()).unwrap_err();

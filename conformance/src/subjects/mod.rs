@@ -6,6 +6,7 @@ mod iocp;
 mod seen;
 mod tokio;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,11 +86,12 @@ fn core_config(profile: &Profile) -> Config {
 }
 
 fn id_to_suite(id: ConnectionId) -> Id {
-    Id { slot: id.slot, domain: id.domain, cookie: id.cookie }
+    Id { slot: id.slot(), domain: id.domain(), cookie: id.cookie().get() }
 }
 
 fn id_from_suite(id: Id) -> ConnectionId {
-    ConnectionId { slot: id.slot, domain: id.domain, cookie: id.cookie }
+    let cookie = NonZeroU64::new(id.cookie).expect("the suite changes ids that it was told only to later cookies");
+    ConnectionId::new(id.slot, id.domain, cookie)
 }
 
 /// What an event tells the suite; `None` for messages, the handshake's end, and what the suite does not ask about.

@@ -114,7 +114,7 @@ impl<T> Drop for ConnectionRef<'_, T> {
         self.count();
         // A deadline that moved to later is found when the noted one runs out: then this is one comparison.
         if let Some(deadline) = self.entry.deadline() {
-            self.wheel.note(self.id.slot, deadline);
+            self.wheel.note(self.id.slot(), deadline);
         }
     }
 }

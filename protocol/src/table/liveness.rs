@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::num::NonZeroU64;
 
 use super::ConnectionId;
 use crate::sync::{Arc, AtomicU64, OnceBox, Ordering};
@@ -41,8 +42,8 @@ impl LivenessWriter {
         Liveness(Arc::clone(&self.0))
     }
 
-    pub(super) fn begin(&self, slot: u32, cookie: u64) {
-        self.store(slot, cookie);
+    pub(super) fn begin(&self, slot: u32, cookie: NonZeroU64) {
+        self.store(slot, cookie.get());
     }
 
     pub(super) fn end(&self, slot: u32) {
@@ -88,9 +89,9 @@ impl Liveness {
     #[inline]
     #[must_use]
     pub fn is_live(&self, id: ConnectionId) -> bool {
-        let (segment, place) = locate(id.slot);
+        let (segment, place) = locate(id.slot());
         let cookie = self.0.segments[segment].get().map_or(DEAD, |cookies| cookies[place].load(Ordering::Acquire));
-        cookie == id.cookie && cookie != DEAD && self.0.domain == id.domain
+        cookie == id.cookie().get() && self.0.domain == id.domain()
     }
 }
 
@@ -121,15 +122,10 @@ mod tests {
     fn what_never_was_and_what_another_table_has_is_dead() {
         let writer = LivenessWriter::new(7);
         let liveness = writer.reader();
-        writer.begin(3, 5);
-        let id = ConnectionId { slot: 3, domain: 7, cookie: 5 };
-        assert!(liveness.is_live(id));
-        for other in [
-            ConnectionId { domain: 8, ..id },
-            ConnectionId { cookie: 6, ..id },
-            ConnectionId { slot: 4, cookie: DEAD, ..id },
-            ConnectionId { slot: u32::MAX, ..id },
-        ] {
+        let id = |slot, domain, cookie| ConnectionId::new(slot, domain, NonZeroU64::new(cookie).unwrap());
+        writer.begin(3, id(3, 7, 5).cookie());
+        assert!(liveness.is_live(id(3, 7, 5)));
+        for other in [id(3, 8, 5), id(3, 7, 6), id(4, 7, 5), id(u32::MAX, 7, 5)] {
             assert!(!liveness.is_live(other), "{other:?}");
         }
     }
@@ -180,7 +176,7 @@ mod interleavings {
             });
             slots.remove(old).unwrap();
             let new = slots.insert(());
-            assert_eq!(new.slot, old.slot);
+            assert_eq!(new.slot(), old.slot());
             slots.remove(new).unwrap();
             reader.join().unwrap();
         });
@@ -198,10 +194,10 @@ mod interleavings {
                 let grown = Arc::clone(&grown);
                 move || {
                     let told = grown.load(Ordering::Acquire);
-                    let second = ConnectionId { slot: 1, domain: 0, cookie: 2 };
+                    let second = ConnectionId::new(1, 0, NonZeroU64::new(2).unwrap());
                     assert!(liveness.is_live(first));
                     assert!(liveness.is_live(second) || !told);
-                    assert!(!liveness.is_live(ConnectionId { cookie: 1, ..second }));
+                    assert!(!liveness.is_live(ConnectionId::new(1, 0, NonZeroU64::MIN)));
                 }
             });
             slots.insert(());

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod entry;
+mod id;
 mod limits;
 #[cfg(target_has_atomic = "64")]
 mod liveness;
@@ -13,11 +14,12 @@ use alloc::vec::Vec;
 
 pub use entry::ConnectionRef;
 use entry::Entry;
+pub use id::ConnectionId;
 pub use limits::{InsertError, InsertRefused, TableLimits, ValidTableLimits};
 use limits::{Share, Usage};
 #[cfg(target_has_atomic = "64")]
 pub use liveness::Liveness;
-pub use slots::{ConnectionId, Slots};
+pub use slots::Slots;
 pub use wheel::TimingWheel;
 
 use crate::connection::{Connection, PreparedMessage};
@@ -37,7 +39,7 @@ use crate::time::Instant;
 /// let old = table.insert(Connection::server(Instant::ZERO, &config, Seed::from_bytes([1; 12])), "a socket")?;
 /// table.remove(old);
 /// let new = table.insert(Connection::server(Instant::ZERO, &config, Seed::from_bytes([2; 12])), "another")?;
-/// assert_eq!((old.slot, old.cookie == new.cookie), (new.slot, false));
+/// assert_eq!((old.slot(), old.cookie() == new.cookie()), (new.slot(), false));
 ///
 /// let refused = table.send(old, Message::new(Class::BUSINESS, b"to a stranger?")).unwrap_err();
 /// assert_eq!(refused.reason, SendRefused::Stale);
@@ -153,7 +155,7 @@ impl<T> ConnectionTable<T> {
     /// A connection that ends has no deadline, and counts no more.
     fn discount(&mut self, id: ConnectionId) {
         if let Some(entry) = self.slots.get_mut(id) {
-            self.wheel.cancel(id.slot);
+            self.wheel.cancel(id.slot());
             self.usage.remove(Share::of(&entry.connection));
             entry.connection.limit_queue(usize::MAX);
         }

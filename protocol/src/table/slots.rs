@@ -4,22 +4,12 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
+use super::id::{ConnectionId, place};
 #[cfg(target_has_atomic = "64")]
 use super::liveness::{Liveness, LivenessWriter};
 
-/// Names one connection of one table, for ever: the slot may be used again, the cookie never.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId {
-    /// Where the connection lives.
-    pub slot: u32,
-    /// Which table the slot belongs to.
-    pub domain: u32,
-    /// A number that no other connection of that table ever had or will have.
-    pub cookie: u64,
-}
-
 /// What lives in a slot. No cookie is zero, so for most `T` a free slot is told from others by the cookie alone, which the check
-/// of an id has to read anyway.
+/// of an id has to read anyway; see [`Slots::get`].
 #[derive(Debug)]
 #[repr(C)]
 struct Live<T> {
@@ -84,42 +74,45 @@ impl<T> Slots<T> {
         self.live += 1;
         #[cfg(target_has_atomic = "64")]
         if let Some(liveness) = &self.liveness {
-            liveness.begin(slot, id.cookie);
+            liveness.begin(slot, cookie);
         }
         id
     }
 
     fn id(&self, slot: u32, cookie: NonZeroU64) -> ConnectionId {
-        ConnectionId { slot, domain: self.domain, cookie: cookie.get() }
+        ConnectionId::new(slot, self.domain, cookie)
     }
 
     /// Where the slot of an id is. For an id of another domain that is 2^32 or more, behind all slots: the check of the length
     /// covers the domain too. Checked by itself, the domain makes a look-up in the cache half again as long as an unchecked index,
-    /// in place of a third.
+    /// in place of a quarter.
     #[inline]
     fn place(&self, id: ConnectionId) -> Option<usize> {
-        let numbered = |domain: u32, slot: u32| u64::from(domain) << 32 | u64::from(slot);
-        usize::try_from(numbered(id.domain, id.slot).wrapping_sub(numbered(self.domain, 0))).ok()
+        usize::try_from(id.place().wrapping_sub(place(0, self.domain))).ok()
     }
 
     /// The value of a live id.
+    // A free slot has no cookie, and each id has one: comparing the two finds a free slot as well as a stale id. Asked first
+    // whether the slot is free, the compiler keeps both tests, and a look-up in the cache takes 0.1 ns more.
     #[inline]
     #[must_use]
     pub fn get(&self, id: ConnectionId) -> Option<&T> {
-        match self.slots.get(self.place(id)?)? {
-            Some(Live { cookie, value }) if cookie.get() == id.cookie => Some(value),
-            Some(_) | None => None,
+        let slot = self.slots.get(self.place(id)?)?.as_ref();
+        if slot.map(|live| live.cookie) != Some(id.cookie()) {
+            return None;
         }
+        slot.map(|live| &live.value)
     }
 
     /// The value of a live id.
     #[inline]
     pub fn get_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
         let place = self.place(id)?;
-        match self.slots.get_mut(place)? {
-            Some(Live { cookie, value }) if cookie.get() == id.cookie => Some(value),
-            Some(_) | None => None,
+        let slot = self.slots.get_mut(place)?.as_mut();
+        if slot.as_ref().map(|live| live.cookie) != Some(id.cookie()) {
+            return None;
         }
+        slot.map(|live| &mut live.value)
     }
 
     /// The live id in a slot, and its value.
@@ -140,34 +133,34 @@ impl<T> Slots<T> {
         self.live -= 1;
         #[cfg(target_has_atomic = "64")]
         if let Some(liveness) = &self.liveness {
-            liveness.end(id.slot);
+            liveness.end(id.slot());
         }
-        self.slots[id.slot as usize].take()
+        self.slots[id.slot() as usize].take()
     }
 
     /// Ends a live id and keeps its slot. Says whether it lived.
     pub fn retire(&mut self, id: ConnectionId) -> bool {
         let ended = self.end(id);
-        ended.map(|live| self.retired.insert(id.slot, live)).is_some()
+        ended.map(|live| self.retired.insert(id.slot(), live)).is_some()
     }
 
     /// The value of a retired id.
     pub fn retired_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
-        let Live { cookie, value } = self.retired.get_mut(&id.slot)?;
-        (cookie.get() == id.cookie && self.domain == id.domain).then_some(value)
+        let Live { cookie, value } = self.retired.get_mut(&id.slot())?;
+        (*cookie == id.cookie() && self.domain == id.domain()).then_some(value)
     }
 
     /// Frees the slot of a retired id.
     pub fn release(&mut self, id: ConnectionId) -> Option<T> {
         self.retired_mut(id)?;
-        self.free.push(id.slot);
-        self.retired.remove(&id.slot).map(|retired| retired.value)
+        self.free.push(id.slot());
+        self.retired.remove(&id.slot()).map(|retired| retired.value)
     }
 
     /// Ends a live id and frees its slot.
     pub fn remove(&mut self, id: ConnectionId) -> Option<T> {
         let ended = self.end(id)?;
-        self.free.push(id.slot);
+        self.free.push(id.slot());
         Some(ended.value)
     }
 
@@ -179,7 +172,7 @@ impl<T> Slots<T> {
             return liveness.reader();
         }
         let liveness = LivenessWriter::new(self.domain);
-        self.ids().for_each(|id| liveness.begin(id.slot, id.cookie));
+        self.ids().for_each(|id| liveness.begin(id.slot(), id.cookie()));
         self.liveness.insert(liveness).reader()
     }
 
@@ -217,11 +210,11 @@ mod tests {
         assert!(slots.retire(old));
         assert!(slots.is_empty(), "what is retired does not live");
         assert_eq!(slots.get(old), None);
-        assert_ne!(slots.insert('b').slot, old.slot);
+        assert_ne!(slots.insert('b').slot(), old.slot());
         assert_eq!(slots.release(old), Some('a'));
         assert_eq!(slots.release(old), None);
         let new = slots.insert('c');
-        assert_eq!(new.slot, old.slot);
+        assert_eq!(new.slot(), old.slot());
         assert_eq!((slots.get(old), slots.get(new)), (None, Some(&'c')));
     }
 
@@ -264,7 +257,7 @@ mod tests {
                     _ => {
                         let id = slots.insert(seen.len());
                         live.push((id, seen.len()));
-                        prop_assert!(seen.insert(id.cookie));
+                        prop_assert!(seen.insert(id.cookie()));
                     }
                 }
                 prop_assert_eq!(slots.len(), live.len());

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use pulsewire_protocol::{Instant, Role, Transmit};
@@ -77,8 +78,8 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             }
             acceptor.retry = None;
             for _ in acceptor.pending..PENDING {
-                // Listeners are never replaced, so theirs need no cookies.
-                self.io.port.accept(listener, Token { slot, cookie: 0 });
+                // Listeners are never replaced, so one cookie does for all of them.
+                self.io.port.accept(listener, Token { slot, cookie: NonZeroU64::MIN });
                 self.io.outstanding += 1;
                 acceptor.pending += 1;
             }

@@ -192,7 +192,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     }
 
     fn id(&self, token: Token) -> ConnectionId {
-        ConnectionId { slot: token.slot, domain: self.domain, cookie: token.cookie }
+        ConnectionId::new(token.slot, self.domain, token.cookie)
     }
 
     /// Obeys the commands that wait.

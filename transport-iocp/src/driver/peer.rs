@@ -202,5 +202,5 @@ pub(super) struct Io<Port> {
 
 /// The part of an id that an operation carries.
 pub(super) fn token(id: ConnectionId) -> Token {
-    Token { slot: id.slot, cookie: id.cookie }
+    Token { slot: id.slot(), cookie: id.cookie() }
 }

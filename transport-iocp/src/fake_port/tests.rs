@@ -3,6 +3,7 @@
 use super::*;
 use crate::error::ConnectionEnd;
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 /// Steps after which a test that gets nowhere fails.
 const PATIENCE: usize = 100_000;
@@ -27,7 +28,7 @@ impl GatherBuffer for Batch {
 }
 
 fn token(slot: u32) -> Token {
-    Token { slot, cookie: 1000 + u64::from(slot) }
+    Token { slot, cookie: NonZeroU64::new(1000 + u64::from(slot)).unwrap() }
 }
 
 type Finished = Completion<FakeSocket, Batch>;

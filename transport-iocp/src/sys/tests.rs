@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU64;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -48,7 +49,7 @@ type Port = SystemPort<Batch>;
 type Finished = Completion<SystemSocket, Batch>;
 
 fn token(slot: u32) -> Token {
-    Token { slot, cookie: u64::MAX - u64::from(slot) }
+    Token { slot, cookie: NonZeroU64::new(u64::MAX - u64::from(slot)).unwrap() }
 }
 
 /// Waits for `count` completions, and fails the test if they don't come.

@@ -38,9 +38,9 @@ fn disturb(world: &mut World, random: &mut Random, sent: &mut std::collections::
         18 => drop(their_id.map(|id| world.server.mailbox(id).resume())),
         19 => drop(their_id.map(|id| world.server.mailbox(id).drain())),
         _ => {
-            let number = sent.entry(id.cookie).or_default();
+            let number = sent.entry(id.cookie().get()).or_default();
             let padding = if random.flip() { random.up_to(100) } else { random.up_to(20_000) };
-            if world.client.send(id, stamp(id.cookie, *number, padding)).is_ok() {
+            if world.client.send(id, stamp(id.cookie().get(), *number, padding)).is_ok() {
                 *number += 1;
             }
         }

@@ -3,6 +3,7 @@
 use super::peer::Ending;
 use super::*;
 use pulsewire_protocol::Origin;
+use std::num::NonZeroU64;
 
 #[test]
 fn a_close_is_orderly_at_both_sides_and_everything_comes_back() {
@@ -107,7 +108,7 @@ fn a_client_that_says_nothing_is_closed_when_the_handshake_time_is_over() {
     for_each_seed(|seed| {
         let mut world = World::new(seed, config());
         let mut stranger = world.network.port::<Transmit>();
-        let socket = stranger.connect(world.address, Token { slot: 0, cookie: 0 }).unwrap();
+        let socket = stranger.connect(world.address, Token { slot: 0, cookie: NonZeroU64::MIN }).unwrap();
         stranger.wait(Some(Duration::ZERO), &mut Vec::new()).unwrap();
         let before = world.now();
         world.run_until(|world| !world.server.handler.closed.is_empty());
@@ -134,7 +135,7 @@ fn what_is_not_pulsewire_is_refused_with_a_reason_that_arrives() {
     for_each_seed(|seed| {
         let mut world = World::new(seed, config());
         let mut stranger = world.network.port();
-        let token = Token { slot: 0, cookie: 0 };
+        let token = Token { slot: 0, cookie: NonZeroU64::MIN };
         let socket = stranger.connect(world.address, token).unwrap();
         stranger.wait(Some(Duration::ZERO), &mut Vec::new()).unwrap();
         stranger.send(&socket, Http, token);

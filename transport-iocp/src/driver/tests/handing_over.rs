@@ -13,8 +13,8 @@ fn a_stale_send_is_refused_after_the_slot_was_used_again() {
         sender.abort();
         world.run_until_all_closed();
         let new = world.connect();
-        assert_eq!((new.slot, new.domain), (old.slot, old.domain));
-        assert_ne!(new.cookie, old.cookie);
+        assert_eq!((new.slot(), new.domain()), (old.slot(), old.domain()));
+        assert_ne!(new.cookie(), old.cookie());
 
         let refused = sender.send(message(*b"to a stranger?")).unwrap_err();
         assert_eq!(refused.reason, SendRefused::Stale);
@@ -42,10 +42,10 @@ fn the_slot_is_kept_until_every_operation_is_back() {
         }
         assert!(world.client.table.retired_mut(old).is_some_and(|peer| peer.outstanding > 0));
         let meanwhile = world.client.connect(world.address).unwrap();
-        assert_ne!(meanwhile.slot, old.slot);
+        assert_ne!(meanwhile.slot(), old.slot());
         world.run_until(|world| world.client.handler.established.contains(&meanwhile));
         assert!(world.client.table.retired_mut(old).is_none());
-        assert_eq!(world.connect().slot, old.slot);
+        assert_eq!(world.connect().slot(), old.slot());
     });
 }
 

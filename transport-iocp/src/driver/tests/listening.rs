@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::keepalive::Keepalive;
+use std::num::NonZeroU64;
 
 /// `WSAEMFILE`: no more sockets.
 const EXHAUSTED: SystemError = SystemError::from_code(10024);
@@ -27,7 +28,7 @@ fn a_client_that_was_gone_before_it_was_accepted_delays_nobody() {
         let mut world = World::new(seed, config());
         let mut stranger = world.network.port::<Transmit>();
         for _ in 0..20 {
-            let socket = stranger.connect(world.address, Token { slot: 0, cookie: 0 }).unwrap();
+            let socket = stranger.connect(world.address, Token { slot: 0, cookie: NonZeroU64::MIN }).unwrap();
             stranger.wait(Some(Duration::ZERO), &mut Vec::new()).unwrap();
             world.network.reset(&socket);
         }

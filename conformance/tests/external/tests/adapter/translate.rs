@@ -1,5 +1,6 @@
 //! Between the words of the protocol crate and those of the suite.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use pulsewire_conformance::Profile;
@@ -39,11 +40,12 @@ pub fn config(profile: &Profile) -> Config {
 }
 
 pub fn id_to_suite(id: ConnectionId) -> Id {
-    Id { slot: id.slot, domain: id.domain, cookie: id.cookie }
+    Id { slot: id.slot(), domain: id.domain(), cookie: id.cookie().get() }
 }
 
 pub fn id_from_suite(id: Id) -> ConnectionId {
-    ConnectionId { slot: id.slot, domain: id.domain, cookie: id.cookie }
+    let cookie = NonZeroU64::new(id.cookie).expect("the suite changes ids that it was told only to later cookies");
+    ConnectionId::new(id.slot, id.domain, cookie)
 }
 
 /// What an event tells the suite; `None` for messages, the handshake's end, and what the suite does not ask about.
