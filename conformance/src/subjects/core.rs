@@ -11,7 +11,7 @@ use pulsewire_conformance::subject::{Command, Id, Reply, Running, Subject, Subje
 use pulsewire_conformance::world::{self, Joiner, Stream};
 use pulsewire_protocol::{
     Class, Connection, ConnectionId, ConnectionRef, ConnectionTable, Disconnect, Event, Instant, Message, Seed,
-    Transmit, ValidConfig,
+    SendRefused, Transmit, ValidConfig,
 };
 
 use super::seen::Seen;
@@ -138,7 +138,7 @@ impl Side {
     fn tell(&self, id: Id, tell: impl FnOnce(&mut ConnectionRef<'_, ()>, Instant)) -> Reply {
         let now = self.now();
         let mut state = self.lock();
-        let connection = state.table.get_mut(id_from_suite(id));
+        let connection = id_from_suite(id).and_then(|id| state.table.get_mut(id));
         done_if(connection.map(|mut connection| tell(&mut connection, now)).is_some())
     }
 }
@@ -312,7 +312,8 @@ impl Running for RunningCore {
             Command::Connections => side.seen.connections(),
             Command::Events => side.seen.events(),
             Command::Send { to, class, payload } => {
-                let sent = side.lock().table.send(id_from_suite(to), Message::new(Class(class), &payload[..]));
+                let Some(to) = id_from_suite(to) else { return Ok(super::refused(SendRefused::Stale, payload)) };
+                let sent = side.lock().table.send(to, Message::new(Class(class), &payload[..]));
                 match sent {
                     Ok(()) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),

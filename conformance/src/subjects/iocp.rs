@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pulsewire_conformance::Profile;
 use pulsewire_conformance::subject::{Command, Id, Reply, Running, Subject, SubjectError, Unsupported};
-use pulsewire_protocol::{Class, Event, Message, SendError};
+use pulsewire_protocol::{Class, Event, Message, SendError, SendRefused};
 use pulsewire_transport_iocp::{Context, Endpoint, Handler, Sender, SocketOptions};
 
 use super::seen::Seen;
@@ -68,7 +68,7 @@ struct IocpRunning {
 impl IocpRunning {
     /// Tells a live connection something.
     fn tell(&self, id: Id, tell: impl FnOnce(&Sender)) -> Reply {
-        let sender = self.endpoint.sender(super::id_from_suite(id));
+        let sender = super::id_from_suite(id).and_then(|id| self.endpoint.sender(id));
         done_if(sender.map(|sender| tell(&sender)).is_some())
     }
 }
@@ -83,7 +83,8 @@ impl Running for IocpRunning {
             Command::Connections => self.seen.connections(),
             Command::Events => self.seen.events(),
             Command::Send { to, class, payload } => {
-                match self.endpoint.send(super::id_from_suite(to), Message::new(Class(class), payload)) {
+                let Some(to) = super::id_from_suite(to) else { return Ok(super::refused(SendRefused::Stale, payload)) };
+                match self.endpoint.send(to, Message::new(Class(class), payload)) {
                     Ok(()) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
                 }

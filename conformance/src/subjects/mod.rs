@@ -89,9 +89,9 @@ fn id_to_suite(id: ConnectionId) -> Id {
     Id { slot: id.slot(), domain: id.domain(), cookie: id.cookie().get() }
 }
 
-fn id_from_suite(id: Id) -> ConnectionId {
-    let cookie = NonZeroU64::new(id.cookie).expect("the suite changes ids that it was told only to later cookies");
-    ConnectionId::new(id.slot, id.domain, cookie)
+/// The id that the suite means, unless it made up one that no connection can have.
+fn id_from_suite(id: Id) -> Option<ConnectionId> {
+    Some(ConnectionId::new(id.slot, id.domain, NonZeroU64::new(id.cookie)?))
 }
 
 /// What an event tells the suite; `None` for messages, the handshake's end, and what the suite does not ask about.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pulsewire_conformance::Profile;
 use pulsewire_conformance::async_subject::{AsyncRunning, AsyncSubject, OnRuntime};
 use pulsewire_conformance::subject::{Command, Id, Reply, Subject, SubjectError, Unsupported};
-use pulsewire_transport_tokio::protocol::{Class, Event, Message};
+use pulsewire_transport_tokio::protocol::{Class, Event, Message, SendRefused};
 use pulsewire_transport_tokio::{ConnectError, Connection, Endpoint, Sender};
 use tokio::task::JoinHandle;
 
@@ -98,7 +98,7 @@ struct TokioRunning {
 impl TokioRunning {
     /// Tells a live connection something.
     fn tell(&self, id: Id, tell: impl FnOnce(&Sender)) -> Reply {
-        let sender = self.endpoint.sender(super::id_from_suite(id));
+        let sender = super::id_from_suite(id).and_then(|id| self.endpoint.sender(id));
         done_if(sender.map(|sender| tell(&sender)).is_some())
     }
 }
@@ -113,7 +113,8 @@ impl AsyncRunning for TokioRunning {
             Command::Connections => self.seen.connections(),
             Command::Events => self.seen.events(),
             Command::Send { to, class, payload } => {
-                match self.endpoint.try_send(super::id_from_suite(to), Message::new(Class(class), &payload[..])) {
+                let Some(to) = super::id_from_suite(to) else { return Ok(super::refused(SendRefused::Stale, payload)) };
+                match self.endpoint.try_send(to, Message::new(Class(class), &payload[..])) {
                     Ok(()) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
                 }

@@ -97,7 +97,7 @@ struct RunningExternal {
 
 impl RunningExternal {
     fn tell(&self, id: Id, tell: impl FnOnce(&mut Connection, &Clock)) -> Reply {
-        match self.endpoint.with(translate::id_from_suite(id), tell) {
+        match translate::id_from_suite(id).and_then(|id| self.endpoint.with(id, tell)) {
             Some(()) => Reply::Done,
             None => Reply::Refused { reason: Refusal::Stale, payload: Vec::new() },
         }
@@ -105,7 +105,8 @@ impl RunningExternal {
 
     fn send(&self, to: Id, class: u8, payload: Vec<u8>) -> Reply {
         let message = Message::new(Class(class), &payload[..]);
-        match self.endpoint.with(translate::id_from_suite(to), |connection, _| connection.send(message)) {
+        let to = translate::id_from_suite(to);
+        match to.and_then(|to| self.endpoint.with(to, |connection, _| connection.send(message))) {
             Some(Ok(())) => Reply::Done,
             Some(Err(refused)) => {
                 let reason = translate::refusal(refused.reason);
