@@ -67,3 +67,19 @@ impl fmt::Debug for ConnectionId {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn the_parts_of_an_id_are_kept_apart() {
+        let id = ConnectionId::new(1, 2, NonZeroU64::new(3).unwrap());
+        assert_eq!((id.slot(), id.domain(), id.cookie().get()), (1, 2, 3));
+        let largest = ConnectionId::new(u32::MAX, u32::MAX, NonZeroU64::MAX);
+        assert_eq!((largest.slot(), largest.domain(), largest.cookie()), (u32::MAX, u32::MAX, NonZeroU64::MAX));
+        assert_eq!(format!("{id:?}"), "ConnectionId { slot: 1, domain: 2, cookie: 3 }");
+    }
+}
