@@ -174,15 +174,26 @@ impl<'s> Context<'s> {
     /// Queues `message` again and again, until the subject's queue is full or more is queued than the transport takes; tells how
     /// many.
     pub(crate) fn fill_queue(&mut self, peer: &Peer, to: Id, message: &[u8]) -> Result<usize, Failure> {
-        let most = self.enough_to_wait();
-        for count in 0..most / message.len() {
-            match self.ask(peer.runner, Command::Send { to, class: 0, payload: message.to_vec() })? {
+        let most = self.enough_to_wait() / message.len();
+        Ok(self.send_until_full(peer, to, most, |_| message.to_vec())?.unwrap_or(most))
+    }
+
+    /// Queues message after message until the subject's queue is full; tells how many it took, unless it took `most`.
+    pub(crate) fn send_until_full(
+        &mut self,
+        peer: &Peer,
+        to: Id,
+        most: usize,
+        message: impl Fn(usize) -> Vec<u8>,
+    ) -> Result<Option<usize>, Failure> {
+        for count in 0..most {
+            match self.ask(peer.runner, Command::Send { to, class: 0, payload: message(count) })? {
                 Reply::Done => {}
-                Reply::Refused { reason: Refusal::Full, .. } => return Ok(count),
+                Reply::Refused { reason: Refusal::Full, .. } => return Ok(Some(count)),
                 reply => return violation(format!("a send to a live connection gave {}", describe(&reply))),
             }
         }
-        Ok(most / message.len())
+        Ok(None)
     }
 
     /// Tells the subject to close.

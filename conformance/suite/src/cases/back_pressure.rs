@@ -8,7 +8,7 @@ use crate::clock;
 use crate::codec::registry::{kind, reason};
 use crate::codec::{Close, Packet};
 use crate::context::Context;
-use crate::peer::{Arrival, Message, PATIENCE};
+use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::verdict::{Outcome, require, violation};
 
@@ -27,6 +27,14 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         nothing_is_lost
+    )
+    .whole_only(),
+    case!(
+        "PW-DAT-011/until-the-queue-is-full",
+        "sends every message that it took before it said that its queue is full, and takes more when there is room",
+        BOTH,
+        Profile::calm,
+        until_the_queue_is_full
     )
     .whole_only(),
     case!(
@@ -83,20 +91,40 @@ fn small_behind_large(context: &mut Context<'_>) -> Outcome {
 }
 
 fn nothing_is_lost(context: &mut Context<'_>) -> Outcome {
-    const COUNT: u32 = 160;
-    let numbered = |number: u32| {
-        let mut payload = vec![0; 60_000];
-        payload[..4].copy_from_slice(&number.to_be_bytes());
-        Message::new(0, payload)
-    };
+    const COUNT: usize = 160;
     let (mut peer, id) = context.establish_with_id()?;
     for number in 0..COUNT {
-        context.send_from(&peer, id, 0, &numbered(number).payload)?;
+        context.send_from(&peer, id, 0, &numbered(number))?;
     }
-    for number in 0..COUNT {
-        require(peer.next_message()? == numbered(number), format!("message {number} of {COUNT} did not come next"))?;
-    }
+    read_numbered(&mut peer, COUNT)?;
     peer.alive()
+}
+
+fn until_the_queue_is_full(context: &mut Context<'_>) -> Outcome {
+    /// 48 MB. A subject that took so much has to send so much, whatever its queue holds.
+    const MOST: usize = 800;
+    let (mut peer, id) = context.establish_with_id()?;
+    let taken = context.send_until_full(&peer, id, MOST, numbered)?.unwrap_or(MOST);
+    read_numbered(&mut peer, taken)?;
+    context.send_from(&peer, id, 0, b"room again")?;
+    peer.expect_message(&Message::new(0, *b"room again"))?;
+    peer.alive()
+}
+
+/// A large payload that begins with its number.
+fn numbered(number: usize) -> Vec<u8> {
+    let mut payload = vec![0; 60_000];
+    payload[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    payload
+}
+
+/// Reads so many of them, in their order.
+fn read_numbered(peer: &mut Peer, count: usize) -> Outcome {
+    for number in 0..count {
+        let message = peer.next_message()?;
+        require(message.payload == numbered(number), format!("message {number} of {count} did not come next"))?;
+    }
+    Ok(())
 }
 
 fn latest_number_waits(context: &mut Context<'_>) -> Outcome {

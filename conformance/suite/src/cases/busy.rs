@@ -33,6 +33,14 @@ pub(super) const CASES: &[Case] = &[
         says_busy
     )
     .whole_only(),
+    case!(
+        "PW-HB-019/reads-it-later",
+        "reads what came while it paused when the pause is over, also more than it would read at once",
+        BOTH,
+        Profile::brisk,
+        reads_it_later
+    )
+    .whole_only(),
     case!("PW-HB-019/pauses-again", "pauses as often as it is told", BOTH, Profile::calm, pauses_again).whole_only(),
     case!(
         "PW-HB-019/ahead-of-messages",
@@ -169,6 +177,25 @@ fn says_busy(context: &mut Context<'_>) -> Outcome {
     }
     resume(context, &mut peer, id)?;
     peer.expect_message(&unread)?;
+    peer.alive()
+}
+
+fn reads_it_later(context: &mut Context<'_>) -> Outcome {
+    /// Together more than 64 KiB, which many read at once, and less than the least that transports hold.
+    const COUNT: u8 = 25;
+    let messages: Vec<Message> = (0..COUNT).map(|number| Message::new(0, [number; 4_000])).collect();
+    let (mut peer, id) = context.establish_with_id()?;
+    let (busy, _) = pause(context, &mut peer, id)?;
+    context.takes(busy)?;
+    for message in &messages {
+        peer.send_message(message)?;
+    }
+    // It goes on pausing, and knows by now that there is something to read.
+    expect_busy(&mut peer, busy / 2 + LATENESS_TOLERANCE)?;
+    resume(context, &mut peer, id)?;
+    for message in &messages {
+        peer.expect_message(message)?;
+    }
     peer.alive()
 }
 

@@ -109,6 +109,7 @@ bugs! {
     DeliversOutOfOrder, "delivers-out-of-order", "PW-DAT-011", "Returns messages that wait together in reverse order.";
     SmallOvertakes, "small-overtakes", "PW-DAT-011", "Sends small messages before large ones that wait.";
     DropsOldest, "drops-oldest", "PW-DAT-011", "Drops the oldest message when too many wait.";
+    TakesWhenFull, "takes-when-full", "PW-DAT-011", "Says that it took messages for which its queue has no room.";
     ControlEndsMessage, "control-ends-message", "PW-DAT-010", "Forgets the open message when a control packet comes.";
     LosesEncryptedMark, "loses-encrypted-mark", "PW-DAT-012", "Does not hand ENCRYPTED to the application.";
     RefusesSilently, "refuses-silently", "PW-REJ-001", "Refuses messages without REJECT.";
@@ -181,6 +182,7 @@ bugs! {
     SavesUpPings, "saves-up-pings", "PW-HB-017", "Bears as many PINGs at once as were not sent before.";
     NeverSuspects, "never-suspects", "PW-HB-018", "Does not tell the application that a probe stayed unanswered.";
     NeverRecovers, "never-recovers", "PW-HB-018", "Does not tell the application that a suspect has answered.";
+    DropsWhilePausing, "drops-while-pausing", "PW-HB-019", "Reads on while it pauses, and drops what comes.";
     PausesSilently, "pauses-silently", "PW-HB-019", "Stops reading without BUSY.";
     BusyOnce, "busy-once", "PW-HB-019", "Does not repeat BUSY while it goes on pausing.";
     NoBusyZero, "no-busy-zero", "PW-HB-019", "Reads again without BUSY with 0.";

@@ -124,7 +124,9 @@ impl Connection {
         while !matches!(self.phase, Phase::Gone) {
             self.obey_application(clock::now());
             self.send(clock::now());
-            if self.peer_ended || self.is_pausing() {
+            if self.is_pausing() && self.behaviour.has(Bug::DropsWhilePausing) {
+                let _ = self.link.read(&mut buffer, TURN_WHILE_BLOCKED);
+            } else if self.peer_ended || self.is_pausing() {
                 clock::sleep(TURN_WHILE_BLOCKED);
             } else {
                 match self.link.read(&mut buffer, self.patience()) {

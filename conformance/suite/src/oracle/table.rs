@@ -9,7 +9,7 @@ use crate::peer::Message;
 use crate::subject::{CloseFrame, Command, Event, Happening, Id, Refusal, Reply, Unsupported};
 
 /// Bytes that may wait for one connection.
-const QUEUE_LIMIT: usize = 64 * 1024 * 1024;
+const QUEUE_LIMIT: usize = 32 * 1024 * 1024;
 
 /// The connections of one server or client.
 pub(super) struct Table {
@@ -213,6 +213,7 @@ impl Table {
                 let refusal = match self.find(&mut contents, to) {
                     Err(refusal) => refusal,
                     Ok(entry) => match entry.obstacle(&payload) {
+                        Some(Refusal::Full) if self.behaviour.has(Bug::TakesWhenFull) => return Ok(Reply::Done),
                         Some(refusal) => refusal,
                         None => {
                             entry.queued_bytes += payload.len();
