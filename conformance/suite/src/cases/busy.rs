@@ -51,6 +51,14 @@ pub(super) const CASES: &[Case] = &[
     )
     .whole_only(),
     case!(
+        "PW-HB-019/ends-while-messages-wait",
+        "reads again, and says so, while messages wait",
+        BOTH,
+        Profile::calm,
+        ends_while_messages_wait
+    )
+    .whole_only(),
+    case!(
         "PW-HB-023/silence",
         "does not judge a silent peer while it pauses, and waits a whole idle time after",
         BOTH,
@@ -216,6 +224,20 @@ fn ahead_of_messages(context: &mut Context<'_>) -> Outcome {
     let came = waiting::read_all(&mut peer, count)?;
     require(came.iter().any(|packet| packet.kind == kind::BUSY), format!("BUSY came behind all of {count} messages"))?;
     resume(context, &mut peer, id)?;
+    peer.alive()
+}
+
+fn ends_while_messages_wait(context: &mut Context<'_>) -> Outcome {
+    let (mut peer, id) = context.establish_with_id()?;
+    let count = waiting::fill(context, &mut peer, id)?;
+    context.obeyed(&peer, Command::Pause(id))?;
+    let before = waiting::read_until(&mut peer, kind::BUSY)?;
+    context.obeyed(&peer, Command::Resume(id))?;
+    let came = waiting::read_all(&mut peer, count - before)?;
+    // Of the messages the system may hold all that were left.
+    if !came.iter().any(|packet| packet.kind == kind::BUSY && packet.pause() == 0) {
+        while !expect_busy(&mut peer, PATIENCE)?.0.is_zero() {}
+    }
     peer.alive()
 }
 

@@ -25,7 +25,15 @@ pub(super) const CASES: &[Case] = &[
         "does not give up a peer whose payload is on its way",
         BOTH,
         Profile::brisk,
-        payload_on_its_way
+        |context| payload_on_its_way(context, 2_000)
+    )
+    .whole_only(),
+    case!(
+        "PW-HB-002/large-payload-on-its-way",
+        "does not give up a peer whose large payload is on its way",
+        BOTH,
+        brisk_and_large,
+        |context| payload_on_its_way(context, 1 << 20)
     )
     .whole_only(),
     case!(
@@ -62,6 +70,11 @@ pub(super) const CASES: &[Case] = &[
     )
     .whole_only(),
 ];
+
+/// Frames may be a megabyte.
+fn brisk_and_large() -> Profile {
+    Profile { frame_limit: 1 << 20, message_limit: 1 << 20, ..Profile::brisk() }
+}
 
 /// Does `act` again and again and expects nothing but PINGs meanwhile.
 fn survives(
@@ -133,14 +146,15 @@ fn every_kind(context: &mut Context<'_>) -> Outcome {
     survives(&mut peer, duration, step, |peer, turn| peer.send(&kinds[turn as usize % kinds.len()]))
 }
 
-fn payload_on_its_way(context: &mut Context<'_>) -> Outcome {
+/// At most `size` bytes long, and long enough for a byte at each step.
+fn payload_on_its_way(context: &mut Context<'_>, size: usize) -> Outcome {
     let duration = context.profile.longest_silence() * 3;
     context.takes(duration)?;
     if context.profile.assembly_base < duration {
         return Err(Failure::NotApplicable("a payload may not take that long with the subject's numbers".into()));
     }
     let step = context.profile.idle / 4;
-    let payload = vec![7; peer_frame(context)];
+    let payload = vec![7; size.min(context.profile.frame_limit as usize)];
     let mut peer = context.establish_mute()?;
     let bytes = Packet::data(flag::FIRST, 0, payload.clone()).encode(peer.key());
     let mut sent = 13;
@@ -153,11 +167,6 @@ fn payload_on_its_way(context: &mut Context<'_>) -> Outcome {
     peer.answers_pings = true;
     // What was queued while no answer was possible may come first.
     peer.expect_message(&Message::new(0, payload))
-}
-
-/// Long enough for a byte at each step.
-fn peer_frame(context: &Context<'_>) -> usize {
-    (context.profile.frame_limit as usize).min(2_000)
 }
 
 fn partial_header(context: &mut Context<'_>) -> Outcome {

@@ -30,6 +30,14 @@ pub(super) const CASES: &[Case] = &[
         byte_by_byte
     )
     .whole_only(),
+    case!(
+        "PW-FRM-001/large-frames",
+        "takes frames of up to a megabyte, each in two parts of which the second has the next one behind it",
+        BOTH,
+        large,
+        large_frames
+    )
+    .whole_only(),
     case!("PW-FRM-001/glued", "takes many packets that come in one piece", BOTH, Profile::calm, glued).whole_only(),
     case!(
         "PW-FRM-001/glued-to-hello",
@@ -127,6 +135,11 @@ fn stalling() -> Profile {
     Profile { assembly_base: Duration::from_millis(900), assembly_rate: 100_000, ..Profile::calm() }
 }
 
+/// Frames may be a megabyte.
+fn large() -> Profile {
+    Profile { frame_limit: 1 << 20, message_limit: 1 << 20, ..Profile::calm() }
+}
+
 fn split_at_every_byte(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     let size = Message::new(2, *b"cut at 00").frames(512)[0].encode(0).len();
@@ -161,6 +174,23 @@ fn byte_by_byte(context: &mut Context<'_>) -> Outcome {
         pause(turn);
     }
     peer.expect_message(&message)
+}
+
+fn large_frames(context: &mut Context<'_>) -> Outcome {
+    let mut peer = context.establish()?;
+    let limit = peer.announced().frame_limit.min(peer.announced().message_limit) as usize;
+    for size in [1_000, 2_047, 2_048, 4_096, 65_535, 65_536, 1 << 18, 1 << 20] {
+        let large = Message::new(0, context.random.bytes(size.min(limit)));
+        let small = Message::new(0, *b"behind it");
+        let [large_frame, small_frame] = [&large, &small].map(|message| message.frames(limit)[0].encode(peer.key()));
+        let (first, second) = large_frame.split_at(large_frame.len() / 3);
+        peer.send_raw(first)?;
+        pause(0);
+        peer.send_raw(&[second, &small_frame].concat())?;
+        peer.expect_message(&large)?;
+        peer.expect_message(&small)?;
+    }
+    peer.alive()
 }
 
 fn glued(context: &mut Context<'_>) -> Outcome {

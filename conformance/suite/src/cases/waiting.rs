@@ -37,6 +37,20 @@ pub(super) fn read_all(peer: &mut Peer, count: usize) -> Result<Vec<Packet>, Fai
     Ok(others)
 }
 
+/// Reads messages until a packet of this kind comes, and gives their number.
+pub(super) fn read_until(peer: &mut Peer, awaited: u8) -> Result<usize, Failure> {
+    let mut messages = 0;
+    loop {
+        match peer.receive()? {
+            Arrival::Packet(packet) if packet.kind == awaited => return Ok(messages),
+            Arrival::Packet(packet) if packet.kind == kind::DATA => {
+                messages += usize::from(peer.take_frame(packet)?.is_some());
+            }
+            other => return violation(format!("{other:?} came between messages")),
+        }
+    }
+}
+
 /// Reads all the messages; before the last of them these packets must come, and no others.
 pub(super) fn overtaken_by(peer: &mut Peer, count: usize, due: &[Packet]) -> Outcome {
     let came = read_all(peer, count)?;
