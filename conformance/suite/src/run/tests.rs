@@ -194,7 +194,9 @@ fn the_same_seed_gives_the_same_trace() {
     };
     let selection =
         Selection::new(&[], &["header".into(), "sync-key".into(), "messages".into()], &[], &[]).expect("areas");
-    for case in crate::cases::cases().filter(|case| selection.holds(case)) {
+    // How many messages fit into a queue depends on how many of them the system took meanwhile.
+    let is_timed = |case: &&Case| case.id == "PW-DAT-011/until-the-queue-is-full";
+    for case in crate::cases::cases().filter(|case| selection.holds(case) && !is_timed(case)) {
         for variant in case.roles().iter().map(|role| Variant::whole(*role)) {
             let [first, second] = [(); 2].map(|()| trace(case, variant, 7));
             if let Some(difference) = first.difference(&second) {
