@@ -14,10 +14,21 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 LINE = re.compile(r"- \*\*(PW-[A-Z]{2,3}-\d{3})\*\* \(([A-Z ]+)\) (.+)")
 
 
+def lines(text):
+    """The lines of the text; one that goes on, indented, below a requirement belongs to it."""
+    joined = []
+    for line in text.splitlines():
+        if line.startswith("  ") and joined and joined[-1].startswith("- **PW-"):
+            joined[-1] += " " + line.strip()
+        else:
+            joined.append(line)
+    return joined
+
+
 def requirements(text):
     """The requirements in the order of the text, each with the heading that it stands under."""
     section = ""
-    for line in text.splitlines():
+    for line in lines(text):
         if line.startswith("#"):
             section = line.lstrip("#").strip()
         if found := LINE.fullmatch(line):
