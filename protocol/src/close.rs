@@ -95,8 +95,8 @@ reasons! {
     INCOMPATIBLE_TIMERS = 36, "the peer's ping floor makes detection slower than configured";
     /// The peer was silent and answered no probe.
     PEER_TIMEOUT = 48, "the peer was silent and answered no probe";
-    /// The transport took no byte for too long.
-    WRITE_STALL = 49, "the peer takes no bytes";
+    /// What was handed out went away too slowly.
+    WRITE_STALL = 49, "the peer takes bytes too slowly";
     /// A packet was not complete in time.
     FRAME_STALL = 50, "a packet was not complete in time";
     /// More PINGs than the announced floor admits.
@@ -107,6 +107,8 @@ reasons! {
     BAD_PONG = 53, "a PONG for a PING that was never sent";
     /// CLOSE was not answered in time.
     CLOSE_TIMEOUT = 54, "the peer did not answer CLOSE in time";
+    /// A message was begun, and did not go on or end in time.
+    MESSAGE_STALL = 55, "a message was begun and not completed in time";
     /// The stream ended without CLOSE. Never on the wire.
     PEER_ENDED = 256, "the peer ended the stream without closing";
     /// The connection was reset. Never on the wire.
@@ -140,7 +142,7 @@ impl CloseReason {
     pub const fn retry(self) -> Retry {
         match self.0 {
             1 | 17 | 18 | 26 | 259 => Retry::After(Duration::ZERO),
-            2 | 4 | 35 | 48..=50 | 54 | 256..=258 => Retry::After(Duration::from_secs(1)),
+            2 | 4 | 35 | 48..=50 | 54 | 55 | 256..=258 => Retry::After(Duration::from_secs(1)),
             32_768.. => Retry::After(Duration::ZERO),
             _ => Retry::Never,
         }

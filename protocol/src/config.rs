@@ -33,7 +33,7 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What to do when the stream is damaged.
     pub damage: Damage,
-    /// What a client's application tells the server's in HELLO; at most 2,048 bytes. Replayable without TLS.
+    /// What a client's application tells the server's in HELLO; at most 4,050 bytes. Replayable without TLS.
     #[cfg_attr(feature = "serde", serde(with = "crate::representation::optional_hex"))]
     pub token: Option<Bytes>,
     /// Whether a server's application judges HELLO. A client ignores it.
@@ -50,7 +50,7 @@ pub struct HeartbeatConfig {
     /// The shortest wait for an answer. 10 ms to 1 h, default 2 s.
     #[cfg_attr(feature = "serde", serde(rename = "interval_ms", with = "crate::representation::milliseconds"))]
     pub interval: Duration,
-    /// Unanswered PINGs until the peer is given up. 1 to 100, default 3.
+    /// Unanswered PINGs until the peer is given up. 1 to 10, default 3.
     pub probes: u32,
     /// How much slow writes and long round trips may add in all. At most 24 h; `None`: as much as `idle + interval * probes`.
     #[cfg_attr(
@@ -58,7 +58,8 @@ pub struct HeartbeatConfig {
         serde(rename = "extension_max_ms", with = "crate::representation::optional_milliseconds")
     )]
     pub extension_max: Option<Duration>,
-    /// Refuse peers whose ping floor makes `idle + interval * probes` longer than this. 30 ms to 7 d; `None`: any will do.
+    /// Refuse peers whose ping floor makes `idle + interval * probes` longer than this (PW-HS-016). 30 ms to 7 d; `None`: twice
+    /// [`bound`](Self::bound), and a minute at least.
     #[cfg_attr(
         feature = "serde",
         serde(rename = "detect_within_ms", with = "crate::representation::optional_milliseconds")
@@ -92,6 +93,12 @@ impl HeartbeatConfig {
     pub fn bound(&self) -> Duration {
         self.idle.saturating_add(self.interval.saturating_mul(self.probes))
     }
+
+    /// The longest [`bound`](Self::bound) that the ping floor of a peer may bring about: `detect_within`, or its default.
+    #[must_use]
+    pub fn detection_limit(&self) -> Duration {
+        self.detect_within.unwrap_or_else(|| self.bound().saturating_mul(2).max(Duration::from_secs(60)))
+    }
 }
 
 /// Sizes, in bytes.
@@ -102,13 +109,17 @@ pub struct Limits {
     pub frame: u32,
     /// The largest message that this side receives. At least `frame`, default 16 MiB.
     pub message: u32,
-    /// How much may wait to be sent. A single message of any size is accepted while nothing waits. Default 1 MiB.
+    /// The largest frame that this side sends, however large those are that the peer receives: PING and PONG wait behind no
+    /// larger one (PW-DAT-009). 512 to 16,777,215, default 65,536.
+    pub frame_sent: u32,
+    /// How much of one class may wait to be sent. A single message of any size is accepted while none of its class waits.
+    /// Default 1 MiB.
     pub send_queue: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { frame: 65_536, message: 16 << 20, send_queue: 1 << 20 }
+        Self { frame: 65_536, message: 16 << 20, frame_sent: 65_536, send_queue: 1 << 20 }
     }
 }
 
@@ -119,14 +130,20 @@ pub struct Timeouts {
     /// From the start until the handshake is complete. 10 ms to 10 min, default 10 s.
     #[cfg_attr(feature = "serde", serde(rename = "handshake_ms", with = "crate::representation::milliseconds"))]
     pub handshake: Duration,
-    /// From CLOSE until CLOSE_ACK. 10 ms to 10 min, default 5 s.
+    /// From CLOSE, and from the last byte that the peer's host acknowledged, until CLOSE_ACK (PW-CLS-007). 10 ms to 10 min,
+    /// default 5 s.
     #[cfg_attr(feature = "serde", serde(rename = "close_ms", with = "crate::representation::milliseconds"))]
     pub close: Duration,
-    /// How long the transport may take nothing while bytes wait, and what each byte has to be taken beside the time that
+    /// How long nothing of what was handed out may be acknowledged, and what each byte of it has for that beside the time that
     /// `assembly_rate` gives all that wait with it (PW-CLS-015). 10 ms to 24 h, default 30 s.
     #[cfg_attr(feature = "serde", serde(rename = "write_stall_ms", with = "crate::representation::milliseconds"))]
     pub write_stall: Duration,
-    /// What each packet has to become complete, whatever its length. 10 ms to 1 h, default 10 s.
+    /// How long this side reads on behind its last word, and behind the last byte that the peer's host acknowledged, before it
+    /// closes (PW-CLS-012). 100 ms to 1 min, default 2 s.
+    #[cfg_attr(feature = "serde", serde(rename = "linger_ms", with = "crate::representation::milliseconds"))]
+    pub linger: Duration,
+    /// What each packet, and each open message, has to become complete, whatever its length (PW-FRM-015, PW-DAT-013). 10 ms to
+    /// 1 h, default 10 s.
     #[cfg_attr(feature = "serde", serde(rename = "assembly_base_ms", with = "crate::representation::milliseconds"))]
     pub assembly_base: Duration,
     /// And one second more per this many bytes. At least 1, default 1,024.
@@ -139,6 +156,7 @@ impl Default for Timeouts {
             handshake: Duration::from_secs(10),
             close: Duration::from_secs(5),
             write_stall: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
             assembly_base: Duration::from_secs(10),
             assembly_rate: 1_024,
         }
@@ -168,6 +186,9 @@ pub enum Admission {
     Ask,
 }
 
+/// What HELLO has room for beside the items of this version: 4,096 bytes less 42, and the head of the token's own item.
+const TOKEN_MAX: usize = 4_096 - 42 - 4;
+
 impl Config {
     /// Checks every number against its range.
     ///
@@ -178,7 +199,7 @@ impl Config {
         let (ms, s, min, h) = (Duration::from_millis, Duration::from_secs, 60, 3_600);
         within("heartbeat.idle", heartbeat.idle, ms(10), s(24 * h), "10 ms to 24 h")?;
         within("heartbeat.interval", heartbeat.interval, ms(10), s(h), "10 ms to 1 h")?;
-        within("heartbeat.probes", heartbeat.probes, 1, 100, "1 to 100")?;
+        within("heartbeat.probes", heartbeat.probes, 1, 10, "1 to 10")?;
         within("heartbeat.ping_floor", heartbeat.ping_floor, ms(1), s(60), "1 ms to 60 s")?;
         within("heartbeat.busy_max", heartbeat.busy_max, s(0), s(10 * min), "at most 10 min")?;
         if let Some(extension_max) = heartbeat.extension_max {
@@ -195,13 +216,15 @@ impl Config {
         }
         within("limits.frame", self.limits.frame, 512, 0xFF_FFFF, "512 to 16,777,215")?;
         within("limits.message", self.limits.message, self.limits.frame, u32::MAX, "at least limits.frame")?;
+        within("limits.frame_sent", self.limits.frame_sent, 512, 0xFF_FFFF, "512 to 16,777,215")?;
         within("limits.send_queue", self.limits.send_queue, 1, usize::MAX, "at least 1")?;
         within("timeouts.handshake", timeouts.handshake, ms(10), s(10 * min), "10 ms to 10 min")?;
         within("timeouts.close", timeouts.close, ms(10), s(10 * min), "10 ms to 10 min")?;
         within("timeouts.write_stall", timeouts.write_stall, ms(10), s(24 * h), "10 ms to 24 h")?;
+        within("timeouts.linger", timeouts.linger, ms(100), s(min), "100 ms to 1 min")?;
         within("timeouts.assembly_base", timeouts.assembly_base, ms(10), s(h), "10 ms to 1 h")?;
         within("timeouts.assembly_rate", timeouts.assembly_rate, 1, u32::MAX, "at least 1")?;
-        within("token.len()", self.token.as_ref().map_or(0, Bytes::len), 0, 2_048, "at most 2,048 bytes")?;
+        within("token.len()", self.token.as_ref().map_or(0, Bytes::len), 0, TOKEN_MAX, "at most 4,050 bytes")?;
         Ok(ValidConfig(Arc::new(self)))
     }
 }
@@ -271,19 +294,20 @@ mod tests {
 
     #[test]
     fn each_number_is_checked_at_both_ends() {
-        let changes: [fn(&mut Config); 13] = [
+        let changes: [fn(&mut Config); 14] = [
             |c| c.heartbeat.idle = Duration::from_millis(9),
             |c| c.heartbeat.idle = Duration::from_secs(86_401),
             |c| c.heartbeat.interval = Duration::ZERO,
             |c| c.heartbeat.probes = 0,
-            |c| c.heartbeat.probes = 101,
+            |c| c.heartbeat.probes = 11,
             |c| c.heartbeat.ping_floor = Duration::ZERO,
             |c| c.heartbeat.ping_floor = Duration::from_millis(60_001),
             |c| c.heartbeat.busy_max = Duration::from_millis(600_001),
             |c| c.limits.frame = 511,
             |c| c.limits.message = c.limits.frame - 1,
+            |c| c.limits.frame_sent = 511,
             |c| c.timeouts.assembly_rate = 0,
-            |c| c.token = Some(Bytes::from_static(&[0; 2_049])),
+            |c| c.token = Some(Bytes::from_static(&[0; 4_051])),
             |c| c.timeouts.close = Duration::MAX,
         ];
         for (index, change) in changes.iter().enumerate() {

@@ -146,6 +146,16 @@ pub enum ProtocolError {
         /// `detect_within`.
         limit_ms: u64,
     },
+    /// A REJECT for a message that was refused before, or out of order (PW-REJ-008).
+    #[error("a REJECT for message {ordinal} of class {}, after one for message {last}", class.0)]
+    RejectedAgain {
+        /// The class.
+        class: Class,
+        /// The number that REJECT carries.
+        ordinal: u64,
+        /// The one before.
+        last: u64,
+    },
     /// A PING beyond the bucket (PW-HB-017).
     #[error("more PINGs than the announced floor admits: raise the peer's idle and interval")]
     PingFlood,
@@ -189,7 +199,7 @@ impl ProtocolError {
             Self::ResyncBudget { .. } => CloseReason::RESYNC_BUDGET,
             Self::ChecksumRequired => CloseReason::CHECKSUM_REQUIRED,
             Self::UnexpectedPacket { .. } | Self::SentBeforeAnswer => CloseReason::UNEXPECTED_PACKET,
-            Self::BadCount { .. } => CloseReason::BAD_COUNT,
+            Self::BadCount { .. } | Self::RejectedAgain { .. } => CloseReason::BAD_COUNT,
             Self::BadHello { .. } => CloseReason::BAD_HELLO,
             Self::UnsupportedVersion { .. } => CloseReason::UNSUPPORTED_VERSION,
             Self::UnknownItem { .. } => CloseReason::UNKNOWN_ITEM,

@@ -60,7 +60,10 @@ impl fmt::Display for RejectReason {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Rejected {
-    /// Which: its number among the messages of this side, from 1. `None` where damage kept the peer from counting.
+    /// The class of the message.
+    pub class: Class,
+    /// Which: its number among the messages of this class of this side, from 1, as [`Connection::send`](crate::Connection::send)
+    /// gave it. `None` where damage kept the peer from counting.
     pub ordinal: Option<NonZeroU64>,
     /// Why.
     pub reason: RejectReason,
@@ -74,7 +77,7 @@ pub struct Rejected {
 pub struct TooLarge {
     /// What it was about.
     pub class: Class,
-    /// Its number among the messages of the peer, from 1. `None` where damage kept this side from counting.
+    /// Its number among the messages of this class of the peer, from 1. `None` where damage kept this side from counting.
     pub ordinal: Option<NonZeroU64>,
     /// The limit, in bytes.
     pub limit: u32,

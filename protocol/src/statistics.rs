@@ -22,7 +22,9 @@ pub struct Statistics {
     /// Bytes handed to the driver, headers included.
     pub bytes_handed_out: u64,
     /// Bytes that the transport took of these.
-    pub bytes_sent: u64,
+    pub bytes_taken: u64,
+    /// Bytes that the peer's host acknowledged of these, where the transport tells; else the same.
+    pub bytes_acknowledged: u64,
     /// Holes in the received stream.
     pub gaps: u64,
     /// Bytes in these.

@@ -62,6 +62,12 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     nanos(duration) / 1_000_000
 }
 
+/// The time that so many bytes take at this rate, in bytes per second.
+pub(crate) fn transfer(bytes: u64, rate: u32) -> Duration {
+    let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
 /// Makes [`Instant`]s from the system's monotonic clock. Its epoch is the moment of its creation.
 ///
 /// Reading the clock costs more than handling a small packet: read it once per poll, not per packet.

@@ -256,11 +256,11 @@ impl Driven {
             let Some((mut buffer, missing)) = self.connection.direct_buffer() else {
                 return self.receive(now, bytes, outcome);
             };
-            let room = missing.min(buffer.capacity() - buffer.len()).min(bytes.len());
+            let room = missing.min(buffer.capacity()).min(bytes.len());
             let (front, rest) = bytes.split_at(room);
             buffer.extend_from_slice(front);
             bytes = rest;
-            match self.connection.received_direct(now, buffer, front.len()) {
+            match self.connection.received_direct(now, buffer) {
                 Ok(event) => outcome.events.extend(event),
                 Err(fault) => outcome.fault = Some(fault),
             }

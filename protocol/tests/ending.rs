@@ -44,7 +44,7 @@ fn the_end_of_the_transport_is_told_apart() {
 /// A server that has sent two messages.
 fn sent_two() -> End {
     let mut server = End::server(config());
-    (0..2).for_each(|_| server.connection.send(business(1)).unwrap());
+    (0..2).for_each(|_| drop(server.connection.send(business(1)).unwrap()));
     server.transmit();
     server
 }

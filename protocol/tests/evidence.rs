@@ -108,11 +108,11 @@ fn payload_bytes_of_a_verified_header_are_evidence() {
     let (mut buffer, missing) = server.connection.direct_buffer().unwrap();
     assert_eq!(missing, 60_000);
     buffer.extend_from_slice(&[1; 10]);
-    assert_eq!(server.connection.received_direct(server.now, buffer, 10), Ok(None));
+    assert_eq!(server.connection.received_direct(server.now, buffer), Ok(None));
     assert!(is_quiet(&server));
     server.run_for(ms(700));
     let (buffer, _) = server.connection.direct_buffer().unwrap();
-    assert_eq!(server.connection.received_direct(server.now, buffer, 0), Ok(None));
+    assert_eq!(server.connection.received_direct(server.now, buffer), Ok(None));
     assert!(!is_quiet(&server), "nothing came");
 }
 

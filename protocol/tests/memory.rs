@@ -66,7 +66,9 @@ fn a_connection_that_sent_everything_holds_no_batches() {
     assert!(live() - before > 200_000);
     let mut batch = Transmit::new();
     while end.connection.poll_transmit(end.now, usize::MAX, &mut batch) {
-        end.connection.transmitted(end.now, batch.len());
+        let count = batch.len();
+        batch.advance(count);
+        end.connection.transmitted(end.now, count);
     }
     drop(batch);
     let held = live().saturating_sub(before);

@@ -18,6 +18,7 @@ impl Connection {
     pub fn accept(&mut self, now: Instant) {
         match core::mem::replace(&mut self.state, State::Open) {
             State::Judging { seed, hello, .. } => {
+                let now = self.tick(now);
                 let established = self.establish(now, seed, *hello);
                 self.established = Some(established);
             }
@@ -54,17 +55,17 @@ impl Connection {
         kind: Kind,
         payload: &[u8],
     ) -> Result<Option<Event<'static>>, ProtocolError> {
-        let Some((deadline, seed)) = self.state.handshake() else { return Ok(None) };
+        let Some((since, seed)) = self.state.handshake() else { return Ok(None) };
         let hello = Hello::decode(kind, payload)?;
         if self.role == Role::Client {
-            self.outgoing.key = hello.sync_key.get();
+            self.outgoing.encoding.key = hello.sync_key.get();
         }
         self.judge_versions(&hello)?;
         self.judge_timers(now, seed, &hello)?;
         match (self.role, self.config.admission) {
             (Role::Server, Admission::Ask) => {
                 let request = request(&hello);
-                self.state = State::Judging { deadline, seed, hello: Box::new(hello) };
+                self.state = State::Judging { since, seed, hello: Box::new(hello) };
                 Ok(Some(Event::Admission(Box::new(request))))
             }
             (Role::Server, Admission::Automatic) | (Role::Client, Admission::Ask | Admission::Automatic) => {
@@ -87,12 +88,11 @@ impl Connection {
 
     fn judge_timers(&self, now: Instant, seed: Seed, hello: &Hello) -> Result<(), ProtocolError> {
         let bound = self.new_heartbeat(now, seed, hello).bound();
-        match self.config.heartbeat.detect_within {
-            Some(limit) if bound > limit => {
-                Err(ProtocolError::IncompatibleTimers { bound_ms: millis(bound), limit_ms: millis(limit) })
-            }
-            Some(_) | None => Ok(()),
+        let limit = self.config.heartbeat.detection_limit();
+        if bound > limit {
+            return Err(ProtocolError::IncompatibleTimers { bound_ms: millis(bound), limit_ms: millis(limit) });
         }
+        Ok(())
     }
 
     fn new_heartbeat(&self, now: Instant, seed: Seed, hello: &Hello) -> Heartbeat {
@@ -105,10 +105,11 @@ impl Connection {
         if self.role == Role::Server {
             let answer = self.hello(seed, VERSION, VERSION, None);
             self.outgoing.greet(Kind::HELLO_ACK, answer);
-            self.outgoing.key = hello.sync_key.get();
+            self.outgoing.encoding.key = hello.sync_key.get();
         }
-        self.outgoing.establish(&hello);
-        self.framer.establish(seed.sync_key.get(), self.config.damage == Damage::Resynchronise);
+        self.outgoing.establish(&hello, self.config.limits.frame_sent);
+        let resync = self.config.damage == Damage::Resynchronise;
+        self.framer.establish(seed.sync_key.get(), resync, self.config.limits.frame);
         let heartbeat = self.new_heartbeat(now, seed, &hello);
         let established = Established {
             version: VERSION,

@@ -7,13 +7,31 @@ use bytes::Bytes;
 use crate::message::{Message, Payload};
 use crate::wire::{Flags, HEADER_SIZE, Header};
 
-/// Small messages in one frame each, encoded.
+/// Small messages of one class in one frame each, encoded.
 pub(super) struct Batch {
     pub(super) packets: Vec<u8>,
     pub(super) messages: u64,
 }
 
 impl Batch {
+    /// Keeps as many packets as fit in `most` bytes, and at least one, and gives the rest, if there is any.
+    pub(super) fn split(&mut self, most: usize) -> Option<Self> {
+        if self.packets.len() <= most {
+            return None;
+        }
+        let (mut end, mut kept) = (front_size(&self.packets), 1);
+        while end < self.packets.len() && end + front_size(&self.packets[end..]) <= most {
+            end += front_size(&self.packets[end..]);
+            kept += 1;
+        }
+        if end >= self.packets.len() {
+            return None;
+        }
+        let rest = Self { packets: self.packets.split_off(end), messages: self.messages - kept };
+        self.messages = kept;
+        Some(rest)
+    }
+
     /// Reads back the messages, which this side encoded.
     pub(super) fn unpack(self, key: u32, messages: &mut Vec<Message<'static>>) {
         let packets = Bytes::from(self.packets);
@@ -28,6 +46,11 @@ impl Batch {
             offset = start + header.body_size();
         }
     }
+}
+
+/// Bytes of the first of these packets, which this side encoded.
+pub(super) fn front_size(packets: &[u8]) -> usize {
+    packets.first_chunk().map_or(packets.len(), |header| HEADER_SIZE + Header::read(header).body_size())
 }
 
 /// Appends a control packet.

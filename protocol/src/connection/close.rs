@@ -32,7 +32,7 @@ impl Connection {
             State::Open => {
                 self.reason = Some(said.reason);
                 self.outgoing.close(close_payload(said.clone(), None));
-                self.state = State::Closing { said: Box::new(said), deadline: None };
+                self.state = State::Closing { said: Box::new(said), since: None };
             }
             State::Closing { .. } | State::PeerClosing { .. } | State::BothClosing { .. } | State::Over => {}
         }
@@ -45,6 +45,10 @@ impl Connection {
 
     /// The transport below ended. `Closed` follows, unless it was given before.
     pub fn disconnected(&mut self, how: Disconnect) {
+        match how {
+            Disconnect::EndOfStream => self.ending.peer_ended = true,
+            Disconnect::Reset | Disconnect::NetworkLost | Disconnect::Aborted => self.ending.gone = true,
+        }
         if how == Disconnect::EndOfStream && self.end_behind_close() {
             return;
         }
@@ -59,12 +63,12 @@ impl Connection {
     /// the own one where both sides sent one. Says whether it was so.
     fn end_behind_close(&mut self) -> bool {
         match &self.state {
-            State::Closing { said, deadline: Some(_) } | State::BothClosing { said, deadline: Some(_), .. } => {
+            State::Closing { said, since: Some(_) } | State::BothClosing { said, since: Some(_), .. } => {
                 let CloseFrame { reason, text, .. } = (**said).clone();
                 self.end(Closed { detail: text, ..ending(reason) });
                 true
             }
-            State::PeerClosing { heard } | State::BothClosing { heard, deadline: None, .. } => {
+            State::PeerClosing { heard } | State::BothClosing { heard, since: None, .. } => {
                 let heard = (**heard).clone();
                 self.end_by_peer(heard, false);
                 true
@@ -72,7 +76,7 @@ impl Connection {
             State::Handshake { .. }
             | State::Judging { .. }
             | State::Open
-            | State::Closing { deadline: None, .. }
+            | State::Closing { since: None, .. }
             | State::Over => false,
         }
     }
@@ -95,7 +99,7 @@ impl Connection {
             return;
         }
         let greeted = match self.state {
-            State::Handshake { .. } | State::Judging { .. } => self.outgoing.key != 0,
+            State::Handshake { .. } | State::Judging { .. } => self.outgoing.encoding.key != 0,
             State::Open
             | State::Closing { .. }
             | State::PeerClosing { .. }
@@ -106,12 +110,14 @@ impl Connection {
         // A client that never got HELLO_ACK says nothing (PW-HS-018); a server refuses with key 0 (PW-HS-019).
         if greeted || self.role == Role::Server {
             self.outgoing.close(close_payload(said, limit));
+        } else {
+            self.ending.gone = true;
         }
     }
 
     /// A CLOSE that is no fault must not count more than was sent (PW-CLS-019).
-    pub(super) fn judge_close(&self, close: &ClosePayload) -> Result<(), ProtocolError> {
-        if close.said.reason.is_fault() { Ok(()) } else { self.judge_count(Kind::CLOSE, close.received) }
+    pub(super) fn judge_close(&mut self, close: &ClosePayload) -> Result<(), ProtocolError> {
+        if close.said.reason.is_fault() { Ok(()) } else { self.outgoing.judge_count(Kind::CLOSE, close.received) }
     }
 
     /// CLOSE came. Gives the event where the application has to know now.
@@ -124,9 +130,9 @@ impl Connection {
         self.outgoing.close_ack();
         let heard = Box::new(close);
         match core::mem::replace(&mut self.state, State::Over) {
-            State::Closing { said, deadline } => {
+            State::Closing { said, since } => {
                 // The two CLOSE crossed; the answer to ours is still to come (PW-CLS-006).
-                self.state = State::BothClosing { said, heard, deadline };
+                self.state = State::BothClosing { said, heard, since };
                 Ok(None)
             }
             State::Open => {
@@ -148,7 +154,7 @@ impl Connection {
 
     /// CLOSE_ACK came.
     pub(super) fn finish_close(&mut self, received: u64) -> Result<(), ProtocolError> {
-        self.judge_count(Kind::CLOSE_ACK, received)?;
+        self.outgoing.judge_count(Kind::CLOSE_ACK, received)?;
         if let State::Closing { said, .. } | State::BothClosing { said, .. } = &self.state {
             let CloseFrame { reason, text, .. } = (**said).clone();
             self.end(Closed { acknowledged: Some(received), orderly: true, detail: text, ..ending(reason) });
@@ -184,6 +190,7 @@ impl Connection {
         }
         self.outgoing.drop_control();
         self.state = State::Over;
+        self.ending.since = self.now;
         self.reason = Some(closed.reason);
         self.pause = None;
         // Whoever keeps the connection must not keep what was under way.

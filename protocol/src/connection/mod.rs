@@ -3,8 +3,10 @@
 mod admission;
 mod announcements;
 mod batch;
+mod class_counts;
 mod close;
 mod drain;
+mod ending;
 mod outgoing;
 mod pause;
 mod prepared;
@@ -15,19 +17,22 @@ mod state;
 mod state_table;
 mod timers;
 mod transmit;
-mod write_deadline;
+mod write_clock;
 
 use alloc::boxed::Box;
+use core::num::NonZeroU64;
 use core::time::Duration;
 
-use outgoing::Outgoing;
+pub use ending::Shutdown;
+use ending::Ending;
+use outgoing::{Outgoing, Progress};
 use pause::Pause;
 pub use prepared::PreparedMessage;
 use rejects::Ordinals;
 pub use state::Role;
 use state::State;
 pub use transmit::Transmit;
-use write_deadline::WriteDeadlines;
+use write_clock::WriteClock;
 
 use crate::close::{CloseReason, Closed};
 use crate::config::{Seed, ValidConfig};
@@ -37,7 +42,7 @@ use crate::framer::{Fragments, Framer};
 use crate::heartbeat::{Heartbeat, Notice};
 use crate::message::Message;
 use crate::statistics::{Counters, Statistics};
-use crate::time::Instant;
+use crate::time::{Instant, transfer};
 use crate::wire::{Class, Kind};
 
 /// The version that this crate speaks.
@@ -73,7 +78,14 @@ pub struct Connection {
     /// DRAIN came.
     peer_drained: bool,
     pause: Option<Pause>,
-    write_deadlines: WriteDeadlines,
+    write_clock: WriteClock,
+    /// When a byte was last acknowledged; before the first, when the connection began.
+    last_acknowledged: Instant,
+    ending: Ending,
+    /// The limits that began anew once, because this side was late (PW-TIM-001).
+    graced: Graced,
+    /// The latest moment that was seen: time that goes back stands still (PW-TIM-002).
+    now: Instant,
     counters: Counters,
     /// When bytes last came that were not a message at once.
     last_byte_in: Instant,
@@ -103,7 +115,7 @@ impl Connection {
         Self {
             config: config.clone(),
             role,
-            state: State::Handshake { deadline: now + config.timeouts.handshake, seed },
+            state: State::Handshake { since: now, seed },
             framer: Framer::new(),
             fragments: Fragments::default(),
             outgoing: Outgoing::new(),
@@ -113,7 +125,11 @@ impl Connection {
             ordinals: Ordinals::default(),
             peer_drained: false,
             pause: None,
-            write_deadlines: WriteDeadlines::default(),
+            write_clock: WriteClock::new(config.heartbeat.busy_max),
+            last_acknowledged: now,
+            ending: Ending::default(),
+            graced: Graced::default(),
+            now,
             counters: Counters::default(),
             last_byte_in: now,
             established: None,
@@ -124,26 +140,27 @@ impl Connection {
 
     /// Accepts a message for sending (section 6 of the specification).
     ///
-    /// A small payload is copied; a large one is copied only where it is borrowed. `Ok` means queued, not delivered: what
-    /// never reached the driver comes back in [`Closed::unsent`].
+    /// A small payload is copied; a large one is copied only where it is borrowed. `Ok` means accepted, not delivered: what
+    /// was never handed out comes back in [`Closed::unsent`]. It gives the number of the message among those of its class, from 1,
+    /// by which the peer names it should it refuse it ([`Rejected`](crate::Rejected)).
     ///
     /// # Errors
     /// The reason and the message itself; nothing has changed.
     #[inline]
-    pub fn send<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
-        if self.send_small(message.class, message.encrypted, &message.payload) {
-            return Ok(());
+    pub fn send<'p>(&mut self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
+        match self.send_small(message.class, message.encrypted, &message.payload) {
+            Some(ordinal) => Ok(ordinal),
+            None => self.send_any(message),
         }
-        self.send_any(message)
     }
 
-    /// The way of nearly every message: small, and copied into a batch that has room. Says whether it went; whatever is
+    /// The way of nearly every message: small, and copied into a batch that has room. Gives its number if it went; whatever is
     /// unusual is left to [`send_any`](Self::send_any), which judges everything.
     ///
     /// Its arguments fit in registers, which the message itself does not: that halves the time.
-    fn send_small(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> bool {
+    fn send_small(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> Option<NonZeroU64> {
         if !matches!(self.state, State::Open) || class.is_reserved() {
-            return false;
+            return None;
         }
         // The peer's message limit is never below its frame limit (PW-HS-010), which is kept there. A batch never has more room
         // than may wait.
@@ -151,12 +168,9 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn send_any<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
+    fn send_any<'p>(&mut self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
         match self.refusal(message.class, message.payload.len()) {
-            None => {
-                self.outgoing.message(message, self.ceiling());
-                Ok(())
-            }
+            None => Ok(numbered(self.outgoing.push(message, self.ceiling()))),
             Some(reason) => Err(SendError { reason, message }),
         }
     }
@@ -165,18 +179,15 @@ impl Connection {
     ///
     /// # Errors
     /// The reason; nothing has changed.
-    pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), SendRefused> {
+    pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<NonZeroU64, SendRefused> {
         let Message { class, payload, .. } = prepared.message();
         match self.refusal(*class, payload.len()) {
-            None => {
-                self.outgoing.prepared(prepared, self.ceiling());
-                Ok(())
-            }
+            None => Ok(numbered(self.outgoing.push_prepared(prepared, self.ceiling()))),
             Some(reason) => Err(reason),
         }
     }
 
-    /// Bytes that may wait to be sent.
+    /// Bytes of one class that may wait to be sent.
     fn ceiling(&self) -> usize {
         self.config.limits.send_queue.min(self.queue_ceiling)
     }
@@ -194,37 +205,48 @@ impl Connection {
         if class.is_reserved() {
             return Some(SendRefused::ReservedClass);
         }
-        let limit = self.outgoing.message_limit;
+        let limit = self.outgoing.encoding.message_limit;
         if size > limit as usize {
             return Some(SendRefused::TooLarge { limit });
         }
-        let queued = self.outgoing.queued();
-        let full = queued.saturating_add(size);
-        if (queued > 0 && full > self.config.limits.send_queue) || full > self.queue_ceiling {
+        // A class that is full holds up no other (PW-DAT-015).
+        let queued = self.outgoing.queued_of(class);
+        let full = queued > 0 && queued.saturating_add(size) > self.config.limits.send_queue;
+        if full || self.outgoing.queued().saturating_add(size) > self.queue_ceiling {
             return Some(SendRefused::Full);
         }
         None
     }
 
-    /// Fills `out` with what is to be written now: whole packets, about `max` bytes of them (a batch of small packets or a
-    /// frame may overshoot it). Says whether there is anything.
+    /// Fills `out` with what is to be written now: all control packets that wait, and whole packets of messages until no other
+    /// fits in `max` bytes. Says whether it did. A batch that still holds bytes is left as it is.
     ///
-    /// Call it again only when `out` was written; what is still in it is lost. A small `max` keeps PING and PONG near the
-    /// front: they overtake what is queued here, not what was handed out. 64 KiB to 256 KiB are good values.
+    /// At least one packet goes out, whatever `max`; one of less than 528 bytes hands out packets one by one, and a larger one is
+    /// exceeded by control packets alone. A small `max` keeps PING and PONG near the front: they overtake what is queued here,
+    /// not what was handed out. 64 KiB to 256 KiB are good values.
     pub fn poll_transmit(&mut self, now: Instant, max: usize, out: &mut Transmit) -> bool {
+        if !out.is_empty() {
+            return false;
+        }
+        let now = self.tick(now);
         if self.is_paused() && matches!(self.state, State::Closing { .. } | State::BothClosing { .. }) {
             self.resume(now);
         }
-        let handed = self.outgoing.poll(now, max, self.received, out);
+        let handed = self.outgoing.poll(max, self.received, out);
         if handed.any {
-            let (end, waiting) = (self.outgoing.handed(), self.outgoing.untaken());
-            self.write_deadlines.given(now, end, waiting, &self.config.timeouts);
+            let (end, waiting) = (self.outgoing.handed(), self.outgoing.unacknowledged());
+            self.write_clock.handed_out(now, end, waiting, &self.config.timeouts);
+            if handed.ping
+                && let Some(heartbeat) = &mut self.heartbeat
+            {
+                heartbeat.handed_out(transfer(waiting, self.config.timeouts.assembly_rate));
+            }
         }
-        // The time for the answer begins (PW-CLS-007).
+        // The wait for the answer begins (PW-CLS-007).
         if handed.close
-            && let State::Closing { deadline, .. } | State::BothClosing { deadline, .. } = &mut self.state
+            && let State::Closing { since, .. } | State::BothClosing { since, .. } = &mut self.state
         {
-            *deadline = Some(now + self.config.timeouts.close);
+            *since = Some(now);
         }
         handed.any
     }
@@ -235,21 +257,53 @@ impl Connection {
         self.outgoing.has_more()
     }
 
-    /// The transport took this many bytes of what [`poll_transmit`](Self::poll_transmit) gave. Probes and stalls are timed
-    /// from here (PW-HB-010), so report each write when it happens.
+    /// The transport took this many bytes of what [`poll_transmit`](Self::poll_transmit) gave. Where it can't tell what the peer's
+    /// host [acknowledged](Self::acknowledged), probes and stalls are timed from here (PW-HB-010): report each write when it
+    /// happens.
     pub fn transmitted(&mut self, now: Instant, bytes: usize) {
-        let taken = self.outgoing.taken(now, bytes);
-        self.write_deadlines.taken(self.outgoing.taken_bytes());
+        let now = self.tick(now);
+        let progress = self.outgoing.taken(now, bytes);
+        self.note_progress(now, progress);
+    }
+
+    /// The peer's host has acknowledged this many of the bytes that the transport took, counted from the beginning of the
+    /// connection: what was [taken](crate::Statistics::bytes_taken) less what the system still holds, as SIOCOUTQ tells on
+    /// Linux. So a link that is slow is told from one that is dead (PW-TCP-005).
+    ///
+    /// Report 0 before anything is written, then whatever the system tells when bytes were received or written, and before
+    /// [`handle_timeout`](Self::handle_timeout). A transport that can't tell never calls this.
+    pub fn acknowledged(&mut self, now: Instant, bytes: u64) {
+        let now = self.tick(now);
+        let progress = self.outgoing.acknowledge(bytes);
+        self.note_progress(now, progress);
+    }
+
+    fn note_progress(&mut self, now: Instant, progress: Progress) {
+        if progress.any {
+            let (acknowledged, waiting) = (self.outgoing.acknowledged_bytes(), self.outgoing.unacknowledged());
+            self.write_clock.acknowledged(now, acknowledged, waiting, self.config.heartbeat.busy_max);
+            self.last_acknowledged = now;
+            self.graced.linger = false;
+        }
         if let Some(heartbeat) = &mut self.heartbeat {
-            if taken.ping {
-                heartbeat.flushed(now);
-            } else if bytes > 0 {
+            if progress.ping_departed {
+                heartbeat.departed(now);
+            }
+            if progress.ping_acknowledged {
+                heartbeat.acknowledged(now);
+            } else if progress.any {
                 heartbeat.progress();
             }
         }
-        if taken.close_ack {
+        if progress.close_ack {
             self.finish_peer_close();
         }
+    }
+
+    /// The latest moment that was seen.
+    fn tick(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
     }
 
     /// An event that came from time or a command, not from bytes. Poll until `None`.
@@ -276,8 +330,8 @@ impl Connection {
         matches!(self.state, State::Open)
     }
 
-    /// Whether the connection is over. What [`poll_transmit`](Self::poll_transmit) still gives is its last word; how long
-    /// that may take to be written is for the driver to bound.
+    /// Whether the connection is over. What [`poll_transmit`](Self::poll_transmit) still gives is its last word; see
+    /// [`shutdown`](Self::shutdown).
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.state.is_over()
@@ -294,12 +348,13 @@ impl Connection {
     /// accepted and not yet handed out.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        self.receiving() + self.outgoing.queued()
+        self.receiving() + self.outgoing.buffered()
     }
 
     /// The part of [`buffered`](Self::buffered) that the peer caused.
     pub(crate) fn receiving(&self) -> usize {
-        self.framer.buffered() + self.fragments.buffered() + self.state.buffered() + self.outgoing.rejects_buffered()
+        let refusals = self.outgoing.rejects_buffered() + self.ordinals.buffered();
+        self.framer.buffered() + self.fragments.buffered() + self.state.buffered() + refusals
     }
 
     /// Whether the handshake is not complete.
@@ -345,7 +400,8 @@ impl Connection {
             messages_rejected: self.counters.messages_rejected,
             bytes_received,
             bytes_handed_out: self.outgoing.handed(),
-            bytes_sent: self.outgoing.taken_bytes(),
+            bytes_taken: self.outgoing.taken_bytes(),
+            bytes_acknowledged: self.outgoing.acknowledged_bytes(),
             gaps,
             bytes_skipped,
             pings_sent: self.outgoing.pings(),
@@ -358,6 +414,19 @@ impl Connection {
             untaken: self.outgoing.untaken(),
         }
     }
+}
+
+/// Every accepted message has a number.
+fn numbered(ordinal: Option<NonZeroU64>) -> NonZeroU64 {
+    ordinal.unwrap_or(NonZeroU64::MIN)
+}
+
+/// Which limits began anew once, because this side was late (PW-TIM-001).
+#[derive(Debug, Clone, Copy, Default)]
+struct Graced {
+    handshake: bool,
+    close: bool,
+    linger: bool,
 }
 
 impl core::fmt::Debug for Connection {

@@ -1,32 +1,31 @@
-//! Out: the queue behind the batches.
+//! Out: the queues behind the batches.
 
-mod messages;
+mod encoding;
+mod lane;
+mod lanes;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 use core::time::Duration;
 
-use bytes::Bytes;
+use encoding::Encoding;
+use lanes::Lanes;
+pub(super) use lanes::Messages;
 
 use super::announcements::Announcements;
-use super::batch::{Batch, encode};
+use super::batch::encode;
+use super::prepared::PreparedMessage;
 use super::rejects::Rejects;
 use super::transmit::Transmit;
-use crate::framer::LARGE;
+use crate::error::ProtocolError;
 use crate::message::Message;
+use crate::refusal::Rejected;
 use crate::time::Instant;
-use crate::wire::{Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind, MessageHeaders, TRAILER_SIZE};
+use crate::wire::{Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind};
 
-/// Something that waits to be sent.
-enum Entry {
-    /// Small messages, encoded.
-    Batch(Batch),
-    /// A large message, `sent` bytes of which went out in frames.
-    Large { class: Class, encrypted: bool, payload: Bytes, sent: usize },
-    /// A large message whose only frame was prepared.
-    Frame { message: Message<'static>, header: [u8; HEADER_SIZE], trailer: Option<[u8; TRAILER_SIZE]> },
-}
+/// Bytes of a PING.
+const PING_SIZE: u64 = HEADER_SIZE as u64 + 8;
 
 /// The last packets of this side: what waits, and what was handed out.
 #[derive(Default)]
@@ -39,54 +38,34 @@ struct Farewell {
     close_ack_handed: bool,
 }
 
-/// The queue of what goes out: control packets ahead, messages in order, CLOSE and CLOSE_ACK last.
+/// What goes out: control packets ahead, messages by class, CLOSE and CLOSE_ACK last.
 pub(super) struct Outgoing {
-    /// The peer's sync key; 0 before its first packet came.
-    pub(super) key: u32,
-    /// The peer's limits (PW-DAT-009).
-    frame_limit: u32,
-    pub(super) message_limit: u32,
-    /// The peer resynchronises, so DATA carries checksums (PW-FRM-007).
-    checksums: bool,
-    /// What small messages have in common.
-    headers: MessageHeaders,
-    /// Smaller payloads are copied and have no trailer; 0 if all have one.
-    plain_below: usize,
+    pub(super) encoding: Encoding,
     greeting: Option<Box<(Kind, Hello)>>,
-    /// A PING waits. It gets its number when it is handed out, so that every number up to `pings` was sent.
+    /// A PING waits. It gets its number when it is handed out, so that every number up to `pings` was.
     ping: bool,
     pings: u64,
     pong: Option<u64>,
     announcements: Announcements,
-    queue: VecDeque<Entry>,
-    /// The batch that is being filled, behind `queue`. It moves out whole: an idle connection holds no such memory.
-    tail: Vec<u8>,
-    /// Bytes in `queue`: encoded ones, or payloads with one header each.
-    queued: usize,
+    lanes: Lanes,
     farewell: Farewell,
-    /// Messages accepted, and those of them that are not in `tail`.
+    /// Messages accepted.
     accepted: u64,
-    enqueued: u64,
-    messages: Messages,
+    /// REJECTs that came, and the count that the peer told last of what it received (PW-CLS-019).
+    rejected: u64,
+    received_told: u64,
     /// Bytes handed to the driver, and those that the transport took, since the beginning.
     handed: u64,
     taken: u64,
-    /// Where in the stream the latest PING, and CLOSE_ACK, end.
+    /// Bytes that the peer's host acknowledged; `None` while the transport tells nothing, and what is taken counts.
+    acknowledged: Option<u64>,
+    /// Where in the stream the latest PING ends: until it is on its way, and until it is acknowledged.
+    ping_departs: Option<u64>,
     ping_ends: Option<u64>,
+    /// Where CLOSE_ACK ends, until it is taken.
     close_ack_ends: Option<u64>,
-    /// When bytes were handed out, or the transport last took some, while it has not taken all.
-    waiting_since: Option<Instant>,
     /// When the transport last took any.
     last_taken: Option<Instant>,
-}
-
-/// Messages handed out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Messages {
-    /// Their first frame was.
-    pub(super) begun: u64,
-    /// Their last frame was.
-    pub(super) completed: u64,
 }
 
 /// What [`Outgoing::poll`] handed out beside messages.
@@ -94,55 +73,52 @@ pub(super) struct Messages {
 pub(super) struct Handed {
     /// Something was handed out.
     pub(super) any: bool,
+    /// A PING was.
+    pub(super) ping: bool,
     /// CLOSE was.
     pub(super) close: bool,
 }
 
-/// What [`Outgoing::taken`] completed.
+/// How far what was handed out has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Taken {
-    pub(super) ping: bool,
+pub(super) struct Progress {
+    /// Bytes were acknowledged.
+    pub(super) any: bool,
+    /// The latest PING is with the transport, and all before it acknowledged.
+    pub(super) ping_departed: bool,
+    /// The latest PING is acknowledged.
+    pub(super) ping_acknowledged: bool,
+    /// CLOSE_ACK was taken.
     pub(super) close_ack: bool,
 }
 
 impl Outgoing {
     pub(super) fn new() -> Self {
         Self {
-            key: 0,
-            frame_limit: 0,
-            message_limit: 0,
-            checksums: false,
-            headers: MessageHeaders::new(0, false),
-            plain_below: 0,
+            encoding: Encoding::new(),
             greeting: None,
             ping: false,
             pings: 0,
             pong: None,
             announcements: Announcements::default(),
-            queue: VecDeque::new(),
-            tail: Vec::new(),
-            queued: 0,
+            lanes: Lanes::default(),
             farewell: Farewell::default(),
             accepted: 0,
-            enqueued: 0,
-            messages: Messages::default(),
+            rejected: 0,
+            received_told: 0,
             handed: 0,
             taken: 0,
+            acknowledged: None,
+            ping_departs: None,
             ping_ends: None,
             close_ack_ends: None,
-            waiting_since: None,
             last_taken: None,
         }
     }
 
-    /// The largest payload that is copied.
-    fn copied_max(&self) -> usize {
-        (LARGE - 1).min(self.frame_limit as usize)
-    }
-
     /// Whether anything waits for the driver.
     pub(super) fn has_more(&self) -> bool {
-        self.has_messages()
+        !self.lanes.is_empty()
             || self.pong.is_some()
             || self.ping
             || !self.announcements.is_empty()
@@ -151,17 +127,19 @@ impl Outgoing {
             || self.farewell.close_ack
     }
 
-    fn has_messages(&self) -> bool {
-        !self.queue.is_empty() || !self.tail.is_empty()
-    }
-
-    /// Since when the transport has taken nothing of what it was given, if there is any left.
-    pub(super) fn waiting_since(&self) -> Option<Instant> {
-        self.waiting_since
-    }
-
+    /// Bytes accepted and not handed out.
     pub(super) fn queued(&self) -> usize {
-        self.queued + self.tail.len()
+        self.lanes.waiting()
+    }
+
+    /// The same for one class.
+    pub(super) fn queued_of(&self, class: Class) -> usize {
+        self.lanes.waiting_of(class)
+    }
+
+    /// Bytes of memory that messages hold which wait.
+    pub(super) fn buffered(&self) -> usize {
+        self.lanes.buffered()
     }
 
     /// Bytes handed out since the beginning.
@@ -179,6 +157,16 @@ impl Outgoing {
         self.handed - self.taken
     }
 
+    /// Bytes acknowledged since the beginning, or taken where the transport tells no more.
+    pub(super) fn acknowledged_bytes(&self) -> u64 {
+        self.acknowledged.unwrap_or(self.taken)
+    }
+
+    /// Bytes handed out that are not acknowledged.
+    pub(super) fn unacknowledged(&self) -> u64 {
+        self.handed - self.acknowledged_bytes()
+    }
+
     /// When the transport last took bytes.
     pub(super) fn last_taken(&self) -> Option<Instant> {
         self.last_taken
@@ -191,7 +179,7 @@ impl Outgoing {
 
     /// Messages handed out since the beginning.
     pub(super) fn messages(&self) -> Messages {
-        self.messages
+        self.lanes.messages
     }
 
     /// CLOSE_ACK went out: nothing may follow (PW-CLS-001).
@@ -208,8 +196,8 @@ impl Outgoing {
             return;
         }
         self.ping = true;
-        self.ping_ends = None;
-        self.rest();
+        (self.ping_departs, self.ping_ends) = (None, None);
+        self.lanes.rest();
     }
 
     /// Takes back a PING that was not handed out.
@@ -248,14 +236,7 @@ impl Outgoing {
             return;
         }
         self.pong = Some(number);
-        self.rest();
-    }
-
-    /// A side was silent for long: an empty queue keeps no memory for messages that may come.
-    fn rest(&mut self) {
-        if self.queue.is_empty() {
-            self.queue.shrink_to_fit();
-        }
+        self.lanes.rest();
     }
 
     /// Queues CLOSE, unless one went out before or none may any more.
@@ -285,35 +266,90 @@ impl Outgoing {
     }
 
     /// The peer greeted: what it announced holds from now on.
-    pub(super) fn establish(&mut self, hello: &Hello) {
-        (self.frame_limit, self.message_limit) = (hello.frame_limit, hello.message_limit);
-        self.checksums = hello.resync;
-        self.headers = MessageHeaders::new(self.key, hello.resync);
-        self.plain_below = if hello.resync { 0 } else { self.copied_max() + 1 };
+    pub(super) fn establish(&mut self, hello: &Hello, frame_sent: u32) {
+        self.encoding.establish(hello, frame_sent);
     }
 
-    /// Fills the batch with whole packets until it holds `max` bytes or nothing more may go out. CLOSE and CLOSE_ACK go out
+    /// Appends a small message to a batch that has room, and gives its number.
+    #[inline]
+    pub(super) fn append(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> Option<NonZeroU64> {
+        let ordinal = self.lanes.append(&self.encoding, class, encrypted, payload);
+        self.accepted += u64::from(ordinal.is_some());
+        ordinal
+    }
+
+    /// Queues a message that was judged before, and gives its number. `ceiling` bytes of its class may wait.
+    pub(super) fn push(&mut self, message: Message<'_>, ceiling: usize) -> Option<NonZeroU64> {
+        self.accepted += 1;
+        self.lanes.push(&self.encoding, message, ceiling)
+    }
+
+    /// The same for a prepared one.
+    pub(super) fn push_prepared(&mut self, prepared: &PreparedMessage, ceiling: usize) -> Option<NonZeroU64> {
+        self.accepted += 1;
+        self.lanes.push_prepared(&self.encoding, prepared, ceiling)
+    }
+
+    /// Leaves no room for more than may still wait.
+    pub(super) fn limit_room(&mut self, room: usize) {
+        self.lanes.limit_room(room);
+    }
+
+    /// Takes back what was not handed out whole.
+    pub(super) fn take_unsent(&mut self) -> Vec<Message<'static>> {
+        self.lanes.take_unsent(self.encoding.key)
+    }
+
+    /// The peer can't have received what was not sent, nor what it refused (PW-CLS-019).
+    pub(super) fn judge_count(&mut self, kind: Kind, count: u64) -> Result<(), ProtocolError> {
+        let Messages { begun, completed } = self.lanes.messages;
+        let sent = completed.min(begun.saturating_sub(self.rejected));
+        if count > sent {
+            return Err(ProtocolError::BadCount { kind, count, sent });
+        }
+        self.received_told = count;
+        Ok(())
+    }
+
+    /// The peer can't refuse what was not sent, nor the same twice (PW-REJ-008), nor what it received (PW-CLS-019).
+    pub(super) fn judge_reject(&mut self, rejected: &Rejected) -> Result<(), ProtocolError> {
+        let Rejected { class, ordinal, .. } = *rejected;
+        let (begun, before, last) = self.lanes.rejected(class);
+        let bad = |count, sent| Err(ProtocolError::BadCount { kind: Kind::REJECT, count, sent });
+        if let Some(ordinal) = ordinal.map(NonZeroU64::get) {
+            if ordinal > begun {
+                return bad(ordinal, begun);
+            }
+            if ordinal <= last {
+                return Err(ProtocolError::RejectedAgain { class, ordinal, last });
+            }
+        }
+        if before >= begun {
+            return bad(before + 1, begun);
+        }
+        if self.received_told + self.rejected >= self.lanes.messages.begun {
+            return bad(self.received_told + self.rejected + 1, self.lanes.messages.begun);
+        }
+        self.rejected += 1;
+        self.lanes.note_rejected(class, ordinal);
+        Ok(())
+    }
+
+    /// Fills the batch with whole packets until nothing more fits in `max` bytes, or may go out. CLOSE and CLOSE_ACK go out
     /// behind every message (PW-CLS-003).
-    pub(super) fn poll(&mut self, now: Instant, max: usize, received: u64, out: &mut Transmit) -> Handed {
-        out.clear();
-        let mut handed = Handed { any: false, close: false };
+    pub(super) fn poll(&mut self, max: usize, received: u64, out: &mut Transmit) -> Handed {
+        let mut handed = Handed { any: false, ping: self.ping, close: false };
         if !self.has_more() {
             return handed;
         }
+        out.clear();
         self.poll_control(received, out);
-        while out.len() < max
-            && let Some(entry) = self.pop_entry()
-        {
-            self.poll_entry(entry, out);
-        }
-        if !self.has_messages() {
+        self.lanes.poll(&self.encoding, max, out);
+        if self.lanes.is_empty() {
             handed.close = self.poll_farewell(received, out);
         }
         handed.any = !out.is_empty();
-        if handed.any {
-            self.handed += out.len() as u64;
-            self.waiting_since.get_or_insert(now);
-        }
+        self.handed += out.len() as u64;
         handed
     }
 
@@ -334,13 +370,14 @@ impl Outgoing {
             self.pings += 1;
             self.poll_payload(Kind::PING, &self.pings.to_be_bytes(), out);
             self.ping_ends = Some(self.handed + out.len() as u64);
+            self.ping_departs = self.ping_ends;
         }
     }
 
     /// Hands out a control packet.
     fn poll_payload(&self, kind: Kind, payload: &[u8], out: &mut Transmit) {
         // The first packet in each direction has key 0 (PW-KEY-001), though the peer's key may be known by now.
-        let key = if self.handed == 0 && out.is_empty() { 0 } else { self.key };
+        let key = if self.handed == 0 && out.is_empty() { 0 } else { self.encoding.key };
         let length = payload.len() as u32;
         let header = Header { kind, flags: Flags::NONE, class: Class::UNCLASSIFIED, length };
         out.inline(|inline| encode(inline, header, payload, key));
@@ -366,19 +403,30 @@ impl Outgoing {
     }
 
     /// The transport took this many bytes of what was handed out.
-    pub(super) fn taken(&mut self, now: Instant, bytes: usize) -> Taken {
+    pub(super) fn taken(&mut self, now: Instant, bytes: usize) -> Progress {
+        let before = self.acknowledged_bytes();
         self.taken = self.taken.saturating_add(bytes as u64).min(self.handed);
         if bytes > 0 {
             self.last_taken = Some(now);
         }
-        if self.taken == self.handed {
-            self.waiting_since = None;
-        } else if bytes > 0 {
-            self.waiting_since = Some(now);
-        }
-        let taken = self.taken;
-        Taken {
-            ping: self.ping_ends.take_if(|end| *end <= taken).is_some(),
+        self.progress(before)
+    }
+
+    /// The peer's host has acknowledged this many bytes in all. Never fewer than before, nor more than were taken.
+    pub(super) fn acknowledge(&mut self, bytes: u64) -> Progress {
+        let before = self.acknowledged_bytes();
+        // The first time, what was taken counted so far, and that is not taken back.
+        self.acknowledged = Some(bytes.min(self.taken).max(self.acknowledged.unwrap_or(0)));
+        self.progress(before)
+    }
+
+    fn progress(&mut self, before: u64) -> Progress {
+        let (taken, acknowledged) = (self.taken, self.acknowledged_bytes());
+        let departed = |end: &mut u64| *end <= taken && *end - PING_SIZE <= acknowledged;
+        Progress {
+            any: acknowledged > before,
+            ping_departed: self.ping_departs.take_if(departed).is_some(),
+            ping_acknowledged: self.ping_ends.take_if(|end| *end <= acknowledged).is_some(),
             close_ack: self.close_ack_ends.take_if(|end| *end <= taken).is_some(),
         }
     }

@@ -39,13 +39,18 @@ impl Connection {
             | State::BothClosing { .. }
             | State::Over => return,
         }
-        let Some(heartbeat) = &self.heartbeat else { return };
+        let now = self.tick(now);
+        let Some(heartbeat) = &mut self.heartbeat else { return };
+        heartbeat.rest();
+        self.outgoing.cancel_ping();
         self.counters.pauses += 1;
-        self.announce_pause(now, heartbeat.pause_to_announce());
+        let announced = heartbeat.pause_to_announce();
+        self.announce_pause(now, announced);
     }
 
     /// This side reads again: tells the peer, and watches it as if it had just been heard of (PW-HB-023).
     pub fn resume(&mut self, now: Instant) {
+        let now = self.tick(now);
         if self.pause.take().is_none() {
             return;
         }
@@ -54,6 +59,7 @@ impl Connection {
             heartbeat.restart(now);
         }
         self.framer.restart(now);
+        self.fragments.restart(now);
     }
 
     /// Whether this side pauses.

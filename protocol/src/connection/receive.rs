@@ -6,7 +6,8 @@ use super::Connection;
 use super::state::{Input, State};
 use crate::error::ProtocolError;
 use crate::event::Event;
-use crate::framer::{Arrival, Body, Fate, Step};
+use crate::framer::{Arrival, Beginning, Body, Fate, Step};
+use crate::heartbeat::Heartbeat;
 use crate::message::{Message, Payload};
 use crate::time::Instant;
 use crate::wire::{ClosePayload, Flags, HEADER_SIZE, Header, Kind, count, pause};
@@ -25,6 +26,7 @@ impl Connection {
     // for each such copy as long as all the rest takes.
     #[inline(always)]
     pub fn receive<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
+        let now = self.tick(now);
         if let Some((header, payload)) = self.whole_message(now, input).and_then(<[u8]>::split_first_chunk) {
             let Header { class, flags, .. } = Header::read(header);
             let (encrypted, payload) = (flags.contains(Flags::ENCRYPTED), Payload::Borrowed(payload));
@@ -52,10 +54,13 @@ impl Connection {
         *input = &input[size..];
         self.counters.bytes_received += size as u64;
         self.framer.forget_packet();
-        if let Some(heartbeat) = &mut self.heartbeat {
-            heartbeat.evidence(now);
+        if let Some(heartbeat) = &mut self.heartbeat
+            && heartbeat.evidence(now)
+        {
+            self.outgoing.cancel_ping();
         }
         self.received += 1;
+        self.ordinals.begin(header.class);
         Some(packet)
     }
 
@@ -78,10 +83,11 @@ impl Connection {
         result.inspect_err(|error| self.fail(error))
     }
 
-    /// Lends the buffer of a large packet under way, and says how many bytes are missing. Read at most that many into its
-    /// spare capacity (there is some), then give it back with [`received_direct`](Self::received_direct).
+    /// Lends memory of a large packet under way, and says how many bytes are missing. Read at most that many into its spare
+    /// capacity (there is some; it is empty), then give it back with [`received_direct`](Self::received_direct).
     ///
-    /// Ask when [`receive`](Self::receive) gave `None`. While the buffer is lent, no other bytes may be received.
+    /// Ask when [`receive`](Self::receive) gave `None`. Nothing is lost where the memory is dropped instead, unless bytes were
+    /// read into it. But once other bytes were received it can't be given back.
     pub fn direct_buffer(&mut self) -> Option<(BytesMut, usize)> {
         if self.state.is_over() {
             return None;
@@ -89,29 +95,35 @@ impl Connection {
         self.framer.lend()
     }
 
-    /// Gives the lent buffer back, with `received` new bytes at its end.
+    /// Gives the lent memory back. What was read into it is its length: none, where nothing was.
+    ///
+    /// Memory that was not lent, or after which other bytes were received, ends the connection with ABORTED if it holds bytes:
+    /// nobody knows where in the stream they belong.
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
-    pub fn received_direct(
-        &mut self,
-        now: Instant,
-        buffer: BytesMut,
-        received: usize,
-    ) -> Result<Option<Event<'static>>, ProtocolError> {
+    pub fn received_direct(&mut self, now: Instant, lent: BytesMut) -> Result<Option<Event<'static>>, ProtocolError> {
+        let now = self.tick(now);
         if self.state.is_over() {
             return Ok(None);
         }
+        let received = lent.len();
         if received > 0 {
             self.last_byte_in = now;
-            // A driver that says more than there is must do no harm.
-            self.counters.bytes_received += received.min(buffer.len()) as u64;
+            self.counters.bytes_received += received as u64;
         }
-        self.framer
-            .take_back(now, buffer, received)
-            .and_then(|arrival| self.arrival(now, arrival, None))
-            .map(|step| step.event)
-            .inspect_err(|error| self.fail(error))
+        match self.framer.take_back(now, lent) {
+            Some(arrival) => arrival
+                .and_then(|arrival| self.arrival(now, arrival, None))
+                .map(|step| step.event)
+                .inspect_err(|error| self.fail(error)),
+            None => {
+                if received > 0 {
+                    self.abort();
+                }
+                Ok(None)
+            }
+        }
     }
 
     fn next_event<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
@@ -124,19 +136,24 @@ impl Connection {
                 self.framer.continue_partial(now, input)?
             } else {
                 match self.framer.header(now, input)? {
-                    Step::Header(header) => {
+                    Step::Header { header, again } => {
                         let fate = self.admit(&header)?;
+                        self.evidence(now, header.kind);
                         if let Fate::TooLarge { size } = fate {
-                            return self.refuse_open(header.class, size).map(Some);
+                            return self.refuse_open(size);
+                        }
+                        if fate.goes_on() && !again {
+                            self.fragments.add_time(now, &header, self.config.timeouts.assembly_rate);
                         }
                         kind = Some(header.kind);
                         let fragments = &mut self.fragments;
-                        self.framer.body(now, header, input, || fragments.buffer(fate))?
+                        self.framer.body(now, header, input, || fate.keeps().then(|| fragments.buffer(fate)))?
                     }
                     Step::Gap(skipped) => return self.skipped(skipped).map(Some),
-                    Step::Incomplete { payload_grew } => {
-                        let kind = input.get(KIND_OFFSET).map(|kind| Kind(*kind));
-                        self.evidence_of_payload(now, payload_grew, kind);
+                    Step::Incomplete { grew } => {
+                        if let Some(kind) = input.get(KIND_OFFSET).filter(|_| grew) {
+                            self.evidence(now, Kind(*kind));
+                        }
                         return Ok(None);
                     }
                 }
@@ -168,8 +185,8 @@ impl Connection {
             | Input::Drain
             | Input::CloseAsked
             | Input::CloseCrossed
-            | Input::CloseAck
-            | Input::Nothing => Ok(Fate::Whole),
+            | Input::CloseAck => Ok(Fate::Whole),
+            Input::Nothing => Ok(Fate::Ignore),
         }
     }
 
@@ -179,55 +196,67 @@ impl Connection {
         now: Instant,
         arrival: Arrival<'b>,
         kind: Option<Kind>,
-    ) -> Result<Progress<'b>, ProtocolError> {
+    ) -> Result<Taken<'b>, ProtocolError> {
         match arrival {
             Arrival::Whole(header, body) => {
-                // BUSY is not always evidence: it is judged with its contents.
-                if header.kind != Kind::BUSY
-                    && let Some(heartbeat) = &mut self.heartbeat
-                {
-                    heartbeat.evidence(now);
-                }
+                self.evidence(now, header.kind);
                 let event = if header.kind == Kind::DATA {
-                    self.data(&header, body)?
+                    self.data(now, &header, body)?
                 } else {
                     self.control(now, header.kind, body)?
                 };
-                Ok(Progress { event, go_on: true })
+                Ok(Taken { event, go_on: true })
             }
-            // The end of a dropped packet is no evidence (PW-HB-003).
             Arrival::Damaged(header, size) => {
+                self.evidence(now, header.kind);
                 let event = self.dropped(&header, size)?;
-                Ok(Progress { event: Some(event), go_on: true })
+                Ok(Taken { event: Some(event), go_on: true })
             }
-            Arrival::Incomplete { payload_grew } => {
-                self.evidence_of_payload(now, payload_grew, kind);
-                Ok(Progress { event: None, go_on: false })
+            Arrival::Incomplete { grew } => {
+                // One that moved into a buffer of its own is larger than any BUSY.
+                if grew {
+                    self.evidence(now, kind.unwrap_or(Kind::DATA));
+                }
+                Ok(Taken { event: None, go_on: false })
             }
         }
     }
 
-    fn data<'b>(&mut self, header: &Header, body: Body<'b>) -> Result<Option<Event<'b>>, ProtocolError> {
+    fn data<'b>(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        body: Body<'b>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
         // Judged when the header came; nothing has changed since, but a large frame's buffer was taken out.
         let fate = self.fragments.fate(header, self.config.limits.message)?;
-        let ordinal = || self.ordinals.begin(self.received);
-        let Some(message) = self.fragments.frame(fate, header, body, ordinal) else { return Ok(None) };
-        if fate == Fate::End {
-            self.ordinals.complete();
+        if fate.goes_on() {
+            self.fragments.add_time(now, header, self.config.timeouts.assembly_rate);
         }
+        let ordinal = match fate {
+            Fate::Whole | Fate::Begin => self.ordinals.begin(header.class),
+            Fate::Continue
+            | Fate::End
+            | Fate::TooLarge { .. }
+            | Fate::PassOver
+            | Fate::PassOverEnd
+            | Fate::Ignore => None,
+        };
+        let peer_pauses = self.heartbeat.as_ref().and_then(Heartbeat::spared_until);
+        let begin = || Beginning { now, config: &self.config, ordinal, peer_pauses };
+        let Some(message) = self.fragments.frame(fate, header, body, begin) else { return Ok(None) };
         self.received += 1;
         Ok(Some(Event::Message(message)))
     }
 
-    /// If bytes of a payload came whose header was verified, the peer lives, until their time is up (PW-HB-002). Parts of a
-    /// header and skipped bytes prove nothing (PW-HB-003).
-    fn evidence_of_payload(&mut self, now: Instant, payload_grew: bool, kind: Option<Kind>) {
-        if payload_grew
+    /// A header that verifies came, or more of its packet: the peer lives (PW-HB-001, PW-HB-002). A BUSY proves nothing before it
+    /// is judged with its contents.
+    fn evidence(&mut self, now: Instant, kind: Kind) {
+        if kind != Kind::BUSY
             && let Some(heartbeat) = &mut self.heartbeat
-            && self.framer.deadline(&self.config.timeouts).is_none_or(|deadline| now < deadline)
-            && !(kind == Some(Kind::BUSY) && heartbeat.ignores_busy(now))
+            && heartbeat.evidence(now)
         {
-            heartbeat.evidence_of_payload(now);
+            self.outgoing.cancel_ping();
         }
     }
 
@@ -258,10 +287,14 @@ impl Connection {
                 Ok(None)
             }
             Input::Busy => {
-                if let Some(heartbeat) = &mut self.heartbeat
-                    && heartbeat.busy(now, pause(payload))
-                {
-                    self.outgoing.cancel_ping();
+                if let Some(heartbeat) = &mut self.heartbeat {
+                    if heartbeat.busy(now, pause(payload)) {
+                        self.outgoing.cancel_ping();
+                    }
+                    // What this side waits for the peer to do, or to take, waits too (PW-HB-020).
+                    let until = heartbeat.spared_until();
+                    self.write_clock.peer_pauses(now, until);
+                    self.fragments.peer_pauses(now, until);
                 }
                 Ok(None)
             }
@@ -286,7 +319,7 @@ impl Connection {
 const KIND_OFFSET: usize = 2;
 
 /// One step through the input.
-struct Progress<'b> {
+struct Taken<'b> {
     event: Option<Event<'b>>,
     /// There may be more in the input.
     go_on: bool,

@@ -4,8 +4,10 @@ use alloc::collections::VecDeque;
 use core::num::NonZeroU64;
 
 use super::Connection;
+use super::class_counts::ClassCounts;
 use crate::error::ProtocolError;
 use crate::event::{Event, Gap};
+use crate::framer::Named;
 use crate::refusal::{RejectReason, Rejected, TooLarge};
 use crate::wire::{Class, Flags, Header, Kind};
 
@@ -49,35 +51,36 @@ impl Rejects {
     }
 }
 
-/// Numbers the messages of the peer (PW-REJ-002).
+/// Numbers the messages of the peer by class (PW-REJ-002).
 #[derive(Debug, Default)]
 pub(super) struct Ordinals {
-    /// Messages that were begun and not received whole: the open one, and those that were refused.
-    undelivered: u64,
+    counts: ClassCounts,
     /// Skipped bytes may have held messages.
     uncertain: bool,
 }
 
 impl Ordinals {
-    /// A message begins that is not whole at once; `received` were received whole before. Gives its number.
-    pub(super) fn begin(&mut self, received: u64) -> Option<NonZeroU64> {
-        self.undelivered += 1;
-        NonZeroU64::new(received.saturating_add(self.undelivered)).filter(|_| !self.uncertain)
+    /// A message begins, or is there whole. Gives its number.
+    #[inline]
+    pub(super) fn begin(&mut self, class: Class) -> Option<NonZeroU64> {
+        let number = self.counts.add(class);
+        NonZeroU64::new(number).filter(|_| !self.uncertain)
     }
 
-    /// The open message was received whole.
-    pub(super) fn complete(&mut self) {
-        self.undelivered -= 1;
+    /// Bytes of memory that they hold.
+    pub(super) fn buffered(&self) -> usize {
+        self.counts.buffered()
     }
 }
 
 impl Connection {
     /// The open message grew above the limit (PW-DAT-008, PW-REJ-003).
     #[cold]
-    pub(super) fn refuse_open(&mut self, class: Class, size: u64) -> Result<Event<'static>, ProtocolError> {
-        let ordinal = self.fragments.refuse();
-        self.reject(ordinal, RejectReason::TOO_LARGE)?;
-        Ok(Event::TooLarge(TooLarge { class, ordinal, limit: self.config.limits.message, size }))
+    pub(super) fn refuse_open(&mut self, size: u64) -> Result<Option<Event<'static>>, ProtocolError> {
+        let Some(named) = self.fragments.refuse() else { return Ok(None) };
+        self.reject(named, RejectReason::TOO_LARGE)?;
+        let Named { class, ordinal } = named;
+        Ok(Some(Event::TooLarge(TooLarge { class, ordinal, limit: self.config.limits.message, size })))
     }
 
     /// Bytes were skipped: what was open is lost (PW-REJ-003), and nobody knows what began meanwhile.
@@ -97,16 +100,16 @@ impl Connection {
         }
         let message_lost = self.lose_open()?;
         if header.flags.contains(Flags::FIRST) {
-            let ordinal = self.ordinals.begin(self.received);
-            self.reject(ordinal, RejectReason::DAMAGED)?;
+            let ordinal = self.ordinals.begin(header.class);
+            self.reject(Named { class: header.class, ordinal }, RejectReason::DAMAGED)?;
         }
         Ok(self.gap(size, message_lost))
     }
 
-    /// Discards the open message, if there is one, and says so if that is news.
+    /// The open message is lost, if there is one. Says so if that is news.
     fn lose_open(&mut self) -> Result<bool, ProtocolError> {
-        let Some(ordinal) = self.fragments.gap() else { return Ok(false) };
-        self.reject(ordinal, RejectReason::DAMAGED)?;
+        let Some(named) = self.fragments.gap() else { return Ok(false) };
+        self.reject(named, RejectReason::DAMAGED)?;
         Ok(true)
     }
 
@@ -117,10 +120,10 @@ impl Connection {
     }
 
     /// Tells the peer that a message was refused. It was not counted, and is let go of (PW-REJ-001).
-    fn reject(&mut self, ordinal: Option<NonZeroU64>, reason: RejectReason) -> Result<(), ProtocolError> {
+    fn reject(&mut self, named: Named, reason: RejectReason) -> Result<(), ProtocolError> {
         self.counters.messages_refused += 1;
         match self.outgoing.rejects() {
-            Some(rejects) => rejects.push(Rejected { ordinal, reason }),
+            Some(rejects) => rejects.push(Rejected { class: named.class, ordinal: named.ordinal, reason }),
             None => Ok(()),
         }
     }
@@ -128,10 +131,7 @@ impl Connection {
     /// REJECT came (PW-REJ-007, PW-REJ-008).
     pub(super) fn rejected(&mut self, payload: &[u8]) -> Result<Option<Event<'static>>, ProtocolError> {
         let Some(rejected) = Rejected::decode(payload) else { return Ok(None) };
-        let sent = self.outgoing.messages().begun;
-        if let Some(ordinal) = rejected.ordinal.filter(|ordinal| ordinal.get() > sent) {
-            return Err(ProtocolError::BadCount { kind: Kind::REJECT, count: ordinal.get(), sent });
-        }
+        self.outgoing.judge_reject(&rejected)?;
         self.counters.messages_rejected += 1;
         Ok(Some(Event::Rejected(rejected)))
     }

@@ -23,18 +23,18 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     /// The peer's first packet has not come.
-    Handshake { deadline: Instant, seed: Seed },
+    Handshake { since: Instant, seed: Seed },
     /// The application of a server judges this HELLO.
-    Judging { deadline: Instant, seed: Seed, hello: Box<Hello> },
+    Judging { since: Instant, seed: Seed, hello: Box<Hello> },
     /// Messages go both ways.
     Open,
-    /// This side asked to close: it sends no message any more, and still receives them (PW-CLS-002, PW-CLS-005). The deadline
-    /// begins when CLOSE was handed out (PW-CLS-007).
-    Closing { said: Box<CloseFrame>, deadline: Option<Instant> },
+    /// This side asked to close: it sends no message any more, and still receives them (PW-CLS-002, PW-CLS-005). `since`: when
+    /// CLOSE was handed out, which begins the wait for its answer (PW-CLS-007).
+    Closing { said: Box<CloseFrame>, since: Option<Instant> },
     /// The peer asked to close. What was accepted goes out, then CLOSE_ACK.
     PeerClosing { heard: Box<ClosePayload> },
     /// Both sides asked to close. CLOSE_ACK of this side waits or went out.
-    BothClosing { said: Box<CloseFrame>, heard: Box<ClosePayload>, deadline: Option<Instant> },
+    BothClosing { said: Box<CloseFrame>, heard: Box<ClosePayload>, since: Option<Instant> },
     /// `Closed` was or will be reported. Last bytes may wait to be written.
     Over,
 }
@@ -92,11 +92,11 @@ impl State {
                 Kind::CLOSE_ACK => BEFORE_CLOSE,
                 other => at_any_time(other),
             },
-            Self::Closing { deadline, .. } => match kind {
+            Self::Closing { since, .. } => match kind {
                 Kind::DATA => Input::Data,
                 Kind::DRAIN => drain(drained),
                 Kind::CLOSE => Input::CloseCrossed,
-                Kind::CLOSE_ACK => close_ack(deadline),
+                Kind::CLOSE_ACK => close_ack(since),
                 other => at_any_time(other),
             },
             Self::PeerClosing { .. } => match kind {
@@ -104,9 +104,9 @@ impl State {
                 Kind::CLOSE_ACK => BEFORE_CLOSE,
                 other => at_any_time(other),
             },
-            Self::BothClosing { deadline, .. } => match kind {
+            Self::BothClosing { since, .. } => match kind {
                 Kind::DATA | Kind::DRAIN | Kind::CLOSE => AFTER_CLOSE,
-                Kind::CLOSE_ACK => close_ack(deadline),
+                Kind::CLOSE_ACK => close_ack(since),
                 other => at_any_time(other),
             },
             Self::Over => Input::Nothing,
@@ -117,13 +117,22 @@ impl State {
         matches!(self, Self::Over)
     }
 
-    /// The deadline of the handshake, and the seed, until it is complete.
+    /// When the handshake began, and the seed, until it is complete.
     pub(super) fn handshake(&self) -> Option<(Instant, Seed)> {
         match self {
-            Self::Handshake { deadline, seed } | Self::Judging { deadline, seed, .. } => Some((*deadline, *seed)),
+            Self::Handshake { since, seed } | Self::Judging { since, seed, .. } => Some((*since, *seed)),
             Self::Open | Self::Closing { .. } | Self::PeerClosing { .. } | Self::BothClosing { .. } | Self::Over => {
                 None
             }
+        }
+    }
+
+    /// What is waited for has its whole time again (PW-TIM-001).
+    pub(super) fn wait_anew(&mut self, now: Instant) {
+        match self {
+            Self::Handshake { since, .. } | Self::Judging { since, .. } => *since = now,
+            Self::Closing { since, .. } | Self::BothClosing { since, .. } => *since = since.map(|_| now),
+            Self::Open | Self::PeerClosing { .. } | Self::Over => {}
         }
     }
 
@@ -165,7 +174,7 @@ fn drain(drained: bool) -> Input {
     if drained { Input::Unexpected("after DRAIN") } else { Input::Drain }
 }
 
-/// CLOSE_ACK means something once CLOSE was handed out, which starts the deadline.
-fn close_ack(deadline: &Option<Instant>) -> Input {
-    if deadline.is_some() { Input::CloseAck } else { BEFORE_CLOSE }
+/// CLOSE_ACK means something once CLOSE was handed out.
+fn close_ack(since: &Option<Instant>) -> Input {
+    if since.is_some() { Input::CloseAck } else { BEFORE_CLOSE }
 }

@@ -4,55 +4,52 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use super::Connection;
 use super::state::State;
+use super::{Connection, Shutdown};
 use crate::close::{CloseFrame, CloseReason};
 use crate::heartbeat::{Action, Heartbeat};
 use crate::time::{Instant, millis};
 use crate::verdict::Verdict;
 
 impl Connection {
-    /// When [`handle_timeout`](Self::handle_timeout) must be called; `None` when the connection is over. It changes with
-    /// every call of another method, mostly to later: a driver may let an earlier timer run out and ask again.
+    /// When [`handle_timeout`](Self::handle_timeout) must be called; `None` when nothing is waited for any more: then
+    /// [`shutdown`](Self::shutdown) says to close. It changes with every call of another method, mostly to later: a driver may
+    /// let an earlier timer run out and ask again.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        let write = self.write_timeout();
         let deadline = match &self.state {
-            State::Over => return None,
-            State::Handshake { deadline, .. } | State::Judging { deadline, .. } => Some(*deadline),
-            State::Closing { deadline, .. } | State::BothClosing { deadline, .. } => *deadline,
+            State::Over => {
+                let waits = self.shutdown() != Shutdown::Close;
+                return waits.then(|| write.map_or(self.linger_deadline(), |write| write.min(self.linger_deadline())));
+            }
+            State::Handshake { since, .. } | State::Judging { since, .. } => {
+                Some(*since + self.config.timeouts.handshake)
+            }
+            State::Closing { since, .. } | State::BothClosing { since, .. } => self.close_deadline(*since),
             State::Open | State::PeerClosing { .. } => None,
         };
         // Either this side pauses, or it judges its peer (PW-HB-023).
         let watch = match self.pause {
-            Some(pause) => [Some(pause.renewed_at()), None],
-            None => [self.heartbeat_deadline(), self.frame_deadline()],
+            Some(pause) => [Some(pause.renewed_at()), None, None],
+            None => [self.heartbeat_deadline(), self.frame_deadline(), self.fragments.deadline()],
         };
-        watch.into_iter().chain([deadline, self.write_timeout()]).flatten().min()
+        watch.into_iter().chain([deadline, write]).flatten().min()
     }
 
     /// Time has come to `now`. Calling it early is harmless. What may run out: the time of the handshake (PW-HS-012), of CLOSE
-    /// (PW-CLS-007), of a write (PW-CLS-015) or of a packet (PW-FRM-015), and the peer's silence (PW-HB-012).
+    /// (PW-CLS-007), of a write (PW-CLS-015), of a packet (PW-FRM-015), of an open message (PW-DAT-013), of the end
+    /// (PW-CLS-012), and the peer's silence (PW-HB-012). A limit that this side notices late begins anew, once (PW-TIM-001).
     ///
-    /// Deliver bytes that can be read before you call it: they may be the answer that a deadline waits for.
+    /// Deliver bytes that can be read, and try to write, before you call it (PW-TCP-001): they may be the answer that a deadline
+    /// waits for, and the peer may have made room.
     pub fn handle_timeout(&mut self, now: Instant) {
-        match &self.state {
-            State::Over => return,
-            State::Handshake { deadline, .. } | State::Judging { deadline, .. } if now >= *deadline => {
-                let waited = format!("{} ms", millis(self.config.timeouts.handshake));
-                return self.time_out(CloseReason::HANDSHAKE_TIMEOUT, waited);
-            }
-            State::Closing { deadline: Some(deadline), .. } | State::BothClosing { deadline: Some(deadline), .. }
-                if now >= *deadline =>
-            {
-                let waited = format!("no CLOSE_ACK within {} ms", millis(self.config.timeouts.close));
-                return self.time_out(CloseReason::CLOSE_TIMEOUT, waited);
-            }
-            State::Handshake { .. }
-            | State::Judging { .. }
-            | State::Closing { .. }
-            | State::BothClosing { .. }
-            | State::Open
-            | State::PeerClosing { .. } => {}
+        let now = self.tick(now);
+        if self.state.is_over() {
+            return self.handle_linger(now);
+        }
+        if self.handle_state_timeout(now) {
+            return;
         }
         self.handle_write_timeout(now);
         if self.state.is_over() {
@@ -61,19 +58,81 @@ impl Connection {
         if self.is_paused() {
             return self.handle_pause_timeout(now);
         }
-        if self.frame_deadline().is_some_and(|deadline| now >= deadline) {
-            let detail = format!("a packet was not complete {} ms after it began", millis(self.framer.age(now)));
-            return self.time_out(CloseReason::FRAME_STALL, detail);
-        }
-        if self.only_waits() {
+        if self.handle_receive_timeout(now) || self.only_waits() {
             return;
         }
+        let pings = self.outgoing.pings();
         let Some(heartbeat) = &mut self.heartbeat else { return };
-        match heartbeat.timeout(now) {
+        match heartbeat.timeout(now, pings) {
             Action::Nothing => {}
             Action::Ping => self.outgoing.ping(),
             Action::GiveUp(verdict) => self.give_up(now, verdict),
         }
+    }
+
+    /// The limits of the handshake and of CLOSE. Says whether one of them ended the connection.
+    fn handle_state_timeout(&mut self, now: Instant) -> bool {
+        let waiting_since = match &self.state {
+            State::Handshake { since, .. } | State::Judging { since, .. } => Some(*since),
+            State::Closing { since, .. } | State::BothClosing { since, .. } => *since,
+            State::Open | State::PeerClosing { .. } | State::Over => None,
+        };
+        let shaking = self.state.handshake().is_some();
+        let deadline = match waiting_since {
+            Some(since) if shaking => since + self.config.timeouts.handshake,
+            since => match self.close_deadline(since) {
+                Some(deadline) => deadline,
+                None => return false,
+            },
+        };
+        if now < deadline {
+            return false;
+        }
+        let late = self.is_late(now, deadline);
+        let graced = if shaking { &mut self.graced.handshake } else { &mut self.graced.close };
+        if late && !core::mem::replace(graced, true) {
+            self.state.wait_anew(now);
+            return false;
+        }
+        if shaking {
+            let waited = format!("{} ms", millis(self.config.timeouts.handshake));
+            self.time_out(CloseReason::HANDSHAKE_TIMEOUT, waited);
+        } else {
+            let waited = format!("no CLOSE_ACK within {} ms", millis(self.config.timeouts.close));
+            self.time_out(CloseReason::CLOSE_TIMEOUT, waited);
+        }
+        true
+    }
+
+    /// When CLOSE_ACK must have come, if CLOSE was handed out then (PW-CLS-007).
+    fn close_deadline(&self, handed_out: Option<Instant>) -> Option<Instant> {
+        Some(handed_out?.max(self.last_acknowledged) + self.config.timeouts.close)
+    }
+
+    /// Whether a deadline was noticed so late that it is this side's fault (PW-TIM-001).
+    pub(super) fn is_late(&self, now: Instant, deadline: Instant) -> bool {
+        let interval = self.heartbeat.as_ref().map_or(self.config.heartbeat.interval, Heartbeat::interval);
+        now - deadline > interval
+    }
+
+    /// The limits of the packet under way and of the open message. Says whether one of them ended the connection.
+    fn handle_receive_timeout(&mut self, now: Instant) -> bool {
+        if let Some(deadline) = self.frame_deadline().filter(|deadline| now >= *deadline)
+            && !(self.is_late(now, deadline) && self.framer.begin_anew(now))
+        {
+            let detail = format!("a packet was not complete {} ms after it began", millis(self.framer.age(now)));
+            self.time_out(CloseReason::FRAME_STALL, detail);
+            return true;
+        }
+        if let Some(deadline) = self.fragments.deadline().filter(|deadline| now >= *deadline)
+            && !(self.is_late(now, deadline) && self.fragments.begin_anew(now))
+        {
+            let (age, came) = self.fragments.open_since().map_or((0, 0), |(since, came)| (millis(now - since), came));
+            let detail = format!("{came} bytes of a message came in {age} ms, and it is not complete");
+            self.time_out(CloseReason::MESSAGE_STALL, detail);
+            return true;
+        }
+        false
     }
 
     fn heartbeat_deadline(&self) -> Option<Instant> {
@@ -94,29 +153,37 @@ impl Connection {
     fn give_up(&mut self, now: Instant, mut verdict: Box<Verdict>) {
         verdict.last_byte_in = verdict.last_byte_in.min(now - self.last_byte_in);
         verdict.last_byte_out = self.outgoing.last_taken().map(|taken| now - taken);
-        verdict.unsent = self.outgoing.untaken() + self.outgoing.queued() as u64;
+        verdict.unsent = self.outgoing.unacknowledged() + self.outgoing.queued() as u64;
         let said = CloseFrame::from(CloseReason::PEER_TIMEOUT).with_text(verdict.to_string());
         self.fault(said, None, Some(verdict));
     }
 
-    /// When what the driver was given has waited too long (PW-CLS-015): none of it was taken for `timeouts.write_stall`, or
-    /// not all of it in the time that `timeouts.assembly_rate` gives it on top. What was not fetched yet is no fault of
-    /// the transport. [`poll_timeout`](Self::poll_timeout) covers it.
+    /// When what was handed out has waited too long (PW-CLS-015): none of it was acknowledged for `timeouts.write_stall`, or not
+    /// all of it in the time that `timeouts.assembly_rate` gives it on top. What was not fetched yet is no fault of the
+    /// transport. [`poll_timeout`](Self::poll_timeout) covers it.
     #[must_use]
     pub fn write_timeout(&self) -> Option<Instant> {
-        let stalled = self.outgoing.waiting_since().map(|since| since + self.config.timeouts.write_stall);
-        stalled.into_iter().chain(self.write_deadlines.earliest()).min()
+        self.write_clock.deadline(&self.config.timeouts)
     }
 
     /// As [`handle_timeout`](Self::handle_timeout), but looks at [`write_timeout`](Self::write_timeout) alone: for a driver
     /// that waits to write, and has not delivered the bytes that can be read.
     pub fn handle_write_timeout(&mut self, now: Instant) {
-        if self.write_timeout().is_some_and(|deadline| now >= deadline) {
-            let waiting = self.outgoing.untaken() + self.outgoing.queued() as u64;
-            let last = self.outgoing.waiting_since().map_or(0, |since| millis(now - since));
-            let detail = format!("the transport is too slow: {waiting} bytes wait, and it took none for {last} ms");
-            self.time_out(CloseReason::WRITE_STALL, detail);
+        let now = self.tick(now);
+        if self.state.is_over() || self.write_timeout().is_none_or(|deadline| now < deadline) || self.forgives_write(now) {
+            return;
         }
+        let waiting = self.outgoing.unacknowledged() + self.outgoing.queued() as u64;
+        let last = self.write_clock.since().map_or(0, |since| millis(now - since));
+        let detail = format!("the peer takes bytes too slowly: {waiting} wait, and none went for {last} ms");
+        self.time_out(CloseReason::WRITE_STALL, detail);
+    }
+
+    /// Whether this side noticed late that a write is, and lets that begin anew.
+    pub(super) fn forgives_write(&mut self, now: Instant) -> bool {
+        let late = self.write_timeout().is_some_and(|deadline| self.is_late(now, deadline));
+        let (end, waiting) = (self.outgoing.handed(), self.outgoing.unacknowledged());
+        late && self.write_clock.begin_anew(now, end, waiting, &self.config.timeouts)
     }
 
     /// When the packet under way must be complete (PW-FRM-015).

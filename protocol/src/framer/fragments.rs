@@ -6,8 +6,11 @@ use core::num::NonZeroU64;
 use bytes::BytesMut;
 
 use super::Body;
+use super::message_time::MessageTime;
+use crate::config::ValidConfig;
 use crate::error::ProtocolError;
 use crate::message::{Message, Payload};
+use crate::time::Instant;
 use crate::wire::{Class, Flags, Header};
 
 /// What a DATA frame is to the messages under way.
@@ -27,8 +30,26 @@ pub(crate) enum Fate {
     PassOver,
     /// Ends the open message, which was refused.
     PassOverEnd,
-    /// Belongs to a message that a gap destroyed (PW-FRM-010).
+    /// Belongs to a message that a gap destroyed (PW-FRM-010), or to none: a packet without a meaning (PW-HDR-008).
     Ignore,
+}
+
+impl Fate {
+    /// Whether the payload is needed (PW-FRM-013).
+    pub(crate) fn keeps(self) -> bool {
+        match self {
+            Self::Whole | Self::Begin | Self::Continue | Self::End => true,
+            Self::TooLarge { .. } | Self::PassOver | Self::PassOverEnd | Self::Ignore => false,
+        }
+    }
+
+    /// Whether the frame is a later one of the open message. One that makes it too large is judged again.
+    pub(crate) fn goes_on(self) -> bool {
+        match self {
+            Self::Continue | Self::End | Self::PassOver | Self::PassOverEnd => true,
+            Self::Whole | Self::Begin | Self::TooLarge { .. } | Self::Ignore => false,
+        }
+    }
 }
 
 /// The open message.
@@ -39,10 +60,30 @@ struct Open {
     buffer: BytesMut,
     /// Bytes of the frames that are complete.
     size: u64,
-    /// Its number among the messages of the peer, where that is known (PW-REJ-002).
+    /// Its number among the messages of its class of the peer, where that is known (PW-REJ-002).
     ordinal: Option<NonZeroU64>,
     /// It was too large: its frames are passed over.
     refused: bool,
+    /// When it began.
+    since: Instant,
+    time: MessageTime,
+}
+
+/// Which message was refused or lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) class: Class,
+    pub(crate) ordinal: Option<NonZeroU64>,
+}
+
+/// What a message that begins is given.
+pub(crate) struct Beginning<'c> {
+    pub(crate) now: Instant,
+    pub(crate) config: &'c ValidConfig,
+    /// Its number.
+    pub(crate) ordinal: Option<NonZeroU64>,
+    /// Until when the peer pauses.
+    pub(crate) peer_pauses: Option<Instant>,
 }
 
 /// The messages that are under way: at most one (PW-DAT-005).
@@ -105,13 +146,13 @@ impl Fragments {
         }
     }
 
-    /// Takes a complete frame; gives the message that it completes. `ordinal` is the number of a message that begins.
-    pub(crate) fn frame<'b>(
+    /// Takes a complete frame; gives the message that it completes. `begin` is asked where one begins.
+    pub(crate) fn frame<'b, 'c>(
         &mut self,
         fate: Fate,
         header: &Header,
         body: Body<'b>,
-        ordinal: impl FnOnce() -> Option<NonZeroU64>,
+        begin: impl FnOnce() -> Beginning<'c>,
     ) -> Option<Message<'b>> {
         match fate {
             Fate::Whole => Some(Message {
@@ -125,13 +166,17 @@ impl Fragments {
                     Body::Borrowed(bytes) => BytesMut::from(bytes),
                     Body::Owned(buffer) => buffer,
                 };
+                let Beginning { now, config, ordinal, peer_pauses } = begin();
+                let (timeouts, busy_max) = (&config.timeouts, config.heartbeat.busy_max);
                 self.open = Some(Box::new(Open {
                     class: header.class,
                     encrypted: header.flags.contains(Flags::ENCRYPTED),
                     size: buffer.len() as u64,
                     buffer,
-                    ordinal: ordinal(),
+                    ordinal,
                     refused: false,
+                    since: now,
+                    time: MessageTime::new(now, config.limits.frame, timeouts, peer_pauses, busy_max),
                 }));
                 None
             }
@@ -155,19 +200,56 @@ impl Fragments {
         }
     }
 
-    /// The open message is refused: nothing of it is kept, and it stays open (PW-REJ-004). Gives its number.
-    pub(crate) fn refuse(&mut self) -> Option<NonZeroU64> {
+    /// A later frame of the open message began, or is complete (PW-DAT-013).
+    pub(crate) fn add_time(&mut self, now: Instant, header: &Header, rate: u32) {
+        if let Some(open) = &mut self.open {
+            open.time.add(now, header, rate);
+        }
+    }
+
+    /// When the open message has no time left (PW-DAT-013).
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.open.as_ref().map(|open| open.time.deadline())
+    }
+
+    /// The peer pauses until then, or not any more (PW-HB-020).
+    pub(crate) fn peer_pauses(&mut self, now: Instant, until: Option<Instant>) {
+        if let Some(open) = &mut self.open {
+            open.time.peer_pauses(now, until);
+        }
+    }
+
+    /// The open message has its whole time again (PW-HB-023).
+    pub(crate) fn restart(&mut self, now: Instant) {
+        if let Some(open) = &mut self.open {
+            open.time.restart(now);
+        }
+    }
+
+    /// The same because this side was late (PW-TIM-001). Says whether it may.
+    pub(crate) fn begin_anew(&mut self, now: Instant) -> bool {
+        self.open.as_mut().is_some_and(|open| open.time.begin_anew(now))
+    }
+
+    /// When the open message began, and what has come of it, in bytes.
+    pub(crate) fn open_since(&self) -> Option<(Instant, u64)> {
+        self.open.as_ref().map(|open| (open.since, open.size))
+    }
+
+    /// The open message is refused: nothing of it is kept, and it stays open (PW-REJ-004).
+    pub(crate) fn refuse(&mut self) -> Option<Named> {
         let open = self.open.as_mut()?;
         open.refused = true;
         open.buffer = BytesMut::new();
-        open.ordinal
+        Some(Named { class: open.class, ordinal: open.ordinal })
     }
 
-    /// Bytes or a DATA packet are missing (PW-FRM-009). Gives the number of the message that was lost with them, if one was,
-    /// and was not refused before.
-    pub(crate) fn gap(&mut self) -> Option<Option<NonZeroU64>> {
+    /// Bytes or a DATA packet are missing (PW-FRM-009). Gives the message that was lost with them, if one was, and was not
+    /// refused before.
+    pub(crate) fn gap(&mut self) -> Option<Named> {
         self.after_gap = true;
-        self.open.take().filter(|open| !open.refused).map(|open| open.ordinal)
+        let open = self.open.take().filter(|open| !open.refused)?;
+        Some(Named { class: open.class, ordinal: open.ordinal })
     }
 }
 

@@ -1,9 +1,11 @@
 //! Cuts the received stream into verified packets (sections 3 to 5 of the specification).
 //!
 //! Small packets stay in the driver's buffer until they are whole, and are lent from it. A large one that is only partly
-//! there moves into a buffer of its own, which the driver may fill directly.
+//! there moves into a buffer of its own, which the driver may fill directly; of one that is passed over nothing is kept.
 
 mod fragments;
+mod message_time;
+mod partial;
 mod resync;
 
 use alloc::boxed::Box;
@@ -11,31 +13,29 @@ use core::time::Duration;
 
 use bytes::BytesMut;
 
-pub(crate) use fragments::{Fate, Fragments};
+pub(crate) use fragments::{Beginning, Fate, Fragments, Named};
+use partial::{Kept, Partial, PassedOver, packet_size, verified};
 use resync::Resync;
 
 use crate::config::Timeouts;
 use crate::error::ProtocolError;
 use crate::message::Payload;
-use crate::time::Instant;
-use crate::wire::{Flags, HEADER_SIZE, Header, MessageHeaders, TRAILER_SIZE, payload_checksum};
+use crate::time::{Instant, transfer};
+use crate::wire::{HEADER_SIZE, Header, MessageHeaders, TRAILER_SIZE};
 
 /// From this size on, a partial packet gets a buffer of its own, and a payload to be sent is referenced, not copied.
 ///
 /// Copying 2 KiB costs about as much as the bookkeeping of a reference does.
 pub(crate) const LARGE: usize = 2_048;
 
-/// How much memory a partial packet gets ahead of its bytes (PW-FRM-013).
-const RESERVE: usize = 64 << 10;
-
 /// What [`Framer::header`] found.
 pub(crate) enum Step {
-    /// The input begins with this verified header, not yet consumed.
-    Header(Header),
+    /// The input begins with this verified header, not yet consumed. `again`: it was looked at before.
+    Header { header: Header, again: bool },
     /// This many bytes were skipped; ask again.
     Gap(u64),
-    /// More bytes are needed. Whether more of a payload came whose header is verified (PW-HB-002).
-    Incomplete { payload_grew: bool },
+    /// More bytes are needed. Whether more of a packet came whose header is verified (PW-HB-001).
+    Incomplete { grew: bool },
 }
 
 /// A packet's payload, verified.
@@ -69,33 +69,8 @@ pub(crate) enum Arrival<'b> {
     Damaged(Header, u64),
     /// As [`Step::Incomplete`].
     Incomplete {
-        payload_grew: bool,
+        grew: bool,
     },
-}
-
-/// A large packet under way.
-struct Partial {
-    header: Header,
-    /// Empty while it is lent.
-    buffer: BytesMut,
-    /// Bytes in `buffer` that were there before this packet.
-    start: usize,
-    /// The buffer's capacity while it is lent, else 0.
-    lent: usize,
-}
-
-impl Partial {
-    /// Bytes of payload and trailer still to come. Taken from the buffer itself, so that it is right whatever a driver that
-    /// borrowed it says.
-    fn missing(&self) -> usize {
-        (self.start + self.header.body_size()).saturating_sub(self.buffer.len())
-    }
-
-    /// Makes room for `bytes` more as they arrive, never for all that a length field promises (PW-FRM-013).
-    fn reserve(&mut self, bytes: usize) {
-        let ahead = self.missing().min(RESERVE.max(self.buffer.len()));
-        self.buffer.reserve(ahead.max(bytes));
-    }
 }
 
 /// Where in the stream this side stands. What is incomplete is looked at again from its beginning, or kept in a buffer of its
@@ -114,6 +89,9 @@ pub(crate) struct Framer {
     length: Option<u32>,
     /// When the first byte of the incomplete packet came.
     since: Option<Instant>,
+    /// The time of the incomplete packet began anew once (PW-TIM-001).
+    graced: bool,
+    /// The packet under way that does not wait in the driver's buffer.
     partial: Option<Box<Partial>>,
 }
 
@@ -127,15 +105,17 @@ impl Framer {
             seen: 0,
             length: None,
             since: None,
+            graced: false,
             partial: None,
         }
     }
 
-    /// The first packet was received: from now on headers carry `key`, and damage is skipped if `resync`.
-    pub(crate) fn establish(&mut self, key: u32, resync: bool) {
+    /// The first packet was received: from now on headers carry `key`, and damage is skipped if `resync`. `frame_limit` is that
+    /// of this side.
+    pub(crate) fn establish(&mut self, key: u32, resync: bool, frame_limit: u32) {
         self.key = key;
         self.messages = MessageHeaders::new(key, resync);
-        self.resync = resync.then(Box::default);
+        self.resync = resync.then(|| Box::new(Resync::new(frame_limit)));
     }
 
     pub(crate) fn resynchronises(&self) -> bool {
@@ -164,19 +144,20 @@ impl Framer {
         let Some((bytes, _)) = input.split_first_chunk() else { return Ok(self.wait(now, input.len())) };
         match Header::verify(bytes, self.key) {
             Some(header) => {
-                Ok(self.resync.as_mut().and_then(|resync| resync.end_run()).map_or(Step::Header(header), Step::Gap))
+                let skipped = self.resync.as_mut().and_then(|resync| resync.end_run());
+                Ok(skipped.map_or(Step::Header { header, again: self.length.is_some() }, Step::Gap))
             }
             None => self.skip(now, input),
         }
     }
 
     fn wait(&mut self, now: Instant, held: usize) -> Step {
-        let payload_grew = self.length.is_some() && held > self.seen;
+        let grew = self.length.is_some() && held > self.seen;
         self.seen = held;
         if held > 0 {
             self.since.get_or_insert(now);
         }
-        Step::Incomplete { payload_grew }
+        Step::Incomplete { grew }
     }
 
     #[cold]
@@ -187,23 +168,20 @@ impl Framer {
                 _ => ProtocolError::BadHeader,
             });
         };
-        self.wanted = HEADER_SIZE;
-        self.length = None;
-        self.since = None;
         resync.skip(now, input, self.key)?;
-        if input.len() >= HEADER_SIZE {
-            return Ok(resync.end_run().map_or(Step::Incomplete { payload_grew: false }, Step::Gap));
-        }
-        Ok(self.wait(now, input.len()))
+        let skipped = (input.len() >= HEADER_SIZE).then(|| resync.end_run()).flatten();
+        self.forget_packet();
+        Ok(skipped.map_or_else(|| self.wait(now, input.len()), Step::Gap))
     }
 
-    /// Takes the packet whose header [`header`](Self::header) gave. `buffer` is where a large payload is appended.
+    /// Takes the packet whose header [`header`](Self::header) gave. `buffer` is where a large payload is appended; `None`: the
+    /// packet is passed over.
     pub(crate) fn body<'b>(
         &mut self,
         now: Instant,
         header: Header,
         input: &mut &'b [u8],
-        buffer: impl FnOnce() -> BytesMut,
+        buffer: impl FnOnce() -> Option<BytesMut>,
     ) -> Result<Arrival<'b>, ProtocolError> {
         let size = header.body_size();
         let rest = &input[HEADER_SIZE..];
@@ -221,14 +199,15 @@ impl Framer {
             self.wanted = HEADER_SIZE + size;
             self.seen = input.len();
         } else {
-            let buffer = buffer();
-            let mut partial = Box::new(Partial { header, start: buffer.len(), buffer, lent: 0 });
-            partial.reserve(rest.len());
-            partial.buffer.extend_from_slice(rest);
-            self.partial = Some(partial);
+            let mut partial = match buffer() {
+                Some(buffer) => Partial::Kept(Kept::new(header, buffer)),
+                None => Partial::PassedOver(PassedOver::new(header)),
+            };
+            partial.append(rest);
+            self.partial = Some(Box::new(partial));
             *input = &[];
         }
-        Ok(Arrival::Incomplete { payload_grew: !rest.is_empty() })
+        Ok(Arrival::Incomplete { grew: !rest.is_empty() })
     }
 
     /// Whether a large packet is under way: then its bytes come first.
@@ -242,47 +221,41 @@ impl Framer {
         now: Instant,
         input: &mut &'b [u8],
     ) -> Result<Arrival<'b>, ProtocolError> {
-        let Some(partial) = &mut self.partial else { return Ok(Arrival::Incomplete { payload_grew: false }) };
+        let Some(partial) = &mut self.partial else { return Ok(Arrival::Incomplete { grew: false }) };
         let (bytes, tail) = input.split_at(partial.missing().min(input.len()));
-        partial.buffer.extend_from_slice(bytes);
+        if !bytes.is_empty() {
+            partial.append(bytes);
+        }
         *input = tail;
         self.finish_partial(now, !bytes.is_empty())
     }
 
-    /// Lends the large packet's buffer, with spare capacity, and the number of bytes that belong there.
+    /// Lends memory for the large packet, and says how many bytes belong there.
     pub(crate) fn lend(&mut self) -> Option<(BytesMut, usize)> {
-        let partial = self.partial.as_mut()?;
-        if partial.buffer.capacity() == partial.buffer.len() {
-            partial.reserve(1);
+        match self.partial.as_deref_mut()? {
+            Partial::Kept(kept) => Some(kept.lend()),
+            Partial::PassedOver(_) => None,
         }
-        let missing = partial.missing();
-        partial.lent = partial.buffer.capacity();
-        Some((core::mem::take(&mut partial.buffer), missing))
     }
 
-    /// The lent buffer came back with `received` bytes more.
-    pub(crate) fn take_back(
-        &mut self,
-        now: Instant,
-        buffer: BytesMut,
-        received: usize,
-    ) -> Result<Arrival<'static>, ProtocolError> {
-        if let Some(partial) = &mut self.partial {
-            (partial.buffer, partial.lent) = (buffer, 0);
+    /// The lent memory came back, filled. `None`: none was lent.
+    pub(crate) fn take_back(&mut self, now: Instant, lent: BytesMut) -> Option<Result<Arrival<'static>, ProtocolError>> {
+        let grew = !lent.is_empty();
+        match self.partial.as_deref_mut()? {
+            Partial::Kept(kept) => kept.take_back(lent).then(|| self.finish_partial(now, grew)),
+            Partial::PassedOver(_) => None,
         }
-        self.finish_partial(now, received > 0)
     }
 
-    fn finish_partial<'b>(&mut self, now: Instant, payload_grew: bool) -> Result<Arrival<'b>, ProtocolError> {
+    fn finish_partial<'b>(&mut self, now: Instant, grew: bool) -> Result<Arrival<'b>, ProtocolError> {
         let Some(partial) = self.partial.take_if(|partial| partial.missing() == 0) else {
-            return Ok(Arrival::Incomplete { payload_grew });
+            return Ok(Arrival::Incomplete { grew });
         };
         self.forget_packet();
-        let Partial { header, mut buffer, start, .. } = *partial;
-        let end = start + header.body_size();
-        let Some(payload) = verified(&header, &buffer[start..end]) else { return self.damaged(now, header) };
-        buffer.truncate(start + payload.len());
-        Ok(Arrival::Whole(header, Body::Owned(buffer)))
+        match partial.finish() {
+            (header, Some(body)) => Ok(Arrival::Whole(header, body)),
+            (header, None) => self.damaged(now, header),
+        }
     }
 
     /// The trailer is wrong (PW-HDR-013). The packet is consumed already, so nothing is looked for inside it (PW-FRM-006).
@@ -291,14 +264,14 @@ impl Framer {
         let Some(resync) = &mut self.resync else {
             return Err(ProtocolError::PayloadChecksum { length: header.length });
         };
-        let size = (HEADER_SIZE + header.body_size()) as u64;
+        let size = packet_size(&header);
         resync.charge_packet(now, size)?;
         Ok(Arrival::Damaged(header, size))
     }
 
     /// Bytes of memory that the large packet under way holds.
     pub(crate) fn buffered(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| partial.buffer.capacity() + partial.lent)
+        self.partial.as_ref().map_or(0, |partial| partial.buffered())
     }
 
     /// Lets go of the large packet under way.
@@ -312,6 +285,7 @@ impl Framer {
         self.wanted = HEADER_SIZE;
         self.length = None;
         self.since = None;
+        self.graced = false;
     }
 
     /// The incomplete packet's time starts anew (PW-HB-023).
@@ -321,6 +295,15 @@ impl Framer {
         }
     }
 
+    /// The same because this side was late (PW-TIM-001). Says whether it may, once for each packet.
+    pub(crate) fn begin_anew(&mut self, now: Instant) -> bool {
+        let first = !core::mem::replace(&mut self.graced, true);
+        if first {
+            self.restart(now);
+        }
+        first
+    }
+
     /// How long ago the first byte of the incomplete packet came.
     pub(crate) fn age(&self, now: Instant) -> Duration {
         self.since.map_or(Duration::ZERO, |since| now - since)
@@ -328,20 +311,14 @@ impl Framer {
 
     /// When the incomplete packet must be complete (PW-FRM-015).
     pub(crate) fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
-        let length = u64::from(self.length.unwrap_or(0)) + (HEADER_SIZE + TRAILER_SIZE) as u64;
-        let nanos = length * 1_000_000_000 / u64::from(timeouts.assembly_rate);
-        Some(self.since? + timeouts.assembly_base + Duration::from_nanos(nanos))
+        Some(self.since? + frame_time(self.length.unwrap_or(0), timeouts))
     }
 }
 
-/// The payload in a whole body, if the trailer behind it is right or the header says that there is none (PW-HDR-012).
-#[inline]
-fn verified<'b>(header: &Header, body: &'b [u8]) -> Option<&'b [u8]> {
-    if !header.flags.contains(Flags::CHECKSUM) {
-        return Some(body);
-    }
-    let (payload, trailer) = body.split_last_chunk::<TRAILER_SIZE>()?;
-    (payload_checksum(payload).to_be_bytes() == *trailer).then_some(payload)
+/// What a packet with so much payload has to become complete (PW-FRM-015).
+pub(crate) fn frame_time(length: u32, timeouts: &Timeouts) -> Duration {
+    let size = u64::from(length) + (HEADER_SIZE + TRAILER_SIZE) as u64;
+    timeouts.assembly_base + transfer(size, timeouts.assembly_rate)
 }
 
 /// The well-known protocol whose first bytes these are (PW-FRM-014).
@@ -350,6 +327,8 @@ fn looks_like(bytes: &[u8]) -> Option<&'static str> {
         [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"OPTIONS ", b"PRI * HTTP", b"HTTP/"];
     match bytes {
         [0x16, 0x03, 0x00..=0x04, ..] => Some("TLS"),
+        [b'\r', b'\n', b'\r', b'\n', 0, b'\r', b'\n', b'Q', b'U', b'I', b'T', b'\n', ..] => Some("the PROXY protocol"),
+        _ if bytes.starts_with(b"PROXY ") => Some("the PROXY protocol"),
         _ if bytes.starts_with(b"SSH-") => Some("SSH"),
         _ if METHODS.iter().any(|method| bytes.starts_with(method)) => Some("HTTP"),
         _ => None,

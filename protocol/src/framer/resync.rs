@@ -6,15 +6,16 @@ use memchr::memmem;
 
 use crate::error::ProtocolError;
 use crate::time::Instant;
-use crate::wire::{HEADER_SIZE, Header, MAGIC};
+use crate::wire::{HEADER_SIZE, Header, MAGIC, TRAILER_SIZE};
 
-/// What may be skipped within one window.
-const BYTES_MAX: u64 = 65_536;
+/// What may be skipped and dropped within one window: so many gaps, and the bytes of as many of the largest packets, or these.
 const GAPS_MAX: u32 = 16;
+const BYTES_MAX: u64 = 65_536;
 const WINDOW: Duration = Duration::from_secs(60);
 
-#[derive(Default)]
 pub(crate) struct Resync {
+    /// Bytes that a window may have.
+    bytes_max: u64,
     /// Bytes skipped since the last packet, not yet reported.
     run: u64,
     window_ends: Option<Instant>,
@@ -23,6 +24,18 @@ pub(crate) struct Resync {
 }
 
 impl Resync {
+    /// For packets with at most so much payload.
+    pub(super) fn new(frame_limit: u32) -> Self {
+        let largest = u64::from(frame_limit) + (HEADER_SIZE + TRAILER_SIZE) as u64;
+        Self {
+            bytes_max: (largest * u64::from(GAPS_MAX)).max(BYTES_MAX),
+            run: 0,
+            window_ends: None,
+            bytes: 0,
+            gaps: 0,
+        }
+    }
+
     /// Skips to the next header that verifies, or to the last bytes, which are too few for one. Those wait for more whatever they
     /// are, as they do where they come by themselves: or their time would depend on the cut (PW-FRM-001, PW-FRM-015).
     ///
@@ -69,7 +82,7 @@ impl Resync {
         }
         self.bytes += bytes;
         self.gaps += gaps;
-        if self.bytes > BYTES_MAX || self.gaps > GAPS_MAX {
+        if self.bytes > self.bytes_max || self.gaps > GAPS_MAX {
             return Err(ProtocolError::ResyncBudget { bytes: self.bytes, gaps: self.gaps });
         }
         Ok(())

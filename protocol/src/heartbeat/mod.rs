@@ -9,9 +9,10 @@ mod pause;
 mod probe;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use probe::{Cause, Extensions, Probe};
+use probe::{Extensions, Probe};
 
 use crate::config::HeartbeatConfig;
 use crate::error::ProtocolError;
@@ -60,12 +61,15 @@ pub(crate) struct Heartbeat {
     jitter: u64,
     last_evidence: Instant,
     rtt: RttEstimator,
-    /// When the transport took the latest PING, if it did and no answer came.
+    /// From when the round trip of the latest PING is measured, if it is on its way and no answer came.
     sent_at: Option<Instant>,
+    /// The highest number that a PONG had.
+    answered: u64,
     state: State,
     /// The application knows that the peer is suspect: after this many probes.
     suspect: Option<u32>,
-    notice: Option<Notice>,
+    /// What the application has not been told yet, in order.
+    notices: Vec<Notice>,
     busy_max: Duration,
     /// When pauses of the peer that follow each other must have ended (PW-HB-021); `None` before the first of them.
     pauses_end: Option<Instant>,
@@ -82,8 +86,15 @@ struct Received {
     full_at: Instant,
 }
 
-/// How many PINGs may come at once.
+/// How many PINGs may come at once (PW-HB-017).
 const BURST: u32 = 16;
+
+/// How many PINGs of this side may be unanswered (PW-HB-025): never more than the peer admits at once, even where the network
+/// held back all of them, and this side sends another when the first of them is answered.
+const UNANSWERED_MAX: u64 = 14;
+
+/// How much news is kept for a driver that does not ask for it. Most have to keep one.
+const NOTICES_MAX: usize = 4;
 
 impl Heartbeat {
     /// `peer_floor` is what the peer announced; `idle` and `interval` are raised to it (PW-HB-005).
@@ -103,9 +114,10 @@ impl Heartbeat {
             last_evidence: now,
             rtt: RttEstimator::default(),
             sent_at: None,
+            answered: 0,
             state: State::Quiet,
             suspect: None,
-            notice: None,
+            notices: Vec::new(),
             busy_max: config.busy_max,
             pauses_end: None,
             pauses: 0,
@@ -145,63 +157,75 @@ impl Heartbeat {
     }
 
     pub(crate) fn take_notice(&mut self) -> Option<Notice> {
-        self.notice.take()
+        if self.notices.is_empty() { None } else { Some(self.notices.remove(0)) }
     }
 
-    /// A packet came, so the peer lives (PW-HB-001, PW-HB-004). Not for BUSY, which [`busy`](Self::busy) judges.
+    fn notify(&mut self, notice: Notice) {
+        if self.notices.len() >= NOTICES_MAX {
+            self.notices.remove(0);
+        }
+        self.notices.push(notice);
+    }
+
+    /// A header that verifies came, or more of its packet, so the peer lives (PW-HB-001, PW-HB-002). Not for BUSY, which
+    /// [`busy`](Self::busy) judges. Says whether a PING that waits is to be withdrawn (PW-HB-004).
     #[inline]
-    pub(crate) fn evidence(&mut self, now: Instant) {
+    #[must_use]
+    pub(crate) fn evidence(&mut self, now: Instant) -> bool {
+        let mut probed = false;
         if !matches!(self.state, State::Quiet) || self.suspect.is_some() || self.pauses_end.is_some() {
-            self.end_silence(now);
+            probed = self.end_silence(now);
             self.end_pauses();
         }
         self.last_evidence = now;
+        probed
     }
 
-    /// Bytes of a payload came, so the peer lives (PW-HB-002).
-    pub(crate) fn evidence_of_payload(&mut self, now: Instant) {
-        self.end_silence(now);
-        self.last_evidence = now;
-    }
-
-    /// Unanswered probes are forgotten (PW-HB-004), so a peer that answers is never given up (PW-HB-014).
+    /// Unanswered probes are forgotten (PW-HB-004), so a peer that answers is never given up (PW-HB-014). Says whether there was
+    /// one.
     #[cold]
-    fn end_silence(&mut self, now: Instant) {
+    fn end_silence(&mut self, now: Instant) -> bool {
         self.end_pause(now);
         if let Some(unanswered) = self.suspect.take() {
-            // An application that has not been told that the peer is suspect need not be told that it recovered.
-            self.notice = match self.notice {
-                Some(Notice::Suspect(_)) => None,
-                Some(Notice::Recovered(_)) | None => {
-                    Some(Notice::Recovered(Recovered { silent_for: now - self.last_evidence, unanswered }))
-                }
-            };
+            self.notify(Notice::Recovered(Recovered { silent_for: now - self.last_evidence, unanswered }));
         }
         match self.state {
             State::Probing(_) => {
                 self.state = State::Quiet;
                 self.draw_first_wait();
+                true
             }
-            State::Quiet | State::Spared { .. } => {}
+            State::Quiet | State::Spared { .. } => false,
         }
     }
 
-    /// The transport took bytes, but not yet the PING that waits.
+    /// Bytes were acknowledged, but not yet the PING that waits.
     pub(crate) fn progress(&mut self) {
         if let State::Probing(probe) = &mut self.state {
             probe.progressed = true;
         }
     }
 
-    /// The transport took the latest PING: the wait for its answer starts (PW-HB-010).
-    pub(crate) fn flushed(&mut self, now: Instant) {
+    /// The latest PING was handed out. All that was not acknowledged then takes so long to go away at the least rate.
+    pub(crate) fn handed_out(&mut self, transfer: Duration) {
+        if let State::Probing(probe) = &mut self.state {
+            probe.transfer = transfer;
+        }
+    }
+
+    /// The transport has the latest PING, and all before it is acknowledged: from here the round trip counts (section 8.3).
+    pub(crate) fn departed(&mut self, now: Instant) {
         self.sent_at = Some(now);
+    }
+
+    /// The latest PING is acknowledged: the wait for its answer starts (PW-HB-010).
+    pub(crate) fn acknowledged(&mut self, now: Instant) {
         if let State::Probing(probe) = &mut self.state
-            && !probe.flushed
+            && !probe.acknowledged
         {
-            probe.flushed = true;
+            probe.acknowledged = true;
             // The wait runs from here; what lay before extends the silence, as far as that may be extended.
-            probe.since = probe.since + probe.extend(Cause::SlowWrite, now - probe.since, self.extension_max);
+            probe.since = probe.since + probe.extend_for_progress(now - probe.since, self.extension_max);
         }
     }
 
@@ -211,6 +235,7 @@ impl Heartbeat {
         if !(1..=last).contains(&number) {
             return Err(ProtocolError::BadPong { number, last });
         }
+        self.answered = self.answered.max(number);
         // Only the latest PING's answer tells the round trip; an older one's may belong to either.
         if number == last
             && let Some(sent_at) = self.sent_at.take()
@@ -247,7 +272,8 @@ impl Heartbeat {
     }
 
     /// Time passed. Calling it early does nothing. Each wait without evidence brings the next PING, or the end (PW-HB-012).
-    pub(crate) fn timeout(&mut self, now: Instant) -> Action {
+    /// `last` is the number of the latest PING handed out.
+    pub(crate) fn timeout(&mut self, now: Instant, last: u64) -> Action {
         self.end_pause(now);
         let deadline = self.deadline();
         if now < deadline {
@@ -264,14 +290,13 @@ impl Heartbeat {
                     excess,
                     self.extension_max,
                 )));
-                self.sent_at = None;
-                Action::Ping
+                self.probe(last)
             }
             State::Probing(probe) => {
                 probe.extensions.own_stalls += now - deadline;
-                if !probe.flushed && probe.progressed {
+                if !probe.acknowledged && probe.progressed {
                     // A slow link, not a dead one: wait for the PING to get through (PW-HB-011).
-                    let extension = probe.extend(Cause::SlowWrite, probe.wait, self.extension_max);
+                    let extension = probe.extend_for_progress(probe.wait, self.extension_max);
                     if !extension.is_zero() {
                         (probe.since, probe.wait, probe.progressed) = (now, extension, false);
                         return Action::Nothing;
@@ -289,21 +314,29 @@ impl Heartbeat {
                     return Action::GiveUp(self.verdict(now));
                 }
                 probe.wait_again(now, self.interval, excess, self.extension_max);
-                let queues = core::mem::take(&mut probe.flushed);
+                let goes_on = core::mem::take(&mut probe.acknowledged);
                 self.suspect_after(now, unanswered);
-                if !queues {
-                    return Action::Nothing;
-                }
-                self.sent_at = None;
-                Action::Ping
+                if goes_on { self.probe(last) } else { Action::Nothing }
             }
         }
+    }
+
+    /// The next probe: a PING, unless as many as may be unanswered are (PW-HB-025). The answer to one of those serves as well.
+    fn probe(&mut self, last: u64) -> Action {
+        if last.saturating_sub(self.answered) < UNANSWERED_MAX {
+            self.sent_at = None;
+            return Action::Ping;
+        }
+        if let State::Probing(probe) = &mut self.state {
+            probe.acknowledged = true;
+        }
+        Action::Nothing
     }
 
     /// Notes that this many probes are unanswered, and tells the application at the first one (PW-HB-018).
     fn suspect_after(&mut self, now: Instant, unanswered: u32) {
         if unanswered > 0 && self.suspect.replace(unanswered).is_none() {
-            self.notice = Some(Notice::Suspect(Suspect { silent_for: now - self.last_evidence, unanswered }));
+            self.notify(Notice::Suspect(Suspect { silent_for: now - self.last_evidence, unanswered }));
         }
     }
 
@@ -321,7 +354,7 @@ impl Heartbeat {
             unanswered,
             bound: self.bound(),
             for_round_trips: extensions.round_trips,
-            for_slow_writes: extensions.slow_writes,
+            for_slow_writes: extensions.slow_writes + extensions.transfers,
             for_own_stalls: extensions.own_stalls,
             unsent: 0,
             rtt: self.rtt.smoothed(),

@@ -28,8 +28,14 @@ struct Setup {
     delay: u32,
     /// So many exchanges in a row may be lost.
     losses: u32,
-    /// The transport takes a PING at most this late, as long as the peer lives.
+    /// A PING is acknowledged at most this late, as long as the peer lives.
     flush: u32,
+    /// Until then something is acknowledged in each tick.
+    steady: bool,
+    /// What the bytes in front of a PING take at the least rate.
+    transfer: u32,
+    /// As much may be added for slow round trips and writes; else the bound again.
+    extension_max: Option<u32>,
     /// This side may be blocked for as long as this.
     stall: u32,
     /// The peer may pause for as long as this, again and again up to `busy_max`.
@@ -46,6 +52,9 @@ const CALM: Setup = Setup {
     delay: 2,
     losses: 0,
     flush: 0,
+    steady: false,
+    transfer: 0,
+    extension_max: None,
     stall: 0,
     pause: 0,
     busy_max: 0,
@@ -60,13 +69,18 @@ impl Setup {
     /// The earliest verdict: the bound, and what a measured round trip adds to every wait.
     fn shortest(&self) -> u32 {
         let wait = self.measured.map_or(self.interval, |measured| measured.clamp(self.interval, 4 * self.interval));
-        self.idle + (wait * self.probes).min(self.interval * self.probes + self.bound())
+        self.idle + (wait * self.probes).min(self.interval * self.probes + self.extension_max())
     }
 
-    /// All that PW-HB-013 allows: `extension_max`, which is the bound again, the wait granted for a stall of this side's own,
-    /// and its stalls, one at each deadline.
+    fn extension_max(&self) -> u32 {
+        self.extension_max.unwrap_or(self.bound())
+    }
+
+    /// All that PW-HB-013 allows: `extension_max`, what the bytes in front of each PING take, the wait granted for a stall of
+    /// this side's own, and its stalls, one at each deadline.
     fn longest(&self) -> u32 {
-        2 * self.bound() + 4 * self.interval + (self.probes + 2) * self.stall
+        let transfers = (self.probes + 1) * self.transfer;
+        self.bound() + self.extension_max() + transfers + 4 * self.interval + (self.probes + 2) * self.stall
     }
 }
 
@@ -164,6 +178,7 @@ impl World {
             interval: TICK * setup.interval,
             probes: setup.probes,
             busy_max: TICK * setup.busy_max,
+            extension_max: setup.extension_max.map(|ticks| TICK * ticks),
             ..HeartbeatConfig::default()
         };
         // A floor as long as `idle` leaves no room for jitter.
@@ -188,7 +203,8 @@ impl World {
     fn forget(&mut self, setup: &Setup) {
         self.heartbeat.jitter = 1;
         self.heartbeat.pauses = 0;
-        self.heartbeat.notice = None;
+        self.heartbeat.notices.clear();
+        self.heartbeat.answered = 0;
         // Only a measurement looks at it, and those are set back too.
         self.heartbeat.sent_at = self.heartbeat.sent_at.map(|_| NOW);
         self.heartbeat.rtt = RttEstimator::default();
@@ -200,6 +216,13 @@ impl World {
 
     fn alive(&self) -> bool {
         !matches!(self.peer, Peer::Dead { .. })
+    }
+
+    /// Evidence comes; a PING that waits is withdrawn.
+    fn hear(&mut self) {
+        if self.heartbeat.evidence(NOW) {
+            self.unflushed = None;
+        }
     }
 
     fn evidence(&mut self) {
@@ -240,12 +263,13 @@ impl World {
         }
     }
 
-    fn judge(&mut self) {
-        match self.heartbeat.timeout(NOW) {
+    fn judge(&mut self, setup: &Setup) {
+        match self.heartbeat.timeout(NOW, 0) {
             Action::Nothing => {}
             Action::Ping => {
                 self.exchanges.iter_mut().for_each(|exchange| exchange.latest = false);
                 self.unflushed = Some(0);
+                self.heartbeat.handed_out(TICK * setup.transfer);
             }
             Action::GiveUp(verdict) => {
                 let extended = verdict.for_round_trips + verdict.for_slow_writes + verdict.for_own_stalls;
@@ -260,7 +284,8 @@ impl World {
 
     fn flush(&mut self) {
         self.unflushed = None;
-        self.heartbeat.flushed(NOW);
+        self.heartbeat.departed(NOW);
+        self.heartbeat.acknowledged(NOW);
         if self.alive() {
             self.exchanges.push(Exchange { age: 0, latest: true });
         }
@@ -310,7 +335,7 @@ impl Model for Setup {
                 // The latest PING has number 2 here, any before it 1.
                 let number = if exchange.latest { 2 } else { 1 };
                 next.heartbeat.pong(NOW, number, 2).expect("a number that was sent");
-                next.heartbeat.evidence(NOW);
+                next.hear();
                 next.peer = Peer::Reading { pauses: 0 };
                 next.evidence();
             }
@@ -319,18 +344,22 @@ impl Model for Setup {
                 next.lost += 1;
             }
             Step::Message => {
-                next.heartbeat.evidence(NOW);
+                next.hear();
                 next.peer = Peer::Reading { pauses: 0 };
                 next.evidence();
             }
             Step::Pause => {
                 let (Peer::Pausing { pauses, .. } | Peer::Reading { pauses }) = next.peer else { return None };
-                next.heartbeat.busy(NOW, TICK * self.pause);
+                if next.heartbeat.busy(NOW, TICK * self.pause) {
+                    next.unflushed = None;
+                }
                 next.peer = Peer::Pausing { left: self.pause, pauses };
                 next.evidence();
             }
             Step::Resume => {
-                next.heartbeat.busy(NOW, Duration::ZERO);
+                if next.heartbeat.busy(NOW, Duration::ZERO) {
+                    next.unflushed = None;
+                }
                 next.peer = Peer::Reading { pauses: 0 };
                 next.evidence();
             }
@@ -342,7 +371,10 @@ impl Model for Setup {
             Step::Flush => next.flush(),
             Step::Progress => next.heartbeat.progress(),
             Step::Judge => {
-                next.judge();
+                if self.steady && next.alive() && next.unflushed.is_some() {
+                    next.heartbeat.progress();
+                }
+                next.judge(self);
                 if next.outcome.is_none() {
                     if self.flush == 0 && next.unflushed.is_some() {
                         next.flush();
@@ -448,6 +480,20 @@ fn a_slow_round_trip_is_waited_for() {
 fn a_slow_transport_is_not_a_dead_peer() {
     for flush in 1..=CALM.interval {
         holds(&format!("PINGs taken up to {flush} ticks late"), Setup { flush, ..CALM });
+    }
+}
+
+/// A link that is slow but moves: what the bytes in front of a PING take at the least rate is waited for, also where nothing else
+/// may be added (PW-HB-011, PW-HB-013). The peer may die at any moment, and is found all the same.
+#[test]
+fn a_link_that_moves_is_waited_for() {
+    for transfer in [4, 8] {
+        let setup = Setup { flush: transfer, steady: true, transfer, extension_max: Some(0), ..CALM };
+        holds(&format!("PINGs acknowledged up to {transfer} ticks late, while bytes before them are"), setup);
+        breaks(
+            &format!("PINGs acknowledged up to {} ticks late", transfer + 3),
+            Setup { flush: transfer + 3, probes: 1, ..setup },
+        );
     }
 }
 

@@ -6,7 +6,8 @@ use super::{Heartbeat, State};
 use crate::time::{Instant, millis};
 
 impl Heartbeat {
-    /// BUSY came. Says whether the peer is to be left alone from now on: then no PING may go out.
+    /// BUSY came. Says whether a PING that waits is to be withdrawn: because the peer is to be left alone from now on, or because
+    /// it lives (PW-HB-004).
     pub(crate) fn busy(&mut self, now: Instant, pause: Duration) -> bool {
         self.end_pause(now);
         // The answer to a PING before it would measure a pause, or the end of one (section 8.3).
@@ -14,7 +15,8 @@ impl Heartbeat {
         if !pause.is_zero() && self.ignores_busy(now) {
             return false;
         }
-        self.evidence_of_payload(now);
+        let probed = self.end_silence(now);
+        self.last_evidence = now;
         let pausing = matches!(self.state, State::Spared { .. });
         if pause.is_zero() {
             self.pauses_end = None;
@@ -27,15 +29,15 @@ impl Heartbeat {
             self.state = State::Spared { until: (now + pause).min(latest) };
             self.end_pause(now);
         }
-        matches!(self.state, State::Spared { .. })
+        probed || matches!(self.state, State::Spared { .. })
     }
 
-    /// Whether a BUSY other than 0 is no evidence (PW-HB-021). Its payload is none either then, however it comes.
-    pub(crate) fn ignores_busy(&self, now: Instant) -> bool {
+    /// Whether a BUSY other than 0 is no evidence (PW-HB-021).
+    fn ignores_busy(&self, now: Instant) -> bool {
         self.pauses_end.is_some_and(|end| now >= end)
     }
 
-    /// A packet came that is not BUSY: where no pause is in force, the next one follows none (PW-HB-021).
+    /// Evidence came that is not BUSY: where no pause is in force, the next one follows none (PW-HB-021).
     pub(super) fn end_pauses(&mut self) {
         if !matches!(self.state, State::Spared { .. }) {
             self.pauses_end = None;
@@ -57,9 +59,24 @@ impl Heartbeat {
         self.draw_first_wait();
     }
 
-    /// This side reads again after a pause of its own: the silence starts anew (PW-HB-023).
+    /// Until when the peer is left alone.
+    pub(crate) fn spared_until(&self) -> Option<Instant> {
+        match self.state {
+            State::Spared { until } => Some(until),
+            State::Quiet | State::Probing(_) => None,
+        }
+    }
+
+    /// This side pauses: a PING that waits is withdrawn, and the answer to one before would measure the pause (PW-HB-023).
+    pub(crate) fn rest(&mut self) {
+        self.sent_at = None;
+    }
+
+    /// This side reads again after a pause of its own: the silence starts anew (PW-HB-023). An answer to a PING before it would
+    /// measure the pause.
     pub(crate) fn restart(&mut self, now: Instant) {
         self.end_pause(now);
+        self.sent_at = None;
         self.last_evidence = now;
         match self.state {
             State::Probing(_) => {

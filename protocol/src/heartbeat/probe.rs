@@ -9,7 +9,7 @@ use crate::time::Instant;
 pub(super) enum Cause {
     /// The round trip takes longer than `interval`.
     RoundTrip,
-    /// The transport takes bytes slowly (PW-HB-010, PW-HB-011).
+    /// Bytes go away slowly (PW-HB-010, PW-HB-011).
     SlowWrite,
 }
 
@@ -18,6 +18,8 @@ pub(super) enum Cause {
 pub(super) struct Extensions {
     pub(super) round_trips: Duration,
     pub(super) slow_writes: Duration,
+    /// For slow writes too, beyond what is limited: what the bytes in front of a PING have for going away.
+    pub(super) transfers: Duration,
     /// How late this side was itself, and the waits that it granted for that (PW-HB-016).
     pub(super) own_stalls: Duration,
 }
@@ -39,13 +41,15 @@ impl Extensions {
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
     pub(super) unanswered: u32,
-    /// When the current wait began: when the PING was queued, later when the transport took it.
+    /// When the current wait began: when the PING was queued, later when it was acknowledged.
     pub(super) since: Instant,
     pub(super) wait: Duration,
-    /// The transport took the latest PING.
-    pub(super) flushed: bool,
-    /// The transport took some byte during this wait.
+    /// The latest PING is acknowledged.
+    pub(super) acknowledged: bool,
+    /// Some byte was acknowledged during this wait.
     pub(super) progressed: bool,
+    /// What the silence may still be extended by for the bytes in front of the latest PING (PW-HB-013).
+    pub(super) transfer: Duration,
     /// The one probe for a stall of our own was spent (PW-HB-016).
     pub(super) grace_spent: bool,
     /// What this silence was extended by so far.
@@ -65,8 +69,9 @@ impl Probe {
             unanswered: 0,
             since: now,
             wait: interval,
-            flushed: false,
+            acknowledged: false,
             progressed: false,
+            transfer: Duration::ZERO,
             grace_spent: false,
             extensions: Extensions { own_stalls: late, ..Extensions::default() },
         };
@@ -79,6 +84,15 @@ impl Probe {
         let granted = wanted.min(extension_max.saturating_sub(self.extensions.limited()));
         *self.extensions.of(cause) += granted;
         granted
+    }
+
+    /// As much of `wanted` as this silence may still be extended by because bytes go away slowly.
+    pub(super) fn extend_for_progress(&mut self, wanted: Duration, extension_max: Duration) -> Duration {
+        let granted = self.extend(Cause::SlowWrite, wanted, extension_max);
+        let more = (wanted - granted).min(self.transfer);
+        self.transfer -= more;
+        self.extensions.transfers += more;
+        granted + more
     }
 
     /// Starts the next wait for an answer.

@@ -11,6 +11,7 @@ mod wheel;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 
 pub use entry::ConnectionRef;
 use entry::Entry;
@@ -112,7 +113,7 @@ impl<T> ConnectionTable<T> {
     ///
     /// # Errors
     /// As there, and [`SendRefused::Stale`]. The message comes back.
-    pub fn send<'p>(&mut self, id: ConnectionId, message: Message<'p>) -> Result<(), SendError<'p>> {
+    pub fn send<'p>(&mut self, id: ConnectionId, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
         match self.get_mut(id) {
             Some(mut connection) => connection.send(message),
             None => Err(SendError { reason: SendRefused::Stale, message }),
@@ -136,7 +137,7 @@ impl<T> ConnectionTable<T> {
     ///
     /// # Errors
     /// As there, and [`SendRefused::Stale`].
-    pub fn send_prepared(&mut self, id: ConnectionId, message: &PreparedMessage) -> Result<(), SendRefused> {
+    pub fn send_prepared(&mut self, id: ConnectionId, message: &PreparedMessage) -> Result<NonZeroU64, SendRefused> {
         self.get_mut(id).ok_or(SendRefused::Stale)?.send_prepared(message)
     }
 

@@ -43,9 +43,29 @@ pub(crate) fn payload_checksum(payload: &[u8]) -> u32 {
 
 #[cfg(any(test, not(feature = "std")))]
 fn table_checksum(payload: &[u8]) -> u32 {
-    let (words, rest) = payload.as_chunks();
-    let crc = words.iter().fold(u32::MAX, |crc, word| step(crc, *word));
-    !rest.iter().fold(crc, |crc, byte| (crc >> 8) ^ TABLES[0][usize::from(crc as u8 ^ byte)])
+    let mut checksum = Checksum::new();
+    checksum.update(payload);
+    checksum.value()
+}
+
+/// CRC32C of a payload that comes in pieces and is not kept. By table: this is rare.
+pub(crate) struct Checksum(u32);
+
+impl Checksum {
+    /// Of no bytes.
+    pub(crate) const fn new() -> Self {
+        Self(u32::MAX)
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks();
+        let crc = words.iter().fold(self.0, |crc, word| step(crc, *word));
+        self.0 = rest.iter().fold(crc, |crc, byte| (crc >> 8) ^ TABLES[0][usize::from(crc as u8 ^ byte)]);
+    }
+
+    pub(crate) const fn value(&self) -> u32 {
+        !self.0
+    }
 }
 
 /// CRC32C of the first eight bytes of a header: the magic, kind, flags, and class and length as one big-endian word.
@@ -75,7 +95,6 @@ pub(crate) fn header_difference(flags: u8, tail: u32) -> u32 {
 }
 
 /// Eight bytes further, "slicing by eight": one look-up per byte, and none waits for another.
-#[cfg(any(test, not(feature = "std")))]
 #[inline]
 fn step(crc: u32, [a, b, c, d, e, f, g, h]: [u8; 8]) -> u32 {
     let [w, x, y, z] = crc.to_le_bytes();

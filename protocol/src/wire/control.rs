@@ -9,9 +9,10 @@ use core::num::NonZeroU64;
 use core::time::Duration;
 
 use nom::combinator::all_consuming;
-use nom::number::complete::{be_u16, be_u32, be_u64};
+use nom::number::complete::{be_u8, be_u16, be_u32, be_u64};
 use nom::{IResult, Parser};
 
+use super::header::Class;
 use super::items;
 use crate::close::{CloseFrame, CloseReason, Retry};
 use crate::refusal::{RejectReason, Rejected};
@@ -30,16 +31,16 @@ pub(crate) fn pause(payload: &[u8]) -> Duration {
 
 impl Rejected {
     /// The payload of REJECT.
-    pub(crate) fn encode(self) -> [u8; 10] {
+    pub(crate) fn encode(self) -> [u8; 11] {
         let [a, b, c, d, e, f, g, h] = self.ordinal.map_or(0, NonZeroU64::get).to_be_bytes();
         let [i, j] = self.reason.0.to_be_bytes();
-        [a, b, c, d, e, f, g, h, i, j]
+        [a, b, c, d, e, f, g, h, i, j, self.class.0]
     }
 
     pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
-        let parsed: IResult<&[u8], _> = (be_u64, be_u16).parse(payload);
-        let (_, (ordinal, reason)) = parsed.ok()?;
-        Some(Self { ordinal: NonZeroU64::new(ordinal), reason: RejectReason(reason) })
+        let parsed: IResult<&[u8], _> = (be_u64, be_u16, be_u8).parse(payload);
+        let (_, (ordinal, reason, class)) = parsed.ok()?;
+        Some(Self { class: Class(class), ordinal: NonZeroU64::new(ordinal), reason: RejectReason(reason) })
     }
 }
 
@@ -125,8 +126,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn encoding_and_decoding_a_reject_changes_nothing(ordinal: u64, reason: u16) {
-            let rejected = Rejected { ordinal: NonZeroU64::new(ordinal), reason: RejectReason(reason) };
+        fn encoding_and_decoding_a_reject_changes_nothing(ordinal: u64, reason: u16, class: u8) {
+            let (class, ordinal) = (Class(class), NonZeroU64::new(ordinal));
+            let rejected = Rejected { class, ordinal, reason: RejectReason(reason) };
             prop_assert_eq!(Rejected::decode(&rejected.encode()), Some(rejected));
         }
 

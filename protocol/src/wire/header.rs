@@ -54,7 +54,7 @@ impl Kind {
     const fn control_sizes(self) -> Option<(u32, u32)> {
         match self {
             Self::HELLO | Self::HELLO_ACK => Some((14, 4_096)),
-            Self::REJECT => Some((10, 10)),
+            Self::REJECT => Some((11, 11)),
             Self::PING | Self::PONG | Self::DRAIN | Self::CLOSE_ACK => Some((8, 8)),
             Self::BUSY => Some((4, 4)),
             Self::CLOSE => Some((14, 512)),

@@ -6,7 +6,7 @@ mod header;
 mod hello;
 mod items;
 
-pub(crate) use checksum::payload_checksum;
+pub(crate) use checksum::{Checksum, payload_checksum};
 pub(crate) use control::{ClosePayload, count, pause};
 pub use header::{Class, Flags, HEADER_SIZE, Header, Kind, MAGIC};
 pub(crate) use header::{MessageHeaders, TRAILER_SIZE};

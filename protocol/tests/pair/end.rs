@@ -97,7 +97,7 @@ impl End {
             let (now, rest) = bytes.split_at(missing.min(bytes.len()).min(buffer.capacity() - buffer.len()));
             buffer.extend_from_slice(now);
             bytes = rest;
-            let result = self.connection.received_direct(self.now, buffer, now.len());
+            let result = self.connection.received_direct(self.now, buffer);
             if let Ok(Some(event)) = &result {
                 self.note(event.clone());
             }
@@ -123,6 +123,7 @@ impl End {
             let packets = parse(&bytes, self.peer_key, std::mem::take(&mut self.begins));
             self.sent.extend(packets.into_iter().map(|(header, payload)| (self.now, header, payload)));
             self.handed.extend_from_slice(&bytes);
+            batch.advance(bytes.len());
         }
     }
 

@@ -85,7 +85,7 @@ impl WatchedPair {
     fn send(&mut self, end: usize, class: u8, sealed: bool, size: usize) {
         let message = Transition::message(class, sealed, size, self.accepted[end].len());
         match self.connection(end).send(message.clone()) {
-            Ok(()) => self.accepted[end].push(message),
+            Ok(_) => self.accepted[end].push(message),
             Err(refused) => {
                 assert_eq!(refused.message, message);
                 let connection = self.connection(end);
@@ -148,7 +148,7 @@ impl WatchedPair {
         assert_eq!(statistics.messages_received, self.received[end]);
         assert_eq!(statistics.messages_sent, self.accepted[end].len() as u64);
         assert!(statistics.messages_handed_out <= statistics.messages_sent);
-        assert_eq!(statistics.bytes_handed_out, statistics.bytes_sent + statistics.untaken);
+        assert_eq!(statistics.bytes_handed_out, statistics.bytes_taken + statistics.untaken);
         assert_eq!(statistics.untaken, self.pair.ends[end].handed.len() as u64);
         assert!(statistics.pongs_received <= statistics.pings_sent || statistics.gaps > 0);
     }

@@ -1,0 +1,158 @@
+//! A packet of which only a part has come, and which does not wait in the driver's buffer.
+
+use bytes::BytesMut;
+
+use super::Body;
+use crate::wire::{Checksum, Flags, HEADER_SIZE, Header, TRAILER_SIZE, payload_checksum};
+
+/// How much memory a packet gets before bytes of it come. From then on at most as much again as has come (PW-FRM-013).
+const RESERVE: usize = 4 << 10;
+
+/// The payload of a packet is kept as it comes, or passed over.
+pub(super) enum Partial {
+    Kept(Kept),
+    PassedOver(PassedOver),
+}
+
+impl Partial {
+    /// Bytes of payload and trailer still to come.
+    pub(super) fn missing(&self) -> usize {
+        match self {
+            Self::Kept(kept) => kept.missing(),
+            Self::PassedOver(passed) => passed.missing,
+        }
+    }
+
+    /// Takes bytes, no more than are missing.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Kept(kept) => kept.append(bytes),
+            Self::PassedOver(passed) => passed.append(bytes),
+        }
+    }
+
+    /// The packet is complete: its header and payload, the latter only if the trailer is right.
+    pub(super) fn finish(self) -> (Header, Option<Body<'static>>) {
+        match self {
+            Self::Kept(kept) => (kept.header, kept.finish()),
+            Self::PassedOver(passed) => (passed.header, passed.is_right().then_some(Body::Borrowed(&[]))),
+        }
+    }
+
+    /// Bytes of memory that it holds.
+    pub(super) fn buffered(&self) -> usize {
+        match self {
+            Self::Kept(kept) => kept.buffer.capacity() + kept.lent.unwrap_or(0),
+            Self::PassedOver(_) => 0,
+        }
+    }
+}
+
+/// A large packet, in a buffer of its own.
+pub(super) struct Kept {
+    header: Header,
+    buffer: BytesMut,
+    /// Bytes in `buffer` that were there before this packet: of the message that it belongs to.
+    start: usize,
+    /// The memory that was lent to the driver behind those bytes.
+    lent: Option<usize>,
+}
+
+impl Kept {
+    /// Goes on in `buffer`.
+    pub(super) fn new(header: Header, buffer: BytesMut) -> Self {
+        Self { header, start: buffer.len(), buffer, lent: None }
+    }
+
+    /// Taken from the buffer itself, so that it is right whatever a driver that borrowed memory says.
+    fn missing(&self) -> usize {
+        (self.start + self.header.body_size()).saturating_sub(self.buffer.len())
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.lent = None;
+        if self.buffer.capacity() - self.buffer.len() < bytes.len() {
+            self.reserve(bytes.len());
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Makes room for `bytes` more as they arrive, never for all that a length field promises (PW-FRM-013).
+    fn reserve(&mut self, bytes: usize) {
+        let ahead = self.missing().min(RESERVE.max(self.buffer.len() + bytes));
+        self.buffer.reserve(ahead.max(bytes));
+    }
+
+    /// Lends memory behind what has come, and says how many bytes belong there. What has come stays here, so that nothing is
+    /// lost with memory that does not come back.
+    pub(super) fn lend(&mut self) -> (BytesMut, usize) {
+        if self.buffer.capacity() == self.buffer.len() {
+            self.reserve(1);
+        }
+        let lent = self.buffer.split_off(self.buffer.len());
+        self.lent = Some(lent.capacity());
+        (lent, self.missing())
+    }
+
+    /// Memory that was lent comes back, filled. Says whether any was lent.
+    pub(super) fn take_back(&mut self, lent: BytesMut) -> bool {
+        let was_lent = self.lent.take().is_some();
+        if was_lent {
+            self.buffer.unsplit(lent);
+        }
+        was_lent
+    }
+
+    fn finish(mut self) -> Option<Body<'static>> {
+        let end = self.start + self.header.body_size();
+        let payload = verified(&self.header, &self.buffer[self.start..end])?;
+        let payload_end = self.start + payload.len();
+        self.buffer.truncate(payload_end);
+        Some(Body::Owned(self.buffer))
+    }
+}
+
+/// A packet without a meaning: nothing of it is kept but what its trailer is judged by.
+pub(super) struct PassedOver {
+    header: Header,
+    missing: usize,
+    checksum: Checksum,
+    /// The last bytes that came: the trailer, in the end.
+    trailer: [u8; TRAILER_SIZE],
+}
+
+impl PassedOver {
+    pub(super) fn new(header: Header) -> Self {
+        Self { header, missing: header.body_size(), checksum: Checksum::new(), trailer: [0; TRAILER_SIZE] }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let trailer = if self.header.flags.contains(Flags::CHECKSUM) { TRAILER_SIZE } else { 0 };
+        let (payload, end) = bytes.split_at(self.missing.saturating_sub(trailer).min(bytes.len()));
+        self.checksum.update(payload);
+        for byte in end {
+            self.trailer.rotate_left(1);
+            self.trailer[TRAILER_SIZE - 1] = *byte;
+        }
+        self.missing -= bytes.len();
+    }
+
+    fn is_right(&self) -> bool {
+        !self.header.flags.contains(Flags::CHECKSUM) || self.checksum.value().to_be_bytes() == self.trailer
+    }
+}
+
+/// The payload in a whole body, if the trailer behind it is right or the header says that there is none (PW-HDR-012).
+#[inline]
+pub(super) fn verified<'b>(header: &Header, body: &'b [u8]) -> Option<&'b [u8]> {
+    if !header.flags.contains(Flags::CHECKSUM) {
+        return Some(body);
+    }
+    let (payload, trailer) = body.split_last_chunk::<TRAILER_SIZE>()?;
+    (payload_checksum(payload).to_be_bytes() == *trailer).then_some(payload)
+}
+
+/// Bytes of a packet in all.
+pub(super) fn packet_size(header: &Header) -> u64 {
+    (HEADER_SIZE + header.body_size()) as u64
+}
