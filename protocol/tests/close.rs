@@ -199,7 +199,9 @@ fn a_side_that_sent_close_still_answers() {
 #[test]
 fn close_ack_counts_when_the_transport_took_it() {
     let mut server = End::server(config());
-    (0..7).for_each(|size| server.connection.send(business(size)).unwrap());
+    (0..7).for_each(|size| {
+        server.connection.send(business(size)).unwrap();
+    });
     server.transmit();
     server.receive(&close(CloseReason::NORMAL, 7, 0, b"", SERVER_KEY)).unwrap();
     server.hand_out();

@@ -6,6 +6,7 @@ use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
     Admission, Class, CloseReason, Connection, Damage, Disconnect, Event, Flags, Header, Instant, Kind, Message,
+    Shutdown,
 };
 
 #[derive(Debug, Clone)]
@@ -124,7 +125,7 @@ fn make(end: &mut End, call: &Call) {
         Call::Take(count) => drop(end.take(count.index(end.handed.len() + 1))),
     }
     end.poll_events();
-    assert_eq!(end.connection.poll_timeout().is_none(), end.connection.is_over());
+    assert_eq!(end.connection.poll_timeout().is_none(), end.connection.shutdown() == Shutdown::Close);
 }
 
 /// PW-CLS-001, PW-CLS-002, PW-CLS-013, PW-CLS-016, PW-HB-024, PW-REJ-005: what may follow what.
@@ -170,7 +171,7 @@ fn check_defined((header, payload): (&Header, &[u8])) {
             assert!(matches!(reason, 1..=4 | 16..=29 | 32..=36 | 48..=54 | 32_768..), "reason {reason}");
             assert!(item_ids(&payload[14..]).iter().all(|id| matches!(id, 0x8010 | 0x8011)));
         }
-        Kind::REJECT => assert!(matches!(reject_fields(payload).1, 1 | 2 | 32_768..)),
+        Kind::REJECT => assert!(matches!(reject_fields(payload).2, 1 | 2 | 32_768..)),
         _ => {}
     }
 }

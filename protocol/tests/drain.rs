@@ -7,7 +7,9 @@ use pulsewire_protocol::{CloseReason, Config, Connection, Event, Flags, Instant,
 
 fn sent(count: usize) -> End {
     let mut server = End::server(config());
-    (0..count).for_each(|_| server.connection.send(business(5)).unwrap());
+    (0..count).for_each(|_| {
+        server.connection.send(business(5)).unwrap();
+    });
     server.transmit();
     server.sent.clear();
     server

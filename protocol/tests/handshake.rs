@@ -217,7 +217,7 @@ fn a_second_greeting_is_fatal() {
 /// PW-FRM-004: every known kind and an ignorable one as the first packet.
 #[test]
 fn the_first_packet_is_a_greeting() {
-    let sizes = [(0x03, 10), (0x04, 5), (0x05, 8), (0x06, 8), (0x07, 4), (0x08, 8), (0x0A, 8), (0xC0, 3)];
+    let sizes = [(0x03, 11), (0x04, 5), (0x05, 8), (0x06, 8), (0x07, 4), (0x08, 8), (0x0A, 8), (0xC0, 3)];
     for (kind, size) in sizes.into_iter().chain([(0x02, 20), (0x09, 14)]) {
         let mut server = fresh_server();
         let error = server.receive(&control(Kind(kind), &vec![0; size], 0)).unwrap_err();

@@ -52,8 +52,8 @@ fn oversized(class: u8) -> Vec<u8> {
         .concat()
 }
 
-/// What was told to the peer: ordinals and reasons.
-fn rejects(end: &End) -> Vec<(u64, u16)> {
+/// What was told to the peer: classes, ordinals and reasons.
+fn rejects(end: &End) -> Vec<(u8, u64, u16)> {
     end.sent_of(Kind::REJECT).into_iter().map(|(_, payload)| reject_fields(payload)).collect()
 }
 
@@ -66,7 +66,7 @@ fn a_message_that_is_too_large_is_refused_and_the_connection_goes_on() {
         for mut server in [server(), resynchronising()] {
             stream.chunks(chunk).for_each(|chunk| server.receive_direct(chunk).unwrap());
             server.transmit();
-            assert_eq!(rejects(&server), [(2, 1), (4, 1)]);
+            assert_eq!(rejects(&server), [(4, 2, 1), (2, 1, 1)]);
             assert_eq!(
                 server.messages(),
                 [&Message::new(Class::BUSINESS, b"one"), &Message::new(Class::BUSINESS, b"three")]
@@ -116,7 +116,7 @@ fn a_refused_message_stays_open_until_its_last_frame() {
     server.receive(&frame(Flags::NONE, 4, b"")).unwrap();
     server.receive(&frame(Flags::FIRST, 4, b"next")).unwrap();
     server.transmit();
-    assert_eq!(rejects(&server), [(1, 1)]);
+    assert_eq!(rejects(&server), [(4, 1, 1)]);
     assert_eq!(server.messages().len(), 2);
     assert_eq!(server.sent_of(Kind::PONG).len(), 1);
 }
@@ -131,7 +131,7 @@ fn damage_ends_a_refused_message_without_another_reject() {
         server.receive(&[damage, frame(Flags::MORE, 4, b"rest"), frame(Flags::NONE, 4, b"end")].concat()).unwrap();
         server.receive(&frame(Flags::FIRST, 4, b"next")).unwrap();
         server.transmit();
-        assert_eq!(rejects(&server), [(1, 1)]);
+        assert_eq!(rejects(&server), [(4, 1, 1)]);
         assert_eq!(server.messages().len(), 1);
         assert!(server.events.iter().any(|event| matches!(event, Event::Gap(gap) if !gap.message_lost)));
     }
@@ -141,25 +141,25 @@ fn damage_ends_a_refused_message_without_another_reject() {
 #[test]
 fn damaged_messages_are_refused_with_their_numbers() {
     let good = || frame(Flags::FIRST, 4, b"good");
-    type Case = (&'static str, Vec<Vec<u8>>, &'static [(u64, u16)]);
+    type Case = (&'static str, Vec<Vec<u8>>, &'static [(u8, u64, u16)]);
     let cases: [Case; 9] = [
         (
             "its own packet",
             vec![good(), damaged(Flags::FIRST, 4, b"bad"), damaged(Flags::FIRST, 4, b"bad")],
-            &[(2, 2), (3, 2)],
+            &[(4, 2, 2), (4, 3, 2)],
         ),
-        ("its first packet", vec![damaged(BEGIN, 4, b"bad"), frame(Flags::NONE, 4, b"rest"), good()], &[(1, 2)]),
+        ("its first packet", vec![damaged(BEGIN, 4, b"bad"), frame(Flags::NONE, 4, b"rest"), good()], &[(4, 1, 2)]),
         (
             "a later packet",
             vec![good(), frame(BEGIN, 4, b"a"), damaged(Flags::MORE, 4, b"b"), frame(Flags::NONE, 4, b"c")],
-            &[(2, 2)],
+            &[(4, 2, 2)],
         ),
-        ("skipped bytes", vec![frame(BEGIN, 4, b"a"), b"noise".to_vec(), frame(Flags::NONE, 4, b"c")], &[(1, 2)]),
-        ("two with one packet", vec![frame(BEGIN, 4, b"a"), damaged(Flags::FIRST, 2, b"b")], &[(1, 2), (2, 2)]),
+        ("skipped bytes", vec![frame(BEGIN, 4, b"a"), b"noise".to_vec(), frame(Flags::NONE, 4, b"c")], &[(4, 1, 2)]),
+        ("two with one packet", vec![frame(BEGIN, 4, b"a"), damaged(Flags::FIRST, 2, b"b")], &[(4, 1, 2), (2, 1, 2)]),
         (
             "what began after skipped bytes",
             vec![b"noise".to_vec(), good(), damaged(Flags::FIRST, 4, b"b"), oversized(4)],
-            &[(0, 2), (0, 1)],
+            &[(4, 0, 2), (4, 0, 1)],
         ),
         ("a continuation that is passed over", vec![b"noise".to_vec(), damaged(Flags::MORE, 4, b"b")], &[]),
         ("skipped bytes between messages", vec![good(), b"noise".to_vec(), good()], &[]),
@@ -185,7 +185,7 @@ fn reject_overtakes_messages_and_follows_close() {
     server.receive(&[oversized(4), oversized(2)].concat()).unwrap();
     server.transmit();
     assert_eq!(server.sent_kinds()[..3], [Kind::REJECT, Kind::REJECT, Kind::DATA]);
-    assert_eq!(rejects(&server), [(1, 1), (2, 1)]);
+    assert_eq!(rejects(&server), [(4, 1, 1), (2, 1, 1)]);
     server.connection.close(CloseReason::NORMAL);
     server.transmit();
     server.receive(&oversized(4)).unwrap();
@@ -240,9 +240,11 @@ fn refusals_that_nobody_takes_are_bounded() {
 #[test]
 fn a_reject_is_handed_to_the_application() {
     let mut server = server();
-    (0..3).for_each(|size| server.connection.send(business(size)).unwrap());
+    (0..5).for_each(|size| {
+        server.connection.send(business(size)).unwrap();
+    });
     server.transmit();
-    for (ordinal, reason) in [(1, 1), (3, 2), (3, 0), (0, 2), (2, 40_000)] {
+    for (ordinal, reason) in [(1, 1), (3, 2), (0, 0), (4, 2), (5, 40_000)] {
         server.receive(&reject(ordinal, reason, SERVER_KEY)).unwrap();
         let Some(Event::Rejected(rejected)) = server.events.pop() else { panic!("not told") };
         assert_eq!((rejected.ordinal.map_or(0, u64::from), rejected.reason), (ordinal, RejectReason(reason)));
@@ -260,13 +262,17 @@ fn a_reject_of_a_message_that_was_never_begun_is_fatal() {
     assert_eq!(server.closed().reason, CloseReason::BAD_COUNT);
 
     let mut server = self::server();
-    (0..3).for_each(|_| server.connection.send(business(10)).unwrap());
+    (0..3).for_each(|_| {
+        server.connection.send(business(10)).unwrap();
+    });
     server.connection.send(business(200_000)).unwrap();
     server.connection.send(business(10)).unwrap();
     server.receive(&reject(1, 1, SERVER_KEY)).unwrap_err();
 
     let mut server = self::server();
-    (0..3).for_each(|_| server.connection.send(business(10)).unwrap());
+    (0..3).for_each(|_| {
+        server.connection.send(business(10)).unwrap();
+    });
     server.connection.send(business(200_000)).unwrap();
     server.connection.send(business(10)).unwrap();
     // The three, then the first frame of the fourth.

@@ -21,7 +21,7 @@ fn the_two_sides_of_a_link_count_the_same() {
     for (sender, receiver) in [(&client, &server), (&server, &client)] {
         assert_eq!(sender.messages_sent, receiver.messages_received);
         assert_eq!(sender.messages_sent, sender.messages_handed_out);
-        assert_eq!((sender.bytes_handed_out, sender.bytes_sent), (receiver.bytes_received, receiver.bytes_received));
+        assert_eq!((sender.bytes_handed_out, sender.bytes_taken), (receiver.bytes_received, receiver.bytes_received));
         assert_eq!(sender.pings_sent, receiver.pings_received);
         assert_eq!(sender.pings_sent, sender.pongs_received);
         assert_eq!((sender.queued, sender.untaken, sender.gaps, sender.pauses), (0, 0, 0, 0));

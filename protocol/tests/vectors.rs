@@ -3,9 +3,11 @@
 
 mod pair;
 
-use pair::{End, PEER_KEY, business, config, hello, ms, number};
+use pair::{End, PEER_KEY, config, hello, ms, number};
 use proptest::prelude::*;
-use pulsewire_protocol::{CloseReason, Damage, Event, Header, Hello, Kind, Origin, ProtocolError, Retry};
+use pulsewire_protocol::{
+    Class, CloseReason, Damage, Event, Header, Hello, Kind, Message, Origin, ProtocolError, Retry,
+};
 use pulsewire_spec::vectors::{self, Expectation, FramingEnd, FramingEvent, FramingVector, HelloPacket};
 
 #[test]
@@ -73,8 +75,8 @@ struct Outcome {
     events: Vec<String>,
     /// What the peer's CLOSE said, where that ended the connection.
     said: Option<String>,
-    /// Ordinal and reason of each REJECT.
-    refused: Vec<(u64, u16)>,
+    /// Class, ordinal and reason of each REJECT.
+    refused: Vec<(u8, u64, u16)>,
     end: String,
     /// The highest PING that was answered. How many were depends on how the bytes were cut.
     pinged: Option<u64>,
@@ -88,7 +90,7 @@ fn prepare(vector: &FramingVector) -> End {
     config.limits.message = vector.message_limit;
     let mut end = End::greeted(config, &hello(PEER_KEY), vector.key);
     for _ in 0..vector.messages_sent {
-        end.connection.send(business(1)).expect("accepted");
+        end.connection.send(Message::new(Class::COMMUNICATION, vec![0])).expect("accepted");
     }
     end.transmit();
     while (end.sent_of(Kind::PING).len() as u64) < vector.pings_sent {
@@ -134,7 +136,7 @@ fn outcome(end: &End, result: Result<(), ProtocolError>) -> Outcome {
         }),
         refused: rejects
             .iter()
-            .map(|(_, payload)| (number(&payload[..8]), u16::from_be_bytes([payload[8], payload[9]])))
+            .map(|(_, payload)| (payload[10], number(&payload[..8]), u16::from_be_bytes([payload[8], payload[9]])))
             .collect(),
         end: end_of_it,
         pinged: end.sent_of(Kind::PONG).iter().map(|(_, payload)| number(payload)).max(),
@@ -146,7 +148,7 @@ fn note(event: &Event<'_>) -> Option<String> {
         Event::Message(message) => note_message(message.class.0, message.encrypted, &message.payload),
         Event::Gap(gap) => format!("gap {} {}", gap.skipped, gap.message_lost),
         Event::Rejected(rejected) => {
-            format!("rejected {} {}", rejected.ordinal.map_or(0, u64::from), rejected.reason.0)
+            format!("rejected {} {} {}", rejected.class.0, rejected.ordinal.map_or(0, u64::from), rejected.reason.0)
         }
         Event::Draining { received } => format!("drain {received}"),
         // Compared where the connection ends; seen as REJECT; left over from the PINGs before.
@@ -165,8 +167,8 @@ fn expected(vector: &FramingVector) -> Outcome {
     let events = vector.events.iter().filter_map(|event| match event {
         FramingEvent::Message { class, encrypted, payload } => Some(note_message(*class, *encrypted, payload.bytes())),
         FramingEvent::Gap { skipped, message_lost } => Some(format!("gap {skipped} {message_lost}")),
-        FramingEvent::Refused { ordinal, reason } => {
-            refused.push((*ordinal, reason.value()));
+        FramingEvent::Refused { class, ordinal, reason } => {
+            refused.push((*class, *ordinal, reason.value()));
             None
         }
         FramingEvent::Ping(number) => {
@@ -176,7 +178,7 @@ fn expected(vector: &FramingVector) -> Outcome {
         // Neither shows.
         FramingEvent::Pong(_) | FramingEvent::Busy(_) => None,
         FramingEvent::Drain { received } => Some(format!("drain {received}")),
-        FramingEvent::Rejected { ordinal, reason } => Some(format!("rejected {ordinal} {reason}")),
+        FramingEvent::Rejected { class, ordinal, reason } => Some(format!("rejected {class} {ordinal} {reason}")),
         FramingEvent::Close { reason, received, retry_after, text, limit } => {
             let retry = match *retry_after {
                 u32::MAX => Retry::Never,

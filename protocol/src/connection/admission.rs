@@ -117,8 +117,7 @@ impl Connection {
             message_limit: hello.message_limit,
             idle: heartbeat.idle(),
             interval: heartbeat.interval(),
-            // TOKEN in HELLO_ACK means nothing.
-            token: hello.token.filter(|_| self.role == Role::Server),
+            token: hello.token,
         };
         self.heartbeat = Some(heartbeat);
         Box::new(established)

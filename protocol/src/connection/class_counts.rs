@@ -30,7 +30,10 @@ impl ClassCounts {
             Some(index) => self.others.swap_remove(index).1,
             None => 0,
         };
-        self.others.push((self.class, core::mem::replace(&mut self.count, count)));
+        let counted = (self.class, core::mem::replace(&mut self.count, count));
+        if counted.1 > 0 {
+            self.others.push(counted);
+        }
         self.class = class;
     }
 

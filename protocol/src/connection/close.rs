@@ -191,6 +191,9 @@ impl Connection {
         self.outgoing.drop_control();
         self.state = State::Over;
         self.ending.since = self.now;
+        // The last words have their whole time.
+        let (end, waiting) = (self.outgoing.handed(), self.outgoing.unacknowledged());
+        self.write_clock.restart(self.now, end, waiting, &self.config.timeouts);
         self.reason = Some(closed.reason);
         self.pause = None;
         // Whoever keeps the connection must not keep what was under way.

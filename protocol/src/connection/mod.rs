@@ -23,8 +23,8 @@ use alloc::boxed::Box;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
-pub use ending::Shutdown;
 use ending::Ending;
+pub use ending::Shutdown;
 use outgoing::{Outgoing, Progress};
 use pause::Pause;
 pub use prepared::PreparedMessage;

@@ -197,7 +197,6 @@ impl Outgoing {
         }
         self.ping = true;
         (self.ping_departs, self.ping_ends) = (None, None);
-        self.lanes.rest();
     }
 
     /// Takes back a PING that was not handed out.
@@ -236,7 +235,6 @@ impl Outgoing {
             return;
         }
         self.pong = Some(number);
-        self.lanes.rest();
     }
 
     /// Queues CLOSE, unless one went out before or none may any more.

@@ -222,12 +222,7 @@ impl Connection {
         }
     }
 
-    fn data<'b>(
-        &mut self,
-        now: Instant,
-        header: &Header,
-        body: Body<'b>,
-    ) -> Result<Option<Event<'b>>, ProtocolError> {
+    fn data<'b>(&mut self, now: Instant, header: &Header, body: Body<'b>) -> Result<Option<Event<'b>>, ProtocolError> {
         // Judged when the header came; nothing has changed since, but a large frame's buffer was taken out.
         let fate = self.fragments.fate(header, self.config.limits.message)?;
         if fate.goes_on() {
@@ -235,12 +230,9 @@ impl Connection {
         }
         let ordinal = match fate {
             Fate::Whole | Fate::Begin => self.ordinals.begin(header.class),
-            Fate::Continue
-            | Fate::End
-            | Fate::TooLarge { .. }
-            | Fate::PassOver
-            | Fate::PassOverEnd
-            | Fate::Ignore => None,
+            Fate::Continue | Fate::End | Fate::TooLarge { .. } | Fate::PassOver | Fate::PassOverEnd | Fate::Ignore => {
+                None
+            }
         };
         let peer_pauses = self.heartbeat.as_ref().and_then(Heartbeat::spared_until);
         let begin = || Beginning { now, config: &self.config, ordinal, peer_pauses };

@@ -11,6 +11,7 @@ use super::{Connection, Role, Transmit};
 use crate::config::{Admission, Config, Seed};
 use crate::error::ProtocolError;
 use crate::event::Event;
+use crate::message::Message;
 use crate::statistics::Statistics;
 use crate::time::Instant;
 use crate::wire::{Class, Flags, Header, Hello, Kind};
@@ -80,10 +81,11 @@ fn judging() -> Connection {
     greeted(server(Admission::Ask))
 }
 
-/// Open, with a PING handed out, which PONG may answer.
+/// Open, with a PING handed out, which PONG may answer, and a message, which REJECT may refuse.
 fn open() -> Connection {
     let mut server = greeted(server(Admission::Automatic));
     server.outgoing.ping();
+    server.send(Message::new(Class::UNCLASSIFIED, b"")).unwrap();
     transmit(&mut server);
     server
 }
@@ -137,7 +139,7 @@ fn packet(kind: Kind, reason: CloseReason, key: u32) -> Vec<u8> {
             payload.extend(reason.0.to_be_bytes());
             payload.extend([0; 12]);
         }
-        Kind::REJECT => payload.extend([0; 10]),
+        Kind::REJECT => payload.extend([0; 11]),
         Kind::BUSY => payload.extend([0, 0, 0, 1]),
         Kind::DRAIN | Kind::CLOSE_ACK => payload.extend([0; 8]),
         _ => {}

@@ -170,7 +170,10 @@ impl Connection {
     /// that waits to write, and has not delivered the bytes that can be read.
     pub fn handle_write_timeout(&mut self, now: Instant) {
         let now = self.tick(now);
-        if self.state.is_over() || self.write_timeout().is_none_or(|deadline| now < deadline) || self.forgives_write(now) {
+        if self.state.is_over()
+            || self.write_timeout().is_none_or(|deadline| now < deadline)
+            || self.forgives_write(now)
+        {
             return;
         }
         let waiting = self.outgoing.unacknowledged() + self.outgoing.queued() as u64;

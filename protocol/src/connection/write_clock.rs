@@ -92,14 +92,21 @@ impl WriteClock {
         Some(stalled.into_iter().chain(slow).min()? + self.rest.ahead())
     }
 
-    /// This side noticed the deadline late: all that waits counts as handed out now (PW-TIM-001). Says whether it may, once
-    /// before bytes are acknowledged again.
+    /// All that waits counts as handed out now.
+    pub(super) fn restart(&mut self, now: Instant, end: u64, waiting: u64, timeouts: &Timeouts) {
+        (self.since, self.marks) = (None, VecDeque::new());
+        if waiting > 0 {
+            self.handed_out(now, end, waiting, timeouts);
+        }
+    }
+
+    /// The same because this side noticed the deadline late (PW-TIM-001). Says whether it may, once before bytes are acknowledged
+    /// again.
     pub(super) fn begin_anew(&mut self, now: Instant, end: u64, waiting: u64, timeouts: &Timeouts) -> bool {
         if core::mem::replace(&mut self.graced, true) {
             return false;
         }
-        (self.since, self.marks) = (None, VecDeque::new());
-        self.handed_out(now, end, waiting, timeouts);
+        self.restart(now, end, waiting, timeouts);
         true
     }
 }

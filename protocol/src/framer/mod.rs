@@ -239,7 +239,11 @@ impl Framer {
     }
 
     /// The lent memory came back, filled. `None`: none was lent.
-    pub(crate) fn take_back(&mut self, now: Instant, lent: BytesMut) -> Option<Result<Arrival<'static>, ProtocolError>> {
+    pub(crate) fn take_back(
+        &mut self,
+        now: Instant,
+        lent: BytesMut,
+    ) -> Option<Result<Arrival<'static>, ProtocolError>> {
         let grew = !lent.is_empty();
         match self.partial.as_deref_mut()? {
             Partial::Kept(kept) => kept.take_back(lent).then(|| self.finish_partial(now, grew)),

@@ -27,13 +27,7 @@ impl Resync {
     /// For packets with at most so much payload.
     pub(super) fn new(frame_limit: u32) -> Self {
         let largest = u64::from(frame_limit) + (HEADER_SIZE + TRAILER_SIZE) as u64;
-        Self {
-            bytes_max: (largest * u64::from(GAPS_MAX)).max(BYTES_MAX),
-            run: 0,
-            window_ends: None,
-            bytes: 0,
-            gaps: 0,
-        }
+        Self { bytes_max: (largest * u64::from(GAPS_MAX)).max(BYTES_MAX), run: 0, window_ends: None, bytes: 0, gaps: 0 }
     }
 
     /// Skips to the next header that verifies, or to the last bytes, which are too few for one. Those wait for more whatever they

@@ -145,8 +145,7 @@ pub(super) struct Share {
 impl Share {
     #[inline]
     pub(super) fn of(connection: &Connection) -> Self {
-        let receiving = connection.receiving();
-        let buffered = receiving + connection.queued();
+        let (receiving, buffered) = (connection.receiving(), connection.buffered());
         Self { handshaking: connection.is_handshaking(), receiving, buffered }
     }
 }

@@ -119,7 +119,8 @@ impl Fields {
             ping_floor: Duration::from_millis(self.ping_floor.unwrap_or(1_000).into()),
             // Bits that this version doesn't know are ignored (PW-HS-014).
             resync: self.features.unwrap_or(0) & RESYNC != 0,
-            token: self.token,
+            // In HELLO_ACK it means nothing.
+            token: self.token.filter(|_| self.kind == Kind::HELLO),
         })
     }
 }
@@ -196,9 +197,8 @@ mod tests {
             };
             let mut payload = Vec::new();
             hello.encode(&mut payload);
-            for kind in [Kind::HELLO, Kind::HELLO_ACK] {
-                prop_assert_eq!(Hello::decode(kind, &payload), Ok(hello.clone()));
-            }
+            prop_assert_eq!(Hello::decode(Kind::HELLO, &payload), Ok(hello.clone()));
+            prop_assert_eq!(Hello::decode(Kind::HELLO_ACK, &payload), Ok(Hello { token: None, ..hello }));
         }
     }
 }

@@ -53,9 +53,9 @@ impl Runner {
         for (index, step) in self.conversation.steps.iter().enumerate() {
             let place = format!("{}, step {index} at {} ms", self.conversation.name, step.at);
             if !step.late {
-                self.run_until_just_before(at(step.at), &place);
+                self.run_until_just_before(at(step.clock.unwrap_or(step.at)), &place);
             }
-            self.now = at(step.at);
+            self.now = at(step.clock.unwrap_or(step.at));
             self.act(&step.action);
             self.settle();
             self.compare(step, &place);
@@ -78,6 +78,9 @@ impl Runner {
 
     fn act(&mut self, action: &ConversationAction) {
         match action {
+            ConversationAction::Start if self.conversation.config.acknowledges => {
+                self.connection.acknowledged(self.now, 0);
+            }
             ConversationAction::Start | ConversationAction::Wait => {}
             ConversationAction::Receive(bytes) => {
                 bytes.bytes().chunks(self.piece).for_each(|piece| self.receive(piece));
@@ -94,6 +97,7 @@ impl Runner {
             ConversationAction::Abort => self.connection.abort(),
             ConversationAction::Disconnect(how) => self.connection.disconnected(disconnect(*how)),
             ConversationAction::Room(size) => self.room = *size,
+            ConversationAction::Acknowledge(bytes) => self.connection.acknowledged(self.now, *bytes),
         }
     }
 
@@ -157,8 +161,7 @@ impl Runner {
             assert_eq!(sent, expected, "{place}: sent");
         }
         assert_eq!(in_order(events), in_order(step.events.clone()), "{place}: events");
-        // In pieces, the payload of a packet that is dropped in the end is evidence (PW-HB-002).
-        if self.piece < usize::MAX && self.conversation.config.resync {
+        if self.connection.is_over() {
             return;
         }
         let deadline = self.connection.poll_timeout();

@@ -16,10 +16,11 @@ pub(super) fn config(from: &ConversationConfig) -> Config {
     let mut config = Config::default();
     let heartbeat = &mut config.heartbeat;
     (heartbeat.idle, heartbeat.interval, heartbeat.probes) = (ms(from.idle), ms(from.interval), from.probes);
-    heartbeat.extension_max = Some(ms(from.extension_max));
+    heartbeat.extension_max = from.extension_max.map(ms);
     heartbeat.detect_within = from.detect_within.map(ms);
     (heartbeat.ping_floor, heartbeat.busy_max) = (ms(from.ping_floor), ms(from.busy_max));
     (config.limits.frame, config.limits.message) = (from.frame_limit, from.message_limit);
+    config.limits.frame_sent = from.frame_sent;
     let timeouts = &mut config.timeouts;
     (timeouts.handshake, timeouts.close) = (ms(from.handshake_timeout), ms(from.close_timeout));
     timeouts.write_stall = ms(from.write_stall);
@@ -67,12 +68,16 @@ pub(super) fn event(event: &Event<'_>) -> ConversationEvent {
             payload: bytes(&message.payload),
         },
         Event::Gap(gap) => ConversationEvent::Gap { skipped: gap.skipped, message_lost: gap.message_lost },
-        Event::TooLarge(refused) => {
-            ConversationEvent::TooLarge { ordinal: refused.ordinal.map_or(0, Into::into), limit: refused.limit.into() }
-        }
-        Event::Rejected(rejected) => {
-            ConversationEvent::Rejected { ordinal: rejected.ordinal.map_or(0, Into::into), reason: rejected.reason.0 }
-        }
+        Event::TooLarge(refused) => ConversationEvent::TooLarge {
+            class: refused.class.0,
+            ordinal: refused.ordinal.map_or(0, Into::into),
+            limit: refused.limit.into(),
+        },
+        Event::Rejected(rejected) => ConversationEvent::Rejected {
+            class: rejected.class.0,
+            ordinal: rejected.ordinal.map_or(0, Into::into),
+            reason: rejected.reason.0,
+        },
         Event::Suspect(_) => ConversationEvent::Suspect {},
         Event::Recovered(_) => ConversationEvent::Recovered {},
         Event::Draining { received } => ConversationEvent::Draining { received: *received },

@@ -115,16 +115,21 @@ impl End {
 
     /// Hands out all that waits; the transport has taken none of it yet.
     pub fn hand_out(&mut self) {
+        while self.hand_out_up_to(64 << 10) {}
+    }
+
+    /// Hands out a batch of at most so many bytes. Says whether there was anything.
+    pub fn hand_out_up_to(&mut self, max: usize) -> bool {
         let mut batch = Transmit::new();
-        while self.connection.poll_transmit(self.now, 64 << 10, &mut batch) {
-            let mut bytes = Vec::new();
-            batch.slices().for_each(|slice| bytes.extend_from_slice(slice));
-            assert_eq!(bytes.len(), batch.len());
-            let packets = parse(&bytes, self.peer_key, std::mem::take(&mut self.begins));
-            self.sent.extend(packets.into_iter().map(|(header, payload)| (self.now, header, payload)));
-            self.handed.extend_from_slice(&bytes);
-            batch.advance(bytes.len());
-        }
+        let any = self.connection.poll_transmit(self.now, max, &mut batch);
+        let mut bytes = Vec::new();
+        batch.slices().for_each(|slice| bytes.extend_from_slice(slice));
+        assert_eq!(bytes.len(), batch.len());
+        assert_eq!(any, !bytes.is_empty());
+        let packets = parse(&bytes, self.peer_key, any && std::mem::take(&mut self.begins));
+        self.sent.extend(packets.into_iter().map(|(header, payload)| (self.now, header, payload)));
+        self.handed.extend_from_slice(&bytes);
+        any
     }
 
     /// The transport takes this many bytes of what was handed out.

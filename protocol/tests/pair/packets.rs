@@ -45,8 +45,13 @@ pub fn data(flags: Flags, class: u8, payload: &[u8], key: u32) -> Vec<u8> {
     packet(Header { kind: Kind::DATA, flags, class: pulsewire_protocol::Class(class), length }, payload, key)
 }
 
+/// Of a message of class 4.
 pub fn reject(ordinal: u64, reason: u16, key: u32) -> Vec<u8> {
-    control(Kind::REJECT, &[&ordinal.to_be_bytes()[..], &reason.to_be_bytes()].concat(), key)
+    reject_of(4, ordinal, reason, key)
+}
+
+pub fn reject_of(class: u8, ordinal: u64, reason: u16, key: u32) -> Vec<u8> {
+    control(Kind::REJECT, &[&ordinal.to_be_bytes()[..], &reason.to_be_bytes(), &[class]].concat(), key)
 }
 
 pub fn busy(pause: u32, key: u32) -> Vec<u8> {
@@ -106,9 +111,9 @@ pub fn number(payload: &[u8]) -> u64 {
     u64::from_be_bytes(payload.try_into().expect("8 bytes"))
 }
 
-/// The ordinal and the reason of REJECT.
-pub fn reject_fields(payload: &[u8]) -> (u64, u16) {
-    (number(&payload[..8]), u16::from_be_bytes(payload[8..].try_into().expect("2 bytes")))
+/// Class, ordinal and reason of REJECT.
+pub fn reject_fields(payload: &[u8]) -> (u8, u64, u16) {
+    (payload[10], number(&payload[..8]), u16::from_be_bytes(payload[8..10].try_into().expect("2 bytes")))
 }
 
 /// The pause of BUSY, in ms.

@@ -161,7 +161,14 @@ impl WatchedPair {
         }
         let Some((_, closed)) = &self.pair.ends[end].closed else { return };
         let handed = self.pair.ends[end].connection.statistics().messages_handed_out as usize;
-        assert_eq!(closed.unsent[..], self.accepted[end][handed..], "what was not handed out comes back");
+        assert_eq!(closed.unsent.len(), self.accepted[end].len() - handed, "what was not handed out comes back");
+        for class in 0..=u8::MAX {
+            let of_class = |messages: &[Message<'static>]| -> Vec<Message<'static>> {
+                messages.iter().filter(|message| message.class.0 == class).cloned().collect()
+            };
+            let (unsent, accepted) = (of_class(&closed.unsent), of_class(&self.accepted[end]));
+            assert!(accepted.ends_with(&unsent), "the last ones of class {class}, in order");
+        }
         assert_eq!(closed.received, self.received[end]);
         if !setup.damage {
             assert!(closed.acknowledged.is_none_or(|count| count <= self.received[1 - end]));

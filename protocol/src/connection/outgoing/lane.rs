@@ -183,17 +183,16 @@ impl Lane {
         if size <= self.room() {
             return;
         }
-        let may_wait = ceiling.saturating_sub(self.queued);
         let joined = self.tail.len() + size;
         if self.tail.is_empty() && self.queue.is_empty() {
             self.tail = Vec::with_capacity(size);
         } else if joined <= LARGE {
-            let capacity = LARGE.min(may_wait).max(joined);
+            let capacity = LARGE.min(ceiling.saturating_sub(self.queued)).max(joined);
             self.tail.reserve_exact(capacity - self.tail.len());
         } else {
             let wanted = (2 * self.waiting()).min(BATCH).min(encoding.frame_max as usize);
             self.push_tail();
-            self.tail = Vec::with_capacity(wanted.min(may_wait).max(size));
+            self.tail = Vec::with_capacity(wanted.min(ceiling.saturating_sub(self.queued)).max(size));
         }
     }
 
@@ -262,10 +261,10 @@ impl Lane {
         self.queued = 0;
     }
 
-    /// A side was silent for long: an empty queue keeps no memory for messages that may come.
+    /// An empty queue keeps no memory for messages that may come.
     pub(super) fn rest(&mut self) {
         if self.queue.is_empty() {
-            self.queue.shrink_to_fit();
+            self.queue = VecDeque::new();
         }
     }
 

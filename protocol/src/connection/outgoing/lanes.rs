@@ -137,12 +137,7 @@ impl Lanes {
         }
     }
 
-    pub(super) fn push(
-        &mut self,
-        encoding: &Encoding,
-        message: Message<'_>,
-        ceiling: usize,
-    ) -> Option<NonZeroU64> {
+    pub(super) fn push(&mut self, encoding: &Encoding, message: Message<'_>, ceiling: usize) -> Option<NonZeroU64> {
         self.lane_mut(message.class).push(encoding, message, ceiling)
     }
 
@@ -159,7 +154,7 @@ impl Lanes {
         self.lanes.iter_mut().for_each(|lane| lane.limit_room(room));
     }
 
-    pub(super) fn rest(&mut self) {
+    fn rest(&mut self) {
         self.lanes.iter_mut().for_each(Lane::rest);
     }
 
@@ -190,6 +185,7 @@ impl Lanes {
             let Some(index) = self.choose(encoding, room) else { break };
             self.hand_out(encoding, index, room, out);
         }
+        self.rest();
     }
 
     /// The lane that is next: the others in turn as long as the open message lets them, then that.
