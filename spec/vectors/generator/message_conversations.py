@@ -13,7 +13,7 @@ def build():
         sent(), cut_at_frame_limit(), ping_between_frames(), interleaved(), too_large(), too_large_last_frame(),
         damaged_message(), dropped_message(), gap_after_gap(), budget_window(), budget_exceeded(), too_many_rejects(),
         sixteen_rejects(), rejected(), rejected_too_early(), rejected_of_nothing(), unknown_things(), unknown_kind(),
-        frame_too_large(), reject_ahead_of_messages(), message_stall(),
+        frame_too_large(), reject_ahead_of_messages(),
     ]
     return [script.build() for script in scripts]
 
@@ -333,21 +333,4 @@ def frame_too_large():
     limit = item(LIMIT, u64(512) + u64(513))
     raw = data(bytes(513))[:12]
     script.receive(10, raw, out=[fault("FRAME_TOO_LARGE", 0, limit)], events=[failed("FRAME_TOO_LARGE")])
-    return script
-
-
-# An open message has 500 ms and 1 ms for each of the 528 bytes of a full frame.
-STALLING = {"assembly_base": 500}
-
-
-def message_stall():
-    script = calm(
-        "message-stall", ["PW-DAT-013"], "A message is begun, and not gone on with: its time is 1,028 ms.", **STALLING,
-    )
-    script.greet()
-    begin = data(b"abc", FIRST | MORE)
-    script.receive(10, begin[:14])
-    script.receive(20, begin[14:])
-    script.wait(1_047)
-    script.wait(1_048, out=[fault("MESSAGE_STALL")], events=[failed("MESSAGE_STALL")])
     return script
