@@ -239,7 +239,8 @@ impl Connection {
             if handed.ping
                 && let Some(heartbeat) = &mut self.heartbeat
             {
-                heartbeat.handed_out(transfer(waiting, self.config.timeouts.assembly_rate));
+                let told = self.outgoing.is_told();
+                heartbeat.handed_out(transfer(waiting, self.config.timeouts.assembly_rate), told);
             }
         }
         // The wait for the answer begins (PW-CLS-007).
@@ -270,8 +271,9 @@ impl Connection {
     /// connection: what was [taken](crate::Statistics::bytes_taken) less what the system still holds, as SIOCOUTQ tells on
     /// Linux. So a link that is slow is told from one that is dead (PW-TCP-005).
     ///
-    /// Report 0 before anything is written, then whatever the system tells when bytes were received or written, and before
-    /// [`handle_timeout`](Self::handle_timeout). A transport that can't tell never calls this.
+    /// Report 0 before anything is written, and from then on what the system tells before each
+    /// [`handle_timeout`](Self::handle_timeout); [`poll_timeout`](Self::poll_timeout) sees to it that this is often enough. A
+    /// transport that can't tell never calls it.
     pub fn acknowledged(&mut self, now: Instant, bytes: u64) {
         let now = self.tick(now);
         let progress = self.outgoing.acknowledge(bytes);

@@ -162,6 +162,11 @@ impl Outgoing {
         self.acknowledged.unwrap_or(self.taken)
     }
 
+    /// Whether the transport tells what is acknowledged.
+    pub(super) fn is_told(&self) -> bool {
+        self.acknowledged.is_some()
+    }
+
     /// Bytes handed out that are not acknowledged.
     pub(super) fn unacknowledged(&self) -> u64 {
         self.handed - self.acknowledged_bytes()

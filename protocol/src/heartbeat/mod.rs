@@ -206,10 +206,12 @@ impl Heartbeat {
         }
     }
 
-    /// The latest PING was handed out. All that was not acknowledged then takes so long to go away at the least rate.
-    pub(crate) fn handed_out(&mut self, transfer: Duration) {
+    /// The latest PING was handed out. All that was not acknowledged then takes so long to go away at the least rate. `told`: the
+    /// transport tells what is acknowledged.
+    pub(crate) fn handed_out(&mut self, transfer: Duration, told: bool) {
         if let State::Probing(probe) = &mut self.state {
             probe.transfer = transfer;
+            probe.look = told.then(|| probe.wait / probe::FIRST_LOOK);
         }
     }
 
@@ -266,7 +268,7 @@ impl Heartbeat {
     pub(crate) fn deadline(&self) -> Instant {
         match &self.state {
             State::Quiet => self.last_evidence + self.first_wait,
-            State::Probing(probe) => probe.since + probe.wait,
+            State::Probing(probe) => probe.deadline(),
             State::Spared { until } => *until,
         }
     }
@@ -292,7 +294,12 @@ impl Heartbeat {
                 )));
                 self.probe(last)
             }
+            State::Probing(probe) if now < probe.since + probe.wait => {
+                probe.looked(now);
+                Action::Nothing
+            }
             State::Probing(probe) => {
+                let deadline = probe.since + probe.wait;
                 probe.extensions.own_stalls += now - deadline;
                 if !probe.acknowledged && probe.progressed {
                     // A slow link, not a dead one: wait for the PING to get through (PW-HB-011).

@@ -269,7 +269,7 @@ impl World {
             Action::Ping => {
                 self.exchanges.iter_mut().for_each(|exchange| exchange.latest = false);
                 self.unflushed = Some(0);
-                self.heartbeat.handed_out(TICK * setup.transfer);
+                self.heartbeat.handed_out(TICK * setup.transfer, false);
             }
             Action::GiveUp(verdict) => {
                 let extended = verdict.for_round_trips + verdict.for_slow_writes + verdict.for_own_stalls;

@@ -38,6 +38,9 @@ impl Extensions {
     }
 }
 
+/// The part of a wait after which it is asked for the first time what is acknowledged.
+pub(super) const FIRST_LOOK: u32 = 16;
+
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
     pub(super) unanswered: u32,
@@ -50,6 +53,9 @@ pub(super) struct Probe {
     pub(super) progressed: bool,
     /// What the silence may still be extended by for the bytes in front of the latest PING (PW-HB-013).
     pub(super) transfer: Duration,
+    /// How long after `since` to ask what is acknowledged, where the transport tells: soon at first, then ever more seldom. Nobody
+    /// else would notice when the PING is.
+    pub(super) look: Option<Duration>,
     /// The one probe for a stall of our own was spent (PW-HB-016).
     pub(super) grace_spent: bool,
     /// What this silence was extended by so far.
@@ -72,6 +78,7 @@ impl Probe {
             acknowledged: false,
             progressed: false,
             transfer: Duration::ZERO,
+            look: None,
             grace_spent: false,
             extensions: Extensions { own_stalls: late, ..Extensions::default() },
         };
@@ -95,10 +102,26 @@ impl Probe {
         granted + more
     }
 
+    /// When something is to be done or asked.
+    pub(super) fn deadline(&self) -> Instant {
+        match self.look.filter(|_| !self.acknowledged) {
+            Some(look) => self.since + look.min(self.wait),
+            None => self.since + self.wait,
+        }
+    }
+
+    /// Asks the next time after this one.
+    pub(super) fn looked(&mut self, now: Instant) {
+        if let Some(look) = &mut self.look {
+            *look = (now - self.since).max(*look).saturating_mul(2);
+        }
+    }
+
     /// Starts the next wait for an answer.
     pub(super) fn wait_again(&mut self, now: Instant, interval: Duration, excess: Duration, extension_max: Duration) {
         self.since = now;
         self.wait = interval + self.extend(Cause::RoundTrip, excess, extension_max);
         self.progressed = false;
+        self.look = self.look.map(|_| self.wait / FIRST_LOOK);
     }
 }
