@@ -160,8 +160,8 @@ class Hello:
             at += 4 + length
             if len(value) < length:
                 raise Fault(Reason.BAD_HELLO)  # PW-HS-007
-            if number == TOKEN and not ack:
-                right = self._token(value)
+            if number == TOKEN:
+                self.token, right = None if ack else value, True
             elif number & 0x8000:
                 continue  # PW-HS-006
             elif number in self.READERS:
@@ -193,10 +193,6 @@ class Hello:
 
     def _features(self, value):
         self.resync = bool(value[3] & RESYNC)  # PW-HS-014
-        return True
-
-    def _token(self, value):
-        self.token = value
         return True
 
     READERS = {VERSIONS: (2, _versions), SYNC_KEY: (4, _sync_key), LIMITS: (8, _limits), PING_FLOOR: (4, _ping_floor),

@@ -97,7 +97,7 @@ def established(vector):
     connection.receive(pulsewire.packet(pulsewire.HELLO, HELLO, 0), 0)
     connection.step()
     for _ in range(vector["messages_sent"]):
-        connection.send(0, False, b"")
+        connection.send(2, False, b"")
     connection.heartbeat.floor = 0  # all PINGs at one instant
     for _ in range(vector["pings_sent"]):
         connection.heartbeat.waits = True
