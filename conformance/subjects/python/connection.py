@@ -290,7 +290,7 @@ class Connection(Receiver):
         begun, last = self.messages.begun, self.last_rejected[cls]
         if ordinal > begun[cls] or ordinal and ordinal <= last or self.rejected[cls] == begun[cls]:
             raise Fault(Reason.BAD_COUNT)  # PW-REJ-008
-        if self._received_at_most() == self.told:
+        if self._received_at_most() <= self.told:
             raise Fault(Reason.BAD_COUNT)  # PW-CLS-019: one more than what the peer received leaves room for
         self.rejected[cls] += 1
         self.last_rejected[cls] = ordinal or last
