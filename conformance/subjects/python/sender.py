@@ -15,23 +15,20 @@ class Messages:
 
     def __init__(self, settings):
         self.s = settings
-        self.queues, self.size = {}, 0  # class: messages, each encrypted and payload; the bytes of all of them
-        self.turns = deque()            # the classes for which something waits
-        self.begun, self.whole = Counter(), 0     # of each class; how many were handed out to the last frame
+        self.queues, self.size = {}, 0                # class: its messages (encrypted, payload); the bytes of all of them
+        self.turns, self.frames = Counter(), 0        # of each class the number of its latest frame; how many there were
+        self.begun, self.whole = Counter(), 0         # of each class; how many were handed out to the last frame
         self.open, self.part, self.room = None, 0, 0  # the class of the message that is begun; how far it is; PW-DAT-014
 
     def accept(self, cls, encrypted, payload):
-        if cls not in self.queues:
-            self.queues[cls] = deque()
-            self.turns.append(cls)
-        self.queues[cls].append((encrypted, payload))
+        self.queues.setdefault(cls, deque()).append((encrypted, payload))
         self.size += len(payload)
 
     def next(self, hello, key):
         """The next frame, or None if no message waits."""
         largest = min(self.s.frame_sent, hello.frame_limit)  # PW-DAT-009
         around = 16 if hello.resync else 12
-        for cls in self.turns:
+        for cls in sorted(self.queues, key=self.turns.__getitem__):
             size = len(self.queues[cls][0][1])
             # PW-DAT-005 and PW-DAT-014: beside an open message go whole ones, and no more of them than it has sent itself.
             if self.open in (None, cls) or size <= largest and size + around <= self.room:
@@ -57,11 +54,10 @@ class Messages:
                 self.open = None
             else:
                 self.room -= len(data)
-        self.turns.remove(cls)
-        if queue:
-            self.turns.append(cls)
-        else:
+        if not queue:
             del self.queues[cls]
+        self.frames += 1
+        self.turns[cls] = self.frames
         return data
 
 
@@ -72,11 +68,11 @@ class Bytes:
         self.s = settings
         self.out = bytearray()  # handed out, not taken
         self.handed_out = self.acknowledged = 0
-        self.acknowledged_at = self.moved_at = now  # the last of them; or some were handed out when all had been
+        self.acknowledged_at = self.moved_at = now  # when the last of them were; or some were handed out when all had been
         # PW-CLS-015, in a time that rests while the peer pauses.
         self.time = Resting(settings.busy_max, now, False)
-        self.moved = now            # moved_at
-        self.due = deque()          # (bytes handed out up to here, when they have to be acknowledged), both growing
+        self.moved = now        # moved_at by that time
+        self.due = deque()      # (bytes handed out up to here, when they have to be acknowledged), both growing
 
     @property
     def taken(self):
