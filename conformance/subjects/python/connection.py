@@ -43,7 +43,8 @@ class Connection(Receiver):
         self.pong = self.busy = self.drain_state = None
         self.paused, self.busy_again_at = False, None        # this side's pause
         # What the peer says that it got.
-        self.rejected, self.last_rejected, self.told = Counter(), Counter(), 0
+        self.rejected, self.last_rejected = Counter(), Counter()  # of each class: how many messages; the last known ordinal
+        self.told = 0                                        # `received`, as it said last
         self.forgiven = {}                                   # PW-TIM-001: of each limit, for which one it began anew
 
     def _at(self, now):
@@ -81,7 +82,7 @@ class Connection(Receiver):
             self.drain_state = "waits"  # PW-CLS-016
 
     def close(self, reason, now, retry_after=None, text=None):
-        """PW-HS-019: before HELLO_ACK it is the first packet, with key 0, and nobody acknowledges it."""
+        """PW-HS-019: before HELLO_ACK it is the first packet, with key 0, and nobody answers it."""
         self._at(now)
         if not of_application(reason):
             reason = Reason.NORMAL if self.hello else Reason.REFUSED  # section 9.3
@@ -102,11 +103,11 @@ class Connection(Receiver):
 
     def resume(self, now):
         self._at(now)
-        self.paused, self.busy, self.restarted_at = False, 0, now  # PW-HB-019, PW-HB-023
+        self.paused, self.busy, self.restarted_at = False, 0, self.now  # PW-HB-019, PW-HB-023
         if self.open:
             self._give_whole_time()
         if self.pause_until is None:
-            self.heartbeat.begin_silence(now)
+            self.heartbeat.begin_silence(self.now)
 
     def _say_busy(self):
         pause = self.s.pause or min(2 * self.heartbeat.idle, MINUTE)
@@ -204,10 +205,10 @@ class Connection(Receiver):
         self._tell("ended", reason, origin, orderly, detail)
 
     def _settle(self):
-        """An orderly close is over when this side's CLOSE was acknowledged and the CLOSE_ACK for the peer's is taken."""
-        acked = not self.closing or self.acked
+        """An orderly close is over when this side's CLOSE was answered, and the answer to the peer's is taken."""
+        answered = not self.closing or self.acked
         taken = self.ack_end is not None and self.bytes.taken >= self.ack_end
-        if not self.over and acked and (taken if self.peer_close else self.acked):
+        if not self.over and answered and (taken if self.peer_close else self.acked):
             self._end(*self._closed_for(), True)
 
     def _closed_for(self):
@@ -381,11 +382,11 @@ class Connection(Receiver):
         if self.dead:
             return []
         timers = [(when, self._limit(when, *limit)) for when, *limit in self._limits()]
-        if self.paused:
+        if self.paused:  # PW-HB-023
             timers.append((self.busy_again_at, self._say_busy))
-        if self.pause_until is not None:
+        elif self.pause_until is not None:
             timers.append((self.pause_until, self._pause_over))
-        elif not (self.paused or self.over or not self.hello or self.ack_end is not None):  # PW-HB-023, PW-CLS-006
+        elif self.hello and not self.over and self.ack_end is None:  # PW-CLS-006
             timers += [(when, lambda act=act: act(self.now)) for when, act in self.heartbeat.timers(self.now)]
         return timers
 
