@@ -280,7 +280,8 @@ class Connection(Receiver):
         if heartbeat.detects_within > s.detect_within:
             raise Fault(Reason.INCOMPATIBLE_TIMERS)  # PW-HS-016
         items = item(VERSIONS, b"\x01\x01") + item(SYNC_KEY, self.key.to_bytes(4, "big"))
-        items += item(LIMITS, struct.pack(">II", s.frame_limit, s.message_limit)) + item(PING_FLOOR, s.ping_floor.to_bytes(4, "big"))
+        items += item(LIMITS, struct.pack(">II", s.frame_limit, s.message_limit))
+        items += item(PING_FLOOR, s.ping_floor.to_bytes(4, "big"))
         items += item(FEATURES, (RESYNC if s.resync else 0).to_bytes(4, "big"))
         self.bytes.hand_out(packet(HELLO_ACK, items, 0), self.now)
         self.hello, self.peer_key, self.heartbeat = hello, hello.sync_key, heartbeat

@@ -52,7 +52,8 @@ class Vectors(unittest.TestCase):
 
             def read():
                 hello = pulsewire.Hello(data(vector["payload"]), ack=vector["packet"] == "HELLO_ACK")
-                if not hello.versions[0] <= 1 <= hello.versions[1] or vector["packet"] == "HELLO_ACK" and hello.versions != (1, 1):
+                lowest, highest = hello.versions
+                if not lowest <= 1 <= highest or vector["packet"] == "HELLO_ACK" and lowest != highest:
                     raise Fault(Reason.UNSUPPORTED_VERSION)
                 return {"versions": list(hello.versions), "sync_key": hello.sync_key, "frame_limit": hello.frame_limit,
                         "message_limit": hello.message_limit, "ping_floor": hello.ping_floor, "resync": hello.resync,
