@@ -7,15 +7,26 @@ import os
 import selectors
 import signal
 import socket
+import struct
 import sys
 import time
 
-from pulsewire import NUMBERS, Connection, Reason, Settings
+from connection import Connection
+from pulsewire import NUMBERS, Reason, Settings
 
 READS, READ, WRITE = 4, 65_536, 262_144  # how much one turn of one connection reads and writes
 LATE_TURNS = 64  # how often it reads before a time limit is judged
 ENDS = {errno.ECONNRESET: Reason.RESET, errno.EPIPE: Reason.RESET, errno.ECONNABORTED: Reason.ABORTED}  # section 9.2
+ASK = 10, 1_000  # ms: how soon, and how seldom at most, the kernel is asked again what is acknowledged
 NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
+
+
+try:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ  # the number of SIOCOUTQ
+except ImportError:
+    ioctl = None
+TELLS = sys.platform == "linux" and ioctl is not None  # elsewhere TIOCOUTQ means something else, or nothing
 
 
 def clock():
@@ -32,7 +43,7 @@ class Link:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # PW-TCP-002
         if NOTSENT_LOWAT is not None:
             sock.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, 128 * 1024)  # PW-TCP-003
-        self.protocol = Connection(server.settings, clock())
+        self.protocol = Connection(server.settings, clock(), acknowledges=TELLS)
         self.settle()
 
     def read(self):
@@ -50,7 +61,7 @@ class Link:
             now = clock()
             if data:
                 self.protocol.receive(data, now)
-                while self.protocol.step(now):
+                while self.protocol.step():
                     self.hear()
                     if self.protocol.rejects:  # they are bounded while they wait (PW-REJ-006), so they do not
                         self.write()
@@ -91,6 +102,15 @@ class Link:
                 return self.lost(error)
             self.protocol.half_closed()  # PW-CLS-012
 
+    def ask(self):
+        """PW-TCP-005: what the kernel took, less what it still keeps, has reached the peer's host."""
+        if TELLS and self.protocol.bytes.unacknowledged:
+            try:
+                kept, = struct.unpack("i", ioctl(self.sock, TIOCOUTQ, bytes(4)))
+            except OSError:
+                kept = 0
+            self.protocol.acknowledged(self.protocol.bytes.taken - kept, clock())
+
     def lost(self, error):
         self.protocol.lost(ENDS.get(error.errno, Reason.NETWORK_LOST), detail=error.strerror)
 
@@ -98,12 +118,13 @@ class Link:
         """After anything: write, pause or go on, close what is finished, say when to wake."""
         protocol = self.protocol
         self.write()
-        if protocol.queued > self.server.queue and not protocol.paused:
+        if protocol.messages.size > self.server.queue and not protocol.paused:
             protocol.pause(clock())
             self.write()
-        elif protocol.paused and protocol.queued <= self.server.queue // 2:
+        elif protocol.paused and protocol.messages.size <= self.server.queue // 2:
             protocol.resume(clock())
             self.write()
+        self.ask()
         self.hear()
         if protocol.finished:
             self.watch(0)
@@ -112,10 +133,30 @@ class Link:
             return
         reading = not (protocol.paused or protocol.eof)
         self.watch((selectors.EVENT_READ if reading else 0) | (selectors.EVENT_WRITE if protocol.outgoing(clock()) else 0))
-        deadline = protocol.next_deadline()
+        deadline = self.wakes_at()
         if deadline is not None and (self.scheduled is None or deadline < self.scheduled):
             self.scheduled = deadline
             heapq.heappush(self.server.timers, (deadline, self.number, self))
+
+    def wakes_at(self):
+        """When to look at the clock, or to ask again what is acknowledged: the longer nothing was, the later."""
+        deadline = self.protocol.next_deadline()
+        if TELLS and deadline is not None and self.protocol.bytes.unacknowledged:
+            now = clock()
+            waited = now - self.protocol.bytes.moved_at
+            deadline = min(deadline, now + min(max(waited, ASK[0]), ASK[1]))
+        return deadline
+
+    def judge(self, now):
+        """PW-TCP-001, PW-TCP-005: a time limit is judged by the latest that can be known."""
+        deadline = self.protocol.next_deadline()
+        if deadline is not None and deadline <= now:
+            self.write()
+            self.ask()
+            for _ in range(LATE_TURNS):
+                if self.read():
+                    break
+            self.protocol.tick(now)
 
     def watch(self, mask):
         if mask and self.mask:
@@ -207,11 +248,7 @@ class Server:
                 when, _, link = heapq.heappop(self.timers)
                 if link.scheduled == when and link in self.links:
                     link.scheduled = None
-                    if (deadline := link.protocol.next_deadline()) is not None and deadline <= now:
-                        for _ in range(LATE_TURNS):  # PW-TCP-001
-                            if link.read():
-                                break
-                        link.protocol.tick(now)
+                    link.judge(now)
                     link.settle()
             if self.close_at is not None and now >= self.close_at:
                 self.close()

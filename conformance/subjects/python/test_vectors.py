@@ -5,7 +5,8 @@ import pathlib
 import unittest
 
 import pulsewire
-from pulsewire import Connection, Fault, Reason, Settings
+from connection import Connection
+from pulsewire import Fault, Reason, Settings
 
 VECTORS = pathlib.Path(__file__).resolve().parents[3] / "spec" / "vectors"
 SPLITS = ("whole", "bytes", "sevens")
@@ -51,7 +52,8 @@ class Vectors(unittest.TestCase):
 
             def read():
                 hello = pulsewire.Hello(data(vector["payload"]), ack=vector["packet"] == "HELLO_ACK")
-                if not hello.versions[0] <= 1 <= hello.versions[1] or vector["packet"] == "HELLO_ACK" and hello.versions != (1, 1):
+                lowest, highest = hello.versions
+                if not lowest <= 1 <= highest or vector["packet"] == "HELLO_ACK" and lowest != highest:
                     raise Fault(Reason.UNSUPPORTED_VERSION)
                 return {"versions": list(hello.versions), "sync_key": hello.sync_key, "frame_limit": hello.frame_limit,
                         "message_limit": hello.message_limit, "ping_floor": hello.ping_floor, "resync": hello.resync,
@@ -76,7 +78,7 @@ class Vectors(unittest.TestCase):
                     size = {"whole": len(stream), "bytes": 1, "sevens": 7}[split]
                     for at in range(0, len(stream), size or 1):
                         connection.receive(stream[at:at + size], 0)
-                        while connection.step(0):
+                        while connection.step():
                             pass
                     events, end = read_events(connection)
                     self.assertEqual(end, vector["end"])
@@ -94,11 +96,12 @@ def established(vector):
     settings = Settings(resync=vector["resync"], frame_limit=vector["frame_limit"], message_limit=vector["message_limit"])
     connection = Connection(settings, 0, vector["key"])
     connection.receive(pulsewire.packet(pulsewire.HELLO, HELLO, 0), 0)
-    connection.step(0)
+    connection.step()
     for _ in range(vector["messages_sent"]):
-        connection.send(0, False, b"")
+        connection.send(2, False, b"")
+    connection.heartbeat.floor = 0  # all PINGs at one instant
     for _ in range(vector["pings_sent"]):
-        connection.ping_due = True
+        connection.heartbeat.waits = True
         connection.taken(len(connection.outgoing(0)), 0)
     while out := connection.outgoing(0):
         connection.taken(len(out), 0)
@@ -115,9 +118,9 @@ def read_events(connection):
             case "gap":
                 events.append({"gap": dict(zip(("skipped", "message_lost"), values))})
             case "refused":
-                events.append({"refused": {"ordinal": values[0], "reason": REFUSALS[values[1]]}})
+                events.append({"refused": dict(zip(("class", "ordinal"), values), reason=REFUSALS[values[2]])})
             case "rejected":
-                events.append({"rejected": dict(zip(("ordinal", "reason"), values))})
+                events.append({"rejected": dict(zip(("class", "ordinal", "reason"), values))})
             case "drain":
                 events.append({"drain": {"received": values[0]}})
             case "ping" | "pong" | "busy" | "close":
