@@ -70,7 +70,7 @@
 //!
 //! The client's [`Endpoint::connect`] then fails with [`ConnectError::Handshake`], which holds reason, sentence and advice.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod buffers;
 mod clock;
@@ -84,12 +84,14 @@ mod receiver;
 mod registry;
 mod sender;
 mod socket_options;
+mod stream;
 mod timer;
+mod unacknowledged;
 
 pub use connection::Connection;
-pub use driver::Stream;
 pub use endpoint::{Endpoint, Listener};
 pub use error::ConnectError;
 pub use pulsewire_protocol as protocol;
 pub use sender::Sender;
 pub use socket_options::{Keepalive, SocketOptions, set_keepalive};
+pub use stream::Stream;

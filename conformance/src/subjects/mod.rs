@@ -71,13 +71,19 @@ fn core_config(profile: &Profile) -> Config {
             ping_floor: profile.ping_floor,
             busy_max: profile.busy_max,
         },
-        limits: Limits { frame: profile.frame_limit, message: profile.message_limit, send_queue: SEND_QUEUE },
+        limits: Limits {
+            frame: profile.frame_limit,
+            message: profile.message_limit,
+            send_queue: SEND_QUEUE,
+            ..Limits::default()
+        },
         timeouts: Timeouts {
             handshake: profile.handshake_timeout,
             close: profile.close_timeout,
             write_stall: profile.write_stall,
             assembly_base: profile.assembly_base,
             assembly_rate: profile.assembly_rate,
+            ..Timeouts::default()
         },
         damage: if profile.resync { Damage::Resynchronise } else { Damage::Close },
         admission: if profile.admission { Admission::Ask } else { Admission::Automatic },

@@ -43,7 +43,7 @@ fn a_silent_cut_is_noticed_in_the_window_at_both_sides() {
         world.run_until_all_closed();
         assert_eq!(world.client.closed(client).reason, CloseReason::PEER_TIMEOUT);
         assert_eq!(world.server.closed(server).reason, CloseReason::PEER_TIMEOUT);
-        assert!(world.now() <= cut + latest + farewell::PATIENCE);
+        assert!(world.now() <= cut + latest + config().timeouts.linger);
     });
 }
 
@@ -116,7 +116,7 @@ fn a_client_that_says_nothing_is_closed_when_the_handshake_time_is_over() {
         assert_eq!(world.now() - before, config().timeouts.handshake);
         // It neither reads nor ends: the farewell has a limit, too.
         world.run_until_all_closed();
-        assert_eq!(world.now() - before, config().timeouts.handshake + farewell::PATIENCE);
+        assert_eq!(world.now() - before, config().timeouts.handshake + config().timeouts.linger);
         drop(socket);
     });
 }
