@@ -19,9 +19,10 @@
 //!     let sender = connection.sender();
 //!     while let Some(event) = connection.recv().await {
 //!         match event {
-//!             // The message borrows the read buffer; sending copies it, if it is small.
+//!             // The message borrows the read buffer; sending copies it, if it is small. A peer that reads slowly is told that
+//!             // this side waits until there is room again.
 //!             Event::Message(message) => {
-//!                 if let Err(refused) = sender.send(message).await {
+//!                 if let Err(refused) = sender.busy_while(sender.send(message)).await {
 //!                     eprintln!("{refused}");
 //!                 }
 //!             }
