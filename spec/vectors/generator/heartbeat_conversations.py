@@ -1,6 +1,6 @@
 """conversations/heartbeat.json: probing, its waits, and the ends that time brings (section 8.1 to 8.3, 5 and 10)."""
 
-from .codec import CHECKSUM, CLOSE, DATA, FIRST, MORE, PING, PONG, REJECT, u16, u64
+from .codec import BUSY, CHECKSUM, CLOSE, DATA, FIRST, MORE, PING, PONG, REJECT, u16, u32, u64
 from .names import REASONS, REJECT_REASONS
 from .script import Script, by_side, calm, close_payload, ended, to_side
 
@@ -21,7 +21,7 @@ def build():
         late_twice(), late_twice_unflushed(), late_in_each_silence(), late_by_interval(), late_idle(),
         progress_partly_granted(), unflushed_after_round_trip(), extension_by_default(), round_trips_beyond_extension(),
         progress_after_round_trip(), pong_twice(), ping_withdrawn(), pings_unanswered(), pings_answered_late(), ping_floor_kept(),
-        bad_ping_before_flood(), frame_stall_after_skipping(),
+        bad_ping_before_flood(), frame_stall_after_skipping(), frame_stall_in_pause(),
     ]
     return [script.build() for script in scripts]
 
@@ -413,7 +413,7 @@ def trickle(name, about):
 
 def slow_write():
     script, _ = trickle(
-        "slow-write", "1,000 bytes are given at once, and a trickle is taken: 800 ms + 1,000 B / 1 KB/s.",
+        "slow-write", "1,000 bytes are handed out at once, and a trickle is taken: 800 ms + 1,000 B / 1 KB/s.",
     )
     script.wait(1_799)
     script.wait(1_800, events=[failed("WRITE_STALL")])
@@ -811,4 +811,16 @@ def frame_stall_after_skipping():
     script.receive(300, bytes(1))
     script.wait(815)
     script.wait(816, out=[fault("FRAME_STALL")], events=[failed("FRAME_STALL")])
+    return script
+
+
+def frame_stall_in_pause():
+    script = calm(
+        "frame-stall-in-pause", ["PW-FRM-015", "PW-HB-020"],
+        "A packet under way has no more time because the peer paused before it.", assembly_base=500,
+    )
+    script.greet()
+    script.receive(10, to_side(BUSY, u32(900)), to_side(DATA, bytes(484), FIRST, 2)[:200])
+    script.wait(1_009)
+    script.wait(1_010, out=[fault("FRAME_STALL")], events=[failed("FRAME_STALL")])
     return script
