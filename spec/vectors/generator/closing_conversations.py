@@ -22,7 +22,7 @@ def build():
         stream_ended_crossing(), stream_ended_crossing_queued(), reason_of_crossing(), ping_behind_close_ack(),
         no_silence_in_both_closing(), silence_while_close_waits(), probing_while_peer_closing(),
         answering_while_peer_closing(), close_timeout_progress(), close_timeout_in_pause(),
-        close_timeout_crossing(), count_with_rejects(),
+        close_timeout_crossing(), fault_behind_close_ack(), count_with_rejects(),
         close_ack_count_with_rejects(), reject_behind_count(), reject_of_class(), reject_above_class(), drain_counts_begun(),
     ]
     return [script.build() for script in scripts]
@@ -663,6 +663,18 @@ def close_timeout_crossing():
     script.receive(200, to_close(2), out=[out_ack()])
     script.wait(699)
     script.wait(700, events=[failed("CLOSE_TIMEOUT")])
+    return script
+
+
+def fault_behind_close_ack():
+    script = calm(
+        "fault-behind-close-ack", ["PW-CLS-013"], "CLOSE_ACK is handed out: behind it this side sends no CLOSE.",
+    )
+    script.greet()
+    script.room(10, 5)
+    script.receive(20, to_close(), out=[out_ack()[:5]], events=[closing()])
+    script.receive(30, data(b"late"), events=[failed("UNEXPECTED_PACKET")])
+    script.room(40, None, out=[out_ack()[5:]])
     return script
 
 
