@@ -240,7 +240,7 @@ impl Connection {
                 && let Some(heartbeat) = &mut self.heartbeat
             {
                 let told = self.outgoing.is_told();
-                heartbeat.handed_out(transfer(waiting, self.config.timeouts.assembly_rate), told);
+                heartbeat.handed_out(now, transfer(waiting, self.config.timeouts.assembly_rate), told);
             }
         }
         // The wait for the answer begins (PW-CLS-007).
