@@ -231,7 +231,7 @@ fn peer_reads_nothing(context: &mut Context<'_>) -> Outcome {
     let peer = context.establish_mute()?;
     let id = context.youngest(&peer)?;
     let since = peer.last_sent_at;
-    context.fill_queue(&peer, id, &[0xEE; 60_000])?;
+    context.fill_queue_or_end(&peer, id, &[0xEE; 60_000])?;
     let (frame, _) = context.await_ending(&peer, id, limit + PATIENCE)?;
     require(frame.reason == reason::PEER_TIMEOUT, format!("ended with {}", reason::name(frame.reason)))?;
     let silence = clock::elapsed(since);

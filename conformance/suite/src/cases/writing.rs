@@ -66,9 +66,9 @@ fn fault_overtakes(context: &mut Context<'_>) -> Outcome {
 fn takes_nothing(context: &mut Context<'_>) -> Outcome {
     let due = context.profile.write_stall;
     context.takes(due)?;
-    let (mut peer, id) = context.establish_with_id()?;
+    let (peer, id) = context.establish_with_id()?;
     let began = clock::now();
-    waiting::fill(context, &mut peer, id)?;
+    waiting::fill_for_good(context, &peer, id)?;
     let (frame, _) = context.await_ending(&peer, id, due + PATIENCE)?;
     require(frame.reason == reason::WRITE_STALL, format!("ended with {}", reason::name(frame.reason)))?;
     let elapsed = clock::elapsed(began);
