@@ -8,7 +8,7 @@ use crate::clock;
 use crate::codec::registry::{flag, kind, reason, reject};
 use crate::codec::{Close, Packet, encode_items};
 use crate::context::Context;
-use crate::peer::{Arrival, Message, PATIENCE, Peer};
+use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
 use crate::subject::Id;
 use crate::verdict::{Failure, Outcome, require, violation};
@@ -212,7 +212,7 @@ fn own_close(context: &mut Context<'_>) -> Outcome {
 
 /// The connection ended for this reason.
 fn ended_with(context: &mut Context<'_>, peer: &Peer, id: Id, code: u16) -> Outcome {
-    let (frame, _) = context.await_ending(peer, id, PATIENCE)?;
+    let (frame, _) = context.await_ending(peer, id, waiting::LONG_PATIENCE)?;
     let (given, due) = (reason::name(frame.reason), reason::name(code));
     require(frame.reason == code, format!("ended with {given} instead of {due}"))
 }

@@ -1,5 +1,7 @@
 //! A subject whose transport is full, so that messages wait in its queue: what overtakes them?
 
+use std::time::Duration;
+
 use crate::codec::Packet;
 use crate::codec::registry::kind;
 use crate::context::Context;
@@ -8,7 +10,9 @@ use crate::subject::Id;
 use crate::verdict::{Failure, Outcome, violation};
 
 /// Bytes of each message.
-const MESSAGE_SIZE: usize = 60_000;
+pub(super) const MESSAGE_SIZE: usize = 60_000;
+/// How long a subject may take for something that it does behind a queue full of messages, each of which costs a busy machine time.
+pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Fills the queue of a subject, reads one message to see that it sends, and then nothing; gives the number of the others.
 pub(super) fn fill(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Result<usize, Failure> {
