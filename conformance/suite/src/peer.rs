@@ -13,7 +13,7 @@ use crate::codec::registry::kind;
 use crate::codec::{Header, Hello, Packet, Parser};
 use crate::role::Role;
 use crate::transcript::ConnectionTranscript;
-use crate::verdict::{Failure, Outcome, violation};
+use crate::verdict::{Failure, violation};
 use crate::world::Stream;
 
 pub(crate) use expect::Message;
@@ -252,17 +252,22 @@ impl Peer {
     }
 
     /// Takes about so many bytes of those that are there, and looks at none of them: quick enough to keep pace on a busy machine.
-    pub(crate) fn read_ahead(&mut self, bytes: usize) -> Outcome {
-        let mut left = bytes;
-        while left > 0 && self.ended.is_none() {
-            let before = self.parser.rest().len();
+    /// Tells how many it took; `None` if the stream has ended.
+    pub(crate) fn read_ahead(&mut self, bytes: usize) -> Result<Option<usize>, Failure> {
+        let before = self.parser.rest().len();
+        let mut taken = 0;
+        while taken < bytes {
             self.read(Duration::ZERO)?;
-            match self.parser.rest().len() - before {
-                0 => break,
-                count => left = left.saturating_sub(count),
+            if self.ended.is_some() {
+                return Ok(None);
             }
+            let now = self.parser.rest().len() - before;
+            if now == taken {
+                break;
+            }
+            taken = now;
         }
-        Ok(())
+        Ok(Some(taken))
     }
 
     fn read(&mut self, timeout: Duration) -> Result<(), Failure> {
