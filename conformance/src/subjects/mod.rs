@@ -100,7 +100,7 @@ fn happening(event: &Event<'_>) -> Option<Happening> {
         Event::Admission(_) => Happening::Admission,
         Event::Rejected(rejected) => {
             let ordinal = rejected.ordinal.map_or(0, u64::from);
-            Happening::Rejected { ordinal, reason: rejected.reason.0 }
+            Happening::Rejected { class: 0, ordinal, reason: rejected.reason.0 }
         }
         Event::TooLarge(_) => Happening::TooLarge,
         Event::Suspect(_) => Happening::Suspect,

@@ -57,7 +57,7 @@ pub(super) const CASES: &[Case] = &[
 fn no_effect(context: &mut Context<'_>) -> Outcome {
     let packets = [
         (Packet::drain(u64::MAX), reason::BAD_COUNT),
-        (Packet::reject(u64::MAX, reject::TOO_LARGE), reason::BAD_COUNT),
+        (Packet::reject(0, u64::MAX, reject::TOO_LARGE), reason::BAD_COUNT),
         (Packet::pong(1_000_000), reason::BAD_PONG),
         (Packet::ping(0), reason::BAD_PING),
     ];

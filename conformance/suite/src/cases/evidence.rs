@@ -133,7 +133,7 @@ fn every_kind(context: &mut Context<'_>) -> Outcome {
     let step = context.profile.idle / 2;
     let kinds = [
         Packet::busy(0),
-        Packet::reject(0, 2),
+        Packet::reject(0, 0, 2),
         Packet::control(kind::FIRST_PRIVATE, []),
         Packet::data(flag::FIRST | flag::MORE, 0, *b"begun "),
         Packet::data(flag::MORE, 0, *b"and "),

@@ -80,7 +80,7 @@ fn every_kind(peer: &Peer) -> Vec<Packet> {
     vec![
         Packet::control(kind::HELLO, items.clone()),
         Packet::control(kind::HELLO_ACK, items),
-        Packet::reject(0, reject::DAMAGED),
+        Packet::reject(0, 0, reject::DAMAGED),
         Packet::data(flag::FIRST, 0, *b"data"),
         Packet::ping(1_000),
         Packet::busy(0),

@@ -1,7 +1,7 @@
 //! What every packet of a subject is held to, whatever the case is about.
 
 use super::Peer;
-use crate::codec::registry::{flag, kind, reject};
+use crate::codec::registry::{flag, kind, reason, reject};
 use crate::codec::{Close, Packet};
 use crate::verdict::{Outcome, require, violation};
 
@@ -27,11 +27,11 @@ impl Peer {
                 let Some(close) = close else {
                     return violation("section 9: a CLOSE that is cut off");
                 };
-                let on_wire = !(256..32_768).contains(&close.reason);
+                let on_wire = reason::is_for_the_wire(close.reason);
                 require(on_wire, format!("section 11.3: {} never appears on the wire", close.reason))
             }
             kind::REJECT => {
-                let (_, code) = packet.rejected();
+                let (_, _, code) = packet.rejected();
                 let defined = matches!(code, reject::TOO_LARGE | reject::DAMAGED | 32_768..);
                 require(defined, format!("section 11.4: REJECT with the reason {code}, which is not defined"))
             }

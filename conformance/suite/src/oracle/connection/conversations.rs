@@ -207,7 +207,7 @@ fn message_words(conversation: &Conversation) -> Vec<String> {
 fn told_word(what: &Happening) -> Option<String> {
     Some(match what {
         Happening::Admission => String::from("admission"),
-        Happening::Rejected { ordinal, reason } => format!("rejected {ordinal} {reason}"),
+        Happening::Rejected { class: _, ordinal, reason } => format!("rejected {ordinal} {reason}"),
         Happening::TooLarge => String::from("too large"),
         Happening::Suspect => String::from("suspect"),
         Happening::Recovered => String::from("recovered"),
@@ -253,9 +253,11 @@ fn profile(from: &ConversationConfig) -> Profile {
         ping_floor: ms(from.ping_floor),
         frame_limit: from.frame_limit,
         message_limit: from.message_limit,
+        frame_sent: 65_536,
         handshake_timeout: ms(from.handshake_timeout),
         close_timeout: ms(from.close_timeout),
         write_stall: ms(from.write_stall),
+        linger: Duration::from_secs(2),
         assembly_base: ms(from.assembly_base),
         assembly_rate: from.assembly_rate,
         busy_max: ms(from.busy_max),

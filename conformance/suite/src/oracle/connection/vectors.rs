@@ -94,11 +94,11 @@ fn streams_in_one_piece_and_byte_by_byte() {
 }
 
 /// A server that gets the stream, and ordinal and reason of each REJECT that it sends.
-fn receive(vector: &FramingVector, piece: usize) -> (Connection, Vec<(u64, u16)>) {
+fn receive(vector: &FramingVector, piece: usize) -> (Connection, Vec<(u8, u64, u16)>) {
     let FramingVector { resync, frame_limit, message_limit, .. } = *vector;
     let quiet = Duration::from_secs(3_600);
     let profile = Profile { resync, frame_limit, message_limit, idle: quiet, interval: quiet, ..Profile::calm() };
-    let behaviour = behaviour(Profile { probes: 100, ..profile });
+    let behaviour = behaviour(Profile { probes: 10, ..profile });
     let (mut now, pipe) = (clock::now(), Pipe::default());
     let table = Arc::new(Table::new(Arc::clone(&behaviour)));
     let peer = Hello { sync_key: 7, frame_limit: 65_536, message_limit: 65_536, ..behaviour.greeting() };
@@ -130,7 +130,7 @@ fn receive(vector: &FramingVector, piece: usize) -> (Connection, Vec<(u64, u16)>
     (connection, rejects)
 }
 
-fn rejects(mut stream: &[u8]) -> Vec<(u64, u16)> {
+fn rejects(mut stream: &[u8]) -> Vec<(u8, u64, u16)> {
     let mut found = Vec::new();
     while stream.len() >= Header::SIZE {
         let header = Header::decode(stream);
@@ -161,7 +161,7 @@ fn told(connection: &Connection) -> Vec<String> {
 
 fn word(what: &Happening) -> Option<String> {
     Some(match what {
-        Happening::Rejected { ordinal, reason } => format!("rejected {ordinal} {reason}"),
+        Happening::Rejected { class: _, ordinal, reason } => format!("rejected {ordinal} {reason}"),
         Happening::Draining { received } => format!("drain {received}"),
         Happening::Closed { frame, origin: Origin::Peer, .. } => said(frame.reason, frame.retry_after, &frame.text),
         Happening::Closed { frame, origin: Origin::Local, .. } => format!("close {}", frame.reason),
