@@ -29,12 +29,14 @@ const HELLO_JSON: &str = include_str!("../vectors/hello.json");
 const FRAMING_JSON: &str = include_str!("../vectors/framing.json");
 const CONTROL_JSON: &str = include_str!("../vectors/control.json");
 /// By area.
-const CONVERSATIONS_JSON: [(&str, &str); 5] = [
+const CONVERSATIONS_JSON: [(&str, &str); 7] = [
     ("handshake.json", include_str!("../vectors/conversations/handshake.json")),
     ("heartbeat.json", include_str!("../vectors/conversations/heartbeat.json")),
     ("pausing.json", include_str!("../vectors/conversations/pausing.json")),
     ("messages.json", include_str!("../vectors/conversations/messages.json")),
     ("closing.json", include_str!("../vectors/conversations/closing.json")),
+    ("limits.json", include_str!("../vectors/conversations/limits.json")),
+    ("acknowledged.json", include_str!("../vectors/conversations/acknowledged.json")),
 ];
 
 /// What a receiver makes of the bytes of a vector.
@@ -76,7 +78,7 @@ pub fn control() -> &'static [FramingVector] {
 }
 
 /// Whole connections of one side, in the order of the files `handshake.json`, `heartbeat.json`, `pausing.json`,
-/// `messages.json` and `closing.json` in `vectors/conversations`.
+/// `messages.json`, `closing.json`, `limits.json` and `acknowledged.json` in `vectors/conversations`.
 #[must_use]
 pub fn conversations() -> &'static [Conversation] {
     static CONVERSATIONS: LazyLock<Vec<Conversation>> =

@@ -17,8 +17,9 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 from generator import (  # noqa: E402 (after the line above, on purpose)
-    closing_conversations, control_vectors, framing_vectors, handshake_conversations, header_vectors,
-    heartbeat_conversations, hello_vectors, message_conversations, pausing_conversations,
+    acknowledged_conversations, closing_conversations, control_vectors, framing_vectors, handshake_conversations,
+    header_vectors, heartbeat_conversations, hello_vectors, limit_conversations, message_conversations,
+    pausing_conversations,
 )
 
 DIRECTORY = Path(__file__).parent
@@ -34,6 +35,8 @@ CONVERSATIONS = {
     "conversations/pausing.json": pausing_conversations.build,
     "conversations/messages.json": message_conversations.build,
     "conversations/closing.json": closing_conversations.build,
+    "conversations/limits.json": limit_conversations.build,
+    "conversations/acknowledged.json": acknowledged_conversations.build,
 }
 
 

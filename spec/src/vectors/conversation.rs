@@ -47,9 +47,9 @@ pub struct ConversationConfig {
     pub interval: u64,
     /// Unanswered PINGs until the peer is given up.
     pub probes: u32,
-    /// The most that a verdict may be put off by.
-    pub extension_max: u64,
-    /// The longest time to detection that the side accepts; `None` accepts any.
+    /// The most that a verdict may be put off by; `None` for the default of section 10.
+    pub extension_max: Option<u64>,
+    /// The longest time to detection that the side accepts; `None` for the default of section 10.
     pub detect_within: Option<u64>,
     /// The PING_FLOOR that it announces.
     pub ping_floor: u64,
@@ -63,7 +63,7 @@ pub struct ConversationConfig {
     pub handshake_timeout: u64,
     /// The time for CLOSE_ACK.
     pub close_timeout: u64,
-    /// The time in which the transport must take a byte.
+    /// The time in which a byte must be acknowledged.
     pub write_stall: u64,
     /// The time for any packet to be complete.
     pub assembly_base: u64,
@@ -75,6 +75,11 @@ pub struct ConversationConfig {
     pub admission: bool,
     /// The TOKEN of a client.
     pub token: Option<VectorBytes>,
+    /// Its own largest frame (PW-DAT-009).
+    pub frame_sent: u32,
+    /// Whether the transport can tell what the peer's host has acknowledged: then nothing is, but by
+    /// [`ConversationAction::Acknowledge`]. Elsewhere what is taken counts as acknowledged.
+    pub acknowledges: bool,
 }
 
 /// The two sync keys.
@@ -96,6 +101,9 @@ pub struct ConversationStep {
     /// The side does not look at its clock between the step before and this one (PW-HB-016).
     #[serde(default)]
     pub late: bool,
+    /// What the side's clock shows, where that is not `at`: it was set back (PW-TIM-002).
+    #[serde(default)]
+    pub clock: Option<u64>,
     /// What happens.
     #[serde(rename = "do")]
     pub action: ConversationAction,
@@ -142,6 +150,8 @@ pub enum ConversationAction {
     Disconnect(ConversationDisconnect),
     /// From now on the transport takes this many bytes, then no more; `None` takes whatever comes. At first it is `None`.
     Room(Option<usize>),
+    /// The peer's host has acknowledged this many bytes of the side's stream in all.
+    Acknowledge(u64),
     /// Time passes.
     Wait,
 }
@@ -210,6 +220,8 @@ pub enum ConversationEvent {
     },
     /// This side refused a message of the peer that was too large.
     TooLarge {
+        /// Its class.
+        class: u8,
         /// Its number; 0 where that is unknown.
         ordinal: u64,
         /// The limit, in bytes.
@@ -217,6 +229,8 @@ pub enum ConversationEvent {
     },
     /// The peer refused a message of this side (PW-REJ-007).
     Rejected {
+        /// Its class.
+        class: u8,
         /// Its number; 0 where that is unknown.
         ordinal: u64,
         /// The reason of section 11.4.

@@ -26,7 +26,7 @@ pub struct FramingVector {
     pub message_limit: u32,
     /// How many PINGs the receiver has sent, numbered from 1.
     pub pings_sent: u64,
-    /// How many messages the receiver has sent, each in one frame.
+    /// How many messages of class 2 the receiver has sent, each in one frame.
     pub messages_sent: u64,
     /// The bytes, from the first one after HELLO or HELLO_ACK on. A part of a packet may be left at the end.
     pub stream: VectorBytes,
@@ -59,6 +59,8 @@ pub enum FramingEvent {
     },
     /// The receiver refuses a message: REJECT is due (section 6.1). Its place among the other events means nothing.
     Refused {
+        /// Its class.
+        class: u8,
         /// The number of the message; 0 where that is unknown (PW-REJ-002).
         ordinal: u64,
         /// The name of the reason, section 11.4.
@@ -77,6 +79,8 @@ pub enum FramingEvent {
     },
     /// REJECT: the peer refused a message of the receiver.
     Rejected {
+        /// The class of the message.
+        class: u8,
         /// The number of the message; 0 where that is unknown.
         ordinal: u64,
         /// The reason, which need not be a named one (PW-REJ-007).

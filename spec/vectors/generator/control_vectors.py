@@ -4,14 +4,18 @@ from .codec import (
     BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DRAIN, FIRST, LIMIT, MORE, PONG, REJECT, TEXT, item, packet, u16, u32, u64,
 )
 from .names import NEVER, REASONS, REJECT_REASONS, default_retry_after
-from .stream import Vectors, data, message, ping
+from .stream import COMMUNICATION, Vectors, data, message, ping
 
 UNEXPECTED = "UNEXPECTED_PACKET"
 MAX = 2**64 - 1
 
 
-def reject(ordinal, reason):
-    return packet(REJECT, u64(ordinal) + u16(reason))
+def reject(ordinal, reason, message_class=COMMUNICATION):
+    return packet(REJECT, u64(ordinal) + u16(reason) + bytes([message_class]))
+
+
+def rejected(ordinal, reason, message_class=COMMUNICATION):
+    return {"rejected": {"class": message_class, "ordinal": ordinal, "reason": reason}}
 
 
 def busy(pause):
@@ -89,20 +93,30 @@ def pauses(vectors):
 
 def rejects(vectors):
     told, count = ["PW-REJ-007"], ["PW-REJ-008"]
-    sent = {"messages_sent": 2}
+    sent, bad = {"messages_sent": 2}, "BAD_COUNT"
     hello, events = data(b"hello"), [message(b"hello")]
     for name, reason in [*REJECT_REASONS.items(), ("unknown", 3), ("private", 32_768), ("zero", 0)]:
-        event = {"rejected": {"ordinal": 2, "reason": reason}}
         label = name.lower().replace("_", "-")
-        vectors.add(f"reject-{label}", told, [reject(2, reason), hello], [event, *events], **sent)
-    event = {"rejected": {"ordinal": 0, "reason": 2}}
-    vectors.add("reject-ordinal-unknown", told, [reject(0, 2), hello], [event, *events], **sent)
-    vectors.add("reject-ordinal-unknown-nothing-sent", told, [reject(0, 2), hello], [event, *events])
-    event = {"rejected": {"ordinal": 1, "reason": 2}}
-    vectors.add("reject-ordinal-1", told, [reject(1, 2)], [event], **sent)
-    vectors.add("reject-above-begun", count, [reject(3, 2)], [], "BAD_COUNT", **sent)
-    vectors.add("reject-nothing-sent", count, [reject(1, 2)], [], "BAD_COUNT")
-    vectors.add("reject-highest-ordinal", count, [reject(MAX, 2)], [], "BAD_COUNT", **sent)
+        vectors.add(f"reject-{label}", told, [reject(2, reason), hello], [rejected(2, reason), *events], **sent)
+    unknown = rejected(0, 2)
+    vectors.add("reject-ordinal-unknown", told, [reject(0, 2), hello], [unknown, *events], **sent)
+    vectors.add("reject-ordinal-unknown-nothing-sent", count, [reject(0, 2), hello], [], bad)
+    vectors.add("reject-ordinal-1", told, [reject(1, 2)], [rejected(1, 2)], **sent)
+    vectors.add("reject-above-begun", count, [reject(3, 2)], [], bad, **sent)
+    vectors.add("reject-nothing-sent", count, [reject(1, 2)], [], bad)
+    vectors.add("reject-highest-ordinal", count, [reject(MAX, 2)], [], bad, **sent)
+    vectors.add("reject-each", count, [reject(1, 2), reject(2, 1)], [rejected(1, 2), rejected(2, 1)], **sent)
+    vectors.add("reject-again", count, [reject(1, 2), reject(1, 2)], [rejected(1, 2)], bad, **sent)
+    vectors.add("reject-descending", count, [reject(2, 2), reject(1, 2)], [rejected(2, 2)], bad, **sent)
+    vectors.add("reject-unknown-between", count, [reject(1, 2), reject(0, 2), reject(1, 2)], [
+        rejected(1, 2), unknown,
+    ], bad, messages_sent=3)
+    vectors.add("reject-unknown-then-1", count, [reject(0, 2), reject(1, 2)], [unknown, rejected(1, 2)], **sent)
+    vectors.add("reject-unknown-all", count, [reject(0, 2)] * 2, [unknown] * 2, **sent)
+    vectors.add("reject-unknown-once-too-often", count, [reject(0, 2)] * 3, [unknown] * 2, bad, **sent)
+    vectors.add("reject-other-class", count, [reject(1, 2, 3)], [], bad, **sent)
+    vectors.add("reject-unknown-other-class", count, [reject(0, 2, 3)], [], bad, **sent)
+    vectors.add("reject-reserved-class", count, [reject(0, 2, 5)], [], bad, **sent)
 
 
 def drains(vectors):
@@ -112,6 +126,17 @@ def drains(vectors):
         event = {"drain": {"received": received}}
         vectors.add(f"drain-received-{received}", ["PW-CLS-017"], [drain(received), hello], [event, *events], **sent)
     vectors.add("drain-received-above-sent", ["PW-CLS-019"], [drain(3)], [], "BAD_COUNT", **sent)
+    refused = [rejected(1, 2), {"drain": {"received": 1}}]
+    rule = ["PW-CLS-019"]
+    vectors.add("drain-after-reject", rule, [reject(1, 2), drain(1), hello], [*refused, *events], **sent)
+    vectors.add("drain-after-reject-above-rest", rule, [reject(1, 2), drain(2)], refused[:1], "BAD_COUNT", **sent)
+    vectors.add("reject-after-drain", rule, [drain(1), reject(2, 2), hello], [
+        {"drain": {"received": 1}}, rejected(2, 2), *events,
+    ], **sent)
+    vectors.add(
+        "reject-after-drain-above-rest", rule, [drain(1), reject(1, 2), reject(2, 2)],
+        [{"drain": {"received": 1}}, rejected(1, 2)], "BAD_COUNT", **sent,
+    )
     vectors.add("drain-twice", ["PW-CLS-017"], [drain(2), drain(2)], [{"drain": {"received": 2}}], UNEXPECTED, **sent)
     end = [{"drain": {"received": 2}}, closed(received=2)]
     vectors.add("drain-then-close", ["PW-CLS-017"], [drain(2), close(received=2)], end, "peer_closed", **sent)
@@ -129,7 +154,7 @@ def closes(vectors):
             f"close-{label}", ["PW-CLS-009" if fault else "PW-CLS-001"], [hello, close(reason, 1, retry_after)],
             [*events, closed(reason, 1, retry_after)], "peer_failed" if fault else "peer_closed", **sent,
         )
-    for reason in (5, 256, 32_767, 32_768, 65_535):
+    for reason in (0, 5, 256, 32_767, 32_768, 65_535):
         vectors.add(f"close-{reason}", ["PW-CLS-008"], [close(reason)], [closed(reason)], "peer_closed")
     vectors.add("close-unknown-fault", ["PW-CLS-009"], [close(255)], [closed(255)], "peer_failed")
     vectors.add("close-retry-never", ["PW-CLS-004"], [close(1, 0, NEVER)], [closed(1, 0, NEVER)], "peer_closed")
@@ -141,6 +166,24 @@ def closes(vectors):
     vectors.add("close-received-all", rule, [close(received=2)], [closed(received=2)], "peer_closed", **sent)
     vectors.add("close-received-above-sent", rule, [close(received=3)], [], "BAD_COUNT", **sent)
     vectors.add("close-fault-received-above-sent", rule, [close(17, 3)], [closed(17, 3)], "peer_failed", **sent)
+    refused = [reject(1, 2), reject(0, 1)]
+    events_of_refused = [rejected(1, 2), rejected(0, 1)]
+    vectors.add(
+        "close-after-rejects", rule, [*refused, close(received=1)], [*events_of_refused, closed(received=1)],
+        "peer_closed", messages_sent=3,
+    )
+    vectors.add(
+        "close-after-rejects-above-rest", rule, [*refused, close(received=2)], events_of_refused, "BAD_COUNT",
+        messages_sent=3,
+    )
+    vectors.add(
+        "reject-after-close-above-rest", rule, [close(received=2), reject(1, 2)], [closed(received=2)], "BAD_COUNT",
+        **sent,
+    )
+    vectors.add(
+        "close-fault-after-rejects", rule, [*refused, close(17, 3)], [*events_of_refused, closed(17, 3)],
+        "peer_failed", messages_sent=3,
+    )
     vectors.add("close-ack-unasked", ["PW-CLS-010"], [hello, packet(CLOSE_ACK, u64(0))], events, UNEXPECTED)
 
 
@@ -163,6 +206,9 @@ def close_items(vectors):
     add("item-cut-off-in-length", "PW-CLS-014", text + b"\x80\x11\x00", text="bye")
     add("item-cut-off-in-id", "PW-CLS-014", text + b"\x80", text="bye")
     add("text-not-utf-8", "PW-CLS-014", item(TEXT, b"\xff") + limit)
+    add("text-twice", "PW-CLS-014", text + item(TEXT, b"no, this"), text="no, this")
+    add("limit-twice", "PW-CLS-014", item(LIMIT, bytes(16)) + limit + text, text="bye", limit=exceeded)
+    add("text-twice-second-bad", "PW-CLS-014", text + item(TEXT, b"\xff") + limit, text="bye")
     add("limit-length-15", "PW-CLS-014", item(LIMIT, bytes(15)) + text)
     add("limit-length-17", "PW-CLS-014", text + item(LIMIT, bytes(17)), text="bye")
 
@@ -172,10 +218,12 @@ def behind_close(vectors):
     refused = ["PW-CLS-013"]
     twins = [
         ("ping", ping(1), {"ping": 1}), ("busy", busy(5), {"busy": 5}),
-        ("reject", reject(0, 2), {"rejected": {"ordinal": 0, "reason": 2}}),
+        ("reject", reject(0, 2), rejected(0, 2)),
     ]
     for name, raw, event in twins:
-        vectors.add(f"{name}-behind-close", ["PW-CLS-001"], [close(), raw], [*end, event], "peer_closed")
+        vectors.add(
+            f"{name}-behind-close", ["PW-CLS-001"], [close(), raw], [*end, event], "peer_closed", messages_sent=1,
+        )
     vectors.add("ignorable-behind-close", ["PW-HDR-008"], [close(), packet(0xC0, b"x")], end, "peer_closed")
     for name, raw in [("data", hello), ("drain", drain(0)), ("close", close())]:
         vectors.add(f"{name}-behind-close", refused, [close(), raw], end, UNEXPECTED)

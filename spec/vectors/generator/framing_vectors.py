@@ -234,7 +234,7 @@ def gaps_in_messages(vectors):
     )
     vectors.resync(
         "other-class-lost", [discards, passes_over], [begin, checked(b"x", FIRST, ROOM, **bad), middle, end, *again],
-        [gap(17, True), refused(1), refused(2), whole],
+        [gap(17, True), refused(1), refused(1, message_class=ROOM), whole],
     )
     vectors.resync(
         "second-gap-loses-nothing-more", [discards, passes_over], [begin, NOISE, middle, NOISE, end, *again],
@@ -296,7 +296,7 @@ def too_large(vectors):
     vectors.add(
         "ordinal-counts-every-first", ["PW-REJ-002"],
         [hello, begin, other, middle, last, *above, hello],
-        [message(b"hello"), message(b"x", ROOM), refused(2, "TOO_LARGE"), refused(4, "TOO_LARGE"), message(b"hello")],
+        [message(b"hello"), message(b"x", ROOM), refused(2, "TOO_LARGE"), refused(3, "TOO_LARGE"), message(b"hello")],
         **small,
     )
 
@@ -319,7 +319,7 @@ def damaged(vectors):
     )
     vectors.resync(
         "first-above-refused-dropped", ["PW-REJ-003"], [*over, checked(b"x", FIRST, ROOM, **bad), hello],
-        [event, gap(17), refused(2), said], **small,
+        [event, gap(17), refused(1, message_class=ROOM), said], **small,
     )
     vectors.resync(
         "ordinal-after-dropped", ["PW-REJ-002"], [hello, checked(b"x", **bad), hello, checked(b"x", **bad)],
@@ -346,15 +346,22 @@ def damaged(vectors):
 def budget(vectors):
     hello, events = checked(b"hello"), [message(b"hello")]
     rule, exceeded = ["PW-FRM-011"], "RESYNC_BUDGET"
-    vectors.resync("skipped-bytes-at-budget", rule, [bytes(65_536), hello], [gap(65_536), *events])
-    vectors.resync("skipped-bytes-above-budget", rule, [bytes(65_537), hello], [], exceeded)
-    at_budget = checked(bytes(65_520), trailer_fault=WRONG)
-    vectors.resync("dropped-packet-at-budget", rule, [at_budget, hello], [gap(65_536), refused(1), *events])
-    above_budget = checked(bytes(65_521), trailer_fault=WRONG)
-    vectors.resync("dropped-packet-above-budget", rule, [above_budget, hello], [], exceeded)
-    vectors.resync(
-        "budget-adds-up", rule, [hello, NOISE, at_budget, hello], [*events, gap(16)], exceeded
-    )
+    # The least budget, for a frame limit of 4,080 and below; and 16 * (8,192 + 16) = 131,328.
+    small, large = {"frame_limit": 4_080, "message_limit": 8_192}, {"frame_limit": 8_192, "message_limit": 8_192}
+    vectors.resync("skipped-bytes-at-budget", rule, [bytes(65_536), hello], [gap(65_536), *events], **small)
+    vectors.resync("skipped-bytes-above-budget", rule, [bytes(65_537), hello], [], exceeded, **small)
+    vectors.resync("skipped-bytes-at-large-budget", rule, [bytes(131_328), hello], [gap(131_328), *events], **large)
+    vectors.resync("skipped-bytes-above-large-budget", rule, [bytes(131_329), hello], [], exceeded, **large)
+    # Each damaged, full frame is survived, as often as gaps are allowed.
+    for name, limits in (("", large), ("-small", small)):
+        full = checked(bytes(limits["frame_limit"]), trailer_fault=WRONG)
+        gone = [event for n in range(1, 17) for event in (gap(len(full)), refused(n))]
+        vectors.resync(f"dropped-packet-at{name}-budget", rule, [full] * 16 + [hello], gone + events, **limits)
+        vectors.resync(f"dropped-packet-above{name}-budget", rule, [full] * 17 + [hello], gone, exceeded, **limits)
+    full = checked(bytes(8_192), trailer_fault=WRONG)
+    gone = [event for n in range(1, 16) for event in (gap(8_208), refused(n))]
+    vectors.resync("budget-adds-up-to-all", rule, [*[full] * 15, bytes(8_208), hello], [*gone, gap(8_208), *events], **large)
+    vectors.resync("budget-adds-up", rule, [*[full] * 15, bytes(8_209), hello], gone, exceeded, **large)
     vectors.resync("gaps-at-budget", rule, [b"\x00", hello] * 16, [gap(1), *events] * 16)
     vectors.resync("gaps-above-budget", rule, [b"\x00", hello] * 17, [gap(1), *events] * 16, exceeded)
     bad = checked(b"", trailer_fault=WRONG)

@@ -9,7 +9,7 @@ from .judge import Fault, compare, judge_header
 CONTROL_KINDS = [
     ("hello", HELLO, 14, 4096),
     ("hello-ack", HELLO_ACK, 14, 4096),
-    ("reject", REJECT, 10, 10),
+    ("reject", REJECT, 11, 11),
     ("ping", PING, 8, 8),
     ("pong", PONG, 8, 8),
     ("busy", BUSY, 4, 4),

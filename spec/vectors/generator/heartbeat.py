@@ -5,6 +5,7 @@ from fractions import Fraction
 from .judge import Fault, require
 
 BUCKET = 16
+UNANSWERED_MAX = 14
 
 
 class Heartbeat:
@@ -16,21 +17,27 @@ class Heartbeat:
         if peer_floor < config["idle"]:
             raise SystemExit("jitter would make the times of this conversation inexact")
         self.probes, self.extension_max = config["probes"], config["extension_max"]
-        self.busy_max = config["busy_max"]
+        if self.extension_max is None:
+            self.extension_max = self.idle + self.interval * self.probes
+        self.busy_max, self.assembly_rate = config["busy_max"], config["assembly_rate"]
         self.refill = Fraction(config["ping_floor"], 2)
         self.bucket, self.bucket_at = Fraction(BUCKET), now
         self.highest_received = 0
+        self.peer_floor = peer_floor
+        self.answered, self.handed_out = 0, 0  # the highest PONG, the latest PING
+        self.handed_out_at = None
         self.rtt = None  # smoothed, variation
-        self.taken_at = None  # the latest PING, while its answer would be a measurement
+        self.measured_from = None  # while the answer to the latest PING would be a measurement
         self.own_pause = False
-        self.peer_pause = None  # began, ends
-        self.deaf_to_busy = False  # PW-HB-021, after a pause came to busy_max
+        self.row_began = None  # the first of pauses that follow each other (PW-HB-021)
+        self.pause_ends = None  # of the pause that is in force
+        self.ping_waits = False  # a PING is queued, and not handed out
         self.quiet(now)
 
     def quiet(self, now):
         """Evidence, or an end of a pause: a new silence begins."""
-        self.silent_since = now
         self.probing = False
+        self.ping_waits = False
         self.unanswered = 0
         self.extended = 0
         self.grace_spent = False
@@ -39,9 +46,16 @@ class Heartbeat:
     # What came.
 
     def evidence(self, now):
-        """Returns whether the peer had been suspect."""
+        """A packet that is no BUSY. Returns whether the peer had been suspect."""
+        if self.pause_ends is not None and now >= self.pause_ends:
+            self.end_pause()
+        if self.pause_ends is None:
+            self.row_began = None
+        return self.alive(now)
+
+    def alive(self, now):
         suspect = self.is_suspect
-        if self.peer_pause is None:
+        if self.pause_ends is None:
             self.quiet(now)
         return suspect
 
@@ -57,11 +71,12 @@ class Heartbeat:
         require(self.bucket >= 1, "PING_FLOOD")
         self.bucket -= 1
 
-    def pong(self, number, highest_sent, now):
-        require(1 <= number <= highest_sent, "BAD_PONG")
-        if number == highest_sent and self.taken_at is not None:
-            self.measure(Fraction(now - self.taken_at))
-            self.taken_at = None
+    def pong(self, number, now):
+        require(1 <= number <= self.handed_out, "BAD_PONG")
+        self.answered = max(self.answered, number)
+        if number == self.handed_out and self.measured_from is not None:
+            self.measure(Fraction(now - self.measured_from))
+            self.measured_from = None
 
     def measure(self, sample):
         """RFC 6298."""
@@ -73,92 +88,131 @@ class Heartbeat:
             self.rtt = (smoothed * 7 / 8 + sample / 8, variation)
 
     def busy(self, pause, now):
-        """PW-HB-020 and PW-HB-021."""
+        """PW-HB-020 and PW-HB-021. Returns whether the peer had been suspect, and this is evidence."""
+        self.measured_from = None
+        if self.pause_ends is not None and now >= self.pause_ends:
+            self.end_pause()
         if pause == 0:
-            self.peer_pause, self.deaf_to_busy = None, False
+            suspect = self.is_suspect
+            self.row_began = self.pause_ends = None
             self.quiet(now)
-            return
-        if self.deaf_to_busy:
-            return
-        began = self.peer_pause[0] if self.peer_pause else now
-        self.peer_pause = (began, min(now + pause, began + self.busy_max))
+            return suspect
+        if self.row_began is not None and now > self.row_began + self.busy_max:
+            return False
+        suspect = self.alive(now)
+        self.row_began = now if self.row_began is None else self.row_began
+        self.pause_ends = min(now + pause, self.row_began + self.busy_max)
+        return suspect
+
+    def end_pause(self):
+        """Its time is up (PW-HB-022)."""
+        ended, self.pause_ends = self.pause_ends, None
+        self.quiet(ended)
 
     # What this side did.
 
     def pause(self):
-        self.own_pause = True
+        self.own_pause, self.measured_from, self.ping_waits = True, None, False
 
     def resume(self, now):
         self.own_pause = False
+        if self.pause_ends is not None and now >= self.pause_ends:
+            self.pause_ends = None
         self.quiet(now)
 
-    def bytes_taken(self):
+    def bytes_acknowledged(self):
         self.progressed = True
 
-    def ping_taken(self, now):
+    def ping_handed_out(self, now, unacknowledged):
+        """`unacknowledged` bytes, with the PING among them, were handed out by now and not acknowledged."""
+        self.handed_out, self.handed_out_at = self.handed_out + 1, now
+        self.ping_waits, self.measured_from = False, None
+        self.slow = Fraction(1_000 * unacknowledged, self.assembly_rate)
+
+    def ping_has_the_front(self, now):
+        """The transport took the PING, and the last byte in front of it is acknowledged: its answer can be measured."""
+        if not self.own_pause:
+            self.measured_from = now
+
+    def ping_acknowledged(self, now):
         """PW-HB-010: the wait starts here."""
-        self.taken_at, self.ping_waits = now, False
-        if self.probing:
-            later = self.extend(now - self.wait_began)
-            self.wait_began, self.deadline = self.wait_began + later, self.deadline + later
+        if self.probing and not self.acknowledged:
+            self.acknowledged = True
+            self.wait_began += self.progress(now - self.wait_began)
 
     # Time.
 
     def next_deadline(self):
         if self.own_pause:
             return None
-        return self.peer_pause[1] if self.peer_pause else self.deadline
+        if self.pause_ends is not None:
+            return self.pause_ends
+        deadline = self.wait_began + self.wait if self.probing else self.deadline
+        if deadline != int(deadline):
+            raise SystemExit("a wait of this conversation is not in whole milliseconds")
+        return int(deadline)
+
+    def may_hand_out(self, now):
+        """PW-HB-026."""
+        return self.handed_out_at is None or now >= self.handed_out_at + self.peer_floor
 
     def wait_for_answer(self):
         measured = self.rtt[0] + 4 * self.rtt[1] if self.rtt else 0
         return max(self.interval, min(measured, 4 * self.interval))
 
     def start_wait(self, now):
-        wait = self.wait_for_answer()
-        wait = self.interval + self.extend(wait - self.interval)
-        if wait != int(wait):
-            raise SystemExit("a wait of this conversation is not in whole milliseconds")
-        self.wait_began, self.deadline, self.progressed = now, now + int(wait), False
+        self.wait_began, self.progressed = now, False
+        self.wait = self.interval + self.extend(self.wait_for_answer() - self.interval)
 
     def extend(self, wanted):
         granted = min(wanted, self.extension_max - self.extended)
         self.extended += granted
         return granted
 
+    def progress(self, wanted):
+        """For PW-HB-010 and PW-HB-011, which may take from `slow` as well (PW-HB-013)."""
+        granted = self.extend(wanted)
+        more = min(wanted - granted, self.slow)
+        self.slow -= more
+        return granted + more
+
     def tick(self, now):
         """What is due at `now`: any of PING and SUSPECT."""
         if self.next_deadline() is None or now < self.next_deadline():
             return []
-        if self.peer_pause:
-            began, ends = self.peer_pause
-            self.deaf_to_busy = ends == began + self.busy_max
-            self.peer_pause = None
-            self.quiet(ends)
+        if self.pause_ends is not None:
+            self.end_pause()
             return self.tick(now)
         if not self.probing:
-            self.probing, self.ping_waits, self.taken_at = True, True, None
-            self.start_wait(now)
-            return ["PING"]
+            self.probing = True
+            return self.probe(now)
         return self.wait_is_over(now)
 
+    def probe(self, now):
+        self.start_wait(now)
+        self.slow = 0
+        # PW-HB-025: the answer to those under way serves as well.
+        self.acknowledged = self.handed_out - self.answered >= UNANSWERED_MAX
+        self.ping_waits = not self.acknowledged
+        return ["PING"] if self.ping_waits else []
+
     def wait_is_over(self, now):
-        if self.ping_waits and self.progressed:
-            extension = self.extend(self.interval)
-            if extension:
-                self.wait_began, self.deadline, self.progressed = now, now + extension, False
+        late = now - self.wait_began - self.wait
+        if not self.acknowledged and self.progressed:
+            more = self.progress(self.wait)
+            if more > 0:
+                self.wait_began, self.wait, self.progressed = now, more, False
                 return []
         due = []
-        if now - self.deadline > self.interval and not self.grace_spent:
+        if late > self.interval and not self.grace_spent:
             self.grace_spent = True
-            self.extend(self.interval)
         else:
             self.unanswered += 1
             if self.unanswered >= self.probes:
                 raise Fault("PEER_TIMEOUT")
             if self.unanswered == 1:
                 due.append("SUSPECT")
+        if self.acknowledged:
+            return due + self.probe(now)
         self.start_wait(now)
-        if not self.ping_waits:
-            self.ping_waits, self.taken_at = True, None
-            due.append("PING")
         return due

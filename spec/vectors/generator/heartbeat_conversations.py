@@ -1,7 +1,7 @@
 """conversations/heartbeat.json: probing, its waits, and the ends that time brings (section 8.1 to 8.3, 5 and 10)."""
 
-from .codec import CHECKSUM, CLOSE, DATA, FIRST, PING, PONG, u64
-from .names import REASONS
+from .codec import CHECKSUM, CLOSE, DATA, FIRST, MORE, PING, PONG, REJECT, u16, u64
+from .names import REASONS, REJECT_REASONS
 from .script import Script, by_side, calm, close_payload, ended, to_side
 
 SUSPECT, RECOVERED = {"suspect": {}}, {"recovered": {}}
@@ -16,6 +16,11 @@ def build():
         round_trips(), round_trips_to_the_limit(), old_pong(), floor_raises(), ping_flood(), bucket_gains(), bad_ping(),
         bad_pong(), frame_stall(), frame_stall_of_header(), payload_in_time(), write_stall(), slow_write(),
         slow_write_done(),
+        evidence_of_header(), evidence_to_the_last_byte(), evidence_of_dropped(), evidence_of_dropped_at_once(),
+        evidence_of_passed_over(), evidence_of_refused(),
+        late_twice(), late_twice_unflushed(), late_in_each_silence(), late_by_interval(), late_idle(),
+        progress_partly_granted(), unflushed_after_round_trip(), extension_by_default(), round_trips_beyond_extension(),
+        ping_withdrawn(), pings_unanswered(), pings_answered_late(), ping_floor_kept(),
     ]
     return [script.build() for script in scripts]
 
@@ -418,4 +423,329 @@ def slow_write_done():
     script, raw = trickle("slow-write-done", "The same trickle, but the rest is taken in the last millisecond.")
     script.room(1_799, None, out=[raw[3:]])
     script.wait(5_000)
+    return script
+
+
+# Evidence of a header and of each later byte.
+
+ZEROS = bytes(100)
+
+
+def zeros(name="message"):
+    return {name: {"class": 2, "encrypted": False, "payload": [{"repeat": "00", "times": 100}]}}
+
+
+def probed(script, last_evidence):
+    script.wait(last_evidence + 99)
+    script.wait(last_evidence + 100, out=[ping(1)])
+    return script
+
+
+def evidence_of_header():
+    script = Script(
+        "evidence-of-header", ["PW-HB-001", "PW-HB-003"],
+        "A header is evidence when its last byte comes, not before, though nothing follows it.",
+    )
+    script.greet()
+    message = to_side(DATA, ZEROS, FIRST, 2)
+    script.receive(50, message[:11])
+    script.receive(90, message[11:12])
+    return probed(script, 90)
+
+
+def evidence_to_the_last_byte():
+    script = Script(
+        "evidence-to-the-last-byte", ["PW-HB-001", "PW-HB-002"],
+        "A packet comes in a trickle: each byte of payload and trailer is evidence, to the last.",
+    )
+    script.greet()
+    message = to_side(DATA, ZEROS, CHECKED, 2)
+    script.receive(90, message[:12])
+    for n in range(1, 11):
+        script.receive(90 + 90 * n, message[2 + 10 * n:12 + 10 * n])
+    for n in range(1, 4):
+        script.receive(990 + 90 * n, message[111 + n:112 + n])
+    script.receive(1_350, message[115:], events=[zeros()])
+    return probed(script, 1_350)
+
+
+def evidence_of_dropped():
+    script = Script(
+        "evidence-of-dropped-packet", ["PW-HB-001", "PW-HB-002"],
+        "The trailer is wrong: all bytes of the packet were evidence, the last one of the trailer too.", resync=True,
+    )
+    script.greet()
+    message = to_side(DATA, ZEROS, CHECKED, 2, trailer_fault=1)
+    for at, raw in ((90, message[:12]), (180, message[12:112]), (270, message[112:115])):
+        script.receive(at, raw)
+    reject = by_side(REJECT, u64(1) + u16(REJECT_REASONS["DAMAGED"]) + b"\x02")
+    script.receive(360, message[115:], out=[reject], events=[{"gap": {"skipped": 116, "message_lost": False}}])
+    return probed(script, 360)
+
+
+def evidence_of_dropped_at_once():
+    script = Script(
+        "evidence-of-dropped-packet-at-once", ["PW-HB-001", "PW-HB-002"],
+        "The same packet in one piece, and other kinds: how the bytes are cut makes no difference.", resync=True,
+    )
+    script.greet()
+    reject = by_side(REJECT, u64(1) + u16(REJECT_REASONS["DAMAGED"]) + b"\x02")
+    gap = {"gap": {"skipped": 116, "message_lost": False}}
+    script.receive(90, to_side(DATA, ZEROS, CHECKED, 2, trailer_fault=1), out=[reject], events=[gap])
+    script.receive(180, to_side(0xC0, ZEROS, CHECKSUM, trailer_fault=1), events=[gap])
+    script.receive(270, to_side(PING, u64(1), CHECKSUM, trailer_fault=1), events=[
+        {"gap": {"skipped": 24, "message_lost": False}},
+    ])
+    return probed(script, 270)
+
+
+def evidence_of_passed_over():
+    script = Script(
+        "evidence-of-passed-over", ["PW-HB-002", "PW-FRM-010"], "Frames that are passed over are evidence.",
+        resync=True,
+    )
+    script.greet()
+    frame = to_side(DATA, ZEROS, MORE | CHECKSUM, 2)
+    script.receive(90, b"\x00", frame[:12], events=[{"gap": {"skipped": 1, "message_lost": False}}])
+    script.receive(180, frame[12:60])
+    script.receive(270, frame[60:])
+    return probed(script, 270)
+
+
+def evidence_of_refused():
+    script = Script(
+        "evidence-of-refused", ["PW-HB-002", "PW-REJ-004"], "Frames of a message that was refused are evidence.",
+    )
+    script.greet()
+    begin, middle = to_side(DATA, bytes(512), FIRST | MORE, 2), to_side(DATA, bytes(512), MORE, 2)
+    reject = by_side(REJECT, u64(1) + u16(REJECT_REASONS["TOO_LARGE"]) + b"\x02")
+    script.receive(10, begin, middle, middle, out=[reject], events=[
+        {"too_large": {"class": 2, "ordinal": 1, "limit": 1_024}},
+    ])
+    script.receive(100, middle[:100])
+    script.receive(190, middle[100:])
+    return probed(script, 190)
+
+
+# PW-HB-016.
+
+
+def late_twice():
+    script = Script(
+        "late-twice", ["PW-HB-016"], "Blocked twice in a silence: the second miss counts.", "client",
+    )
+    script.greet()
+    script.wait(100, out=[ping(1)])
+    script.wait(350, out=[ping(2)], late=True)
+    script.wait(600, out=[ping(3)], events=[SUSPECT], late=True)
+    script.wait(700, out=[ping(4)])
+    script.wait(799)
+    script.wait(800, out=[fault("PEER_TIMEOUT")], events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def late_twice_unflushed():
+    script = Script(
+        "late-twice-unflushed", ["PW-HB-016"],
+        "The same, and PING is not taken: its wait starts again instead, once.", "client",
+    )
+    script.greet()
+    script.room(10, 0)
+    script.wait(100)
+    script.wait(350, late=True)
+    script.wait(600, events=[SUSPECT], late=True)
+    script.wait(700)
+    script.wait(799)
+    script.wait(800, events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def late_in_each_silence():
+    script = Script(
+        "late-in-each-silence", ["PW-HB-016"], "Each silence has its once.", "client", probes=2,
+    )
+    script.greet()
+    script.wait(100, out=[ping(1)])
+    script.wait(350, out=[ping(2)], late=True)
+    script.receive(400, to_side(0xC0))
+    script.wait(500, out=[ping(3)])
+    script.wait(750, out=[ping(4)], late=True)
+    script.wait(850, out=[ping(5)], events=[SUSPECT])
+    script.wait(949)
+    script.wait(950, out=[fault("PEER_TIMEOUT")], events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def late_by_interval():
+    script = Script(
+        "miss-late-by-interval", ["PW-HB-016"], "A miss that is noticed as late as interval counts.", "client",
+    )
+    script.greet()
+    script.wait(100, out=[ping(1)])
+    script.wait(300, out=[ping(2)], events=[SUSPECT], late=True)
+    script.wait(501, out=[ping(3)], late=True)
+    script.wait(601, out=[ping(4)])
+    script.wait(701, out=[fault("PEER_TIMEOUT")], events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def late_idle():
+    script = Script(
+        "late-idle", ["PW-HB-016"], "A late `idle` is no miss, and uses nothing up.", "client", probes=1,
+    )
+    script.greet()
+    script.wait(5_000, out=[ping(1)], late=True)
+    script.wait(6_000, out=[ping(2)], late=True)
+    script.wait(6_099)
+    script.wait(6_100, out=[fault("PEER_TIMEOUT")], events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+# PW-HB-011 and PW-HB-013.
+
+
+def progress_partly_granted():
+    script = Script(
+        "progress-partly-granted", ["PW-HB-011", "PW-HB-013"],
+        "The third wait that starts again is cut to what is left of extension_max.",
+        "client", peer={"frame_limit": 1_024}, probes=1, extension_max=250,
+    )
+    packet_ = slow(script)
+    for index, at in enumerate((150, 250, 350, 420)):
+        script.room(at, 1, out=[packet_[index:index + 1]])
+    script.wait(449)
+    script.wait(450, events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def unflushed_after_round_trip():
+    script = Script(
+        "unflushed-after-round-trip", ["PW-HB-011", "PW-HB-013"],
+        "The wait of a PING that is not taken starts again, and each is as long as extension_max allows.", "client",
+        extension_max=200,
+    )
+    script.greet()
+    script.wait(100, out=[ping(1)])
+    # srtt 80, rttvar 40: the wait is 240, of which 140 are out of extension_max.
+    script.receive(180, pong(1))
+    script.room(200, 0)
+    script.wait(280)
+    script.wait(520, events=[SUSPECT])
+    script.wait(680)
+    script.wait(779)
+    script.wait(780, events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def extension_by_default():
+    script = Script(
+        "extension-by-default", ["PW-HB-013"],
+        "Where extension_max is not chosen it is the effective idle + interval * probes: 400.", "client",
+        idle=50, interval=50, extension_max=None,
+    )
+    script.greet()
+    script.wait(100, out=[ping(1)])
+    # srtt 90, rttvar 45: the wait is 270, and 170 of it are out of extension_max.
+    script.receive(190, pong(1))
+    script.wait(290, out=[ping(2)])
+    script.wait(560, out=[ping(3)], events=[SUSPECT])
+    script.wait(830, out=[ping(4)])
+    script.wait(989)
+    script.wait(990, out=[fault("PEER_TIMEOUT")], events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def round_trips_beyond_extension():
+    script = Script(
+        "round-trips-beyond-extension", ["PW-HB-013"],
+        "The timeline of section 8.6 with an `idle` of 2,000: the second wait is cut, and no probe is left out.",
+        "client", {"ping_floor": 2_000}, idle=2_000, interval=2_000, extension_max=11_000,
+    )
+    script.greet()
+    script.wait(2_000, out=[ping(1)])
+    script.receive(3_500, to_side(0xC0))
+    # srtt + 4 * rttvar is 8,100, of which 4 * interval count.
+    script.receive(4_700, pong(1))
+    script.wait(6_700, out=[ping(2)])
+    script.wait(14_700, out=[ping(3)], events=[SUSPECT])
+    script.wait(21_700, out=[ping(4)])
+    script.wait(23_699)
+    script.wait(23_700, out=[fault("PEER_TIMEOUT")], events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def ping_withdrawn():
+    script = Script(
+        "ping-withdrawn", ["PW-HB-004"], "A PING that waits behind a packet is withdrawn when evidence comes.", "client",
+    )
+    script.greet()
+    raw = by_side(DATA, b"slow", CHECKED, 2)
+    script.room(10, 5)
+    script.send(20, b"slow", out=[raw[:5]])
+    script.wait(100)
+    script.receive(150, to_side(0xC0))
+    script.room(160, None, out=[raw[5:]])
+    script.wait(249)
+    script.wait(250, out=[ping(1)])
+    return script
+
+
+# Section 8.5.
+
+
+def fourteen(script):
+    """PINGs 1 to 14 are sent, and evidence comes after each, but no PONG. Returns the time of the next probe."""
+    script.greet()
+    for n in range(1, 15):
+        script.wait(150 * n - 50, out=[ping(n)])
+        script.receive(150 * n, to_side(0xC0))
+    return 150 * 14 + 100
+
+
+def pings_unanswered():
+    script = Script(
+        "pings-unanswered", ["PW-HB-025", "PW-HB-012"],
+        "Fourteen PINGs are unanswered: the next probes are not sent, and their waits count as ever.", "client",
+    )
+    probe = fourteen(script)
+    script.wait(probe)
+    script.wait(probe + 100, events=[SUSPECT])
+    script.wait(probe + 200)
+    script.wait(probe + 299)
+    script.wait(probe + 300, out=[fault("PEER_TIMEOUT")], events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def pings_answered_late():
+    script = Script(
+        "pings-answered-late", ["PW-HB-025", "PW-HB-009"],
+        "A PONG to an early PING makes room for another one, and PONG(n) answers all up to n.", "client",
+    )
+    probe = fourteen(script)
+    script.wait(probe)
+    script.wait(probe + 100, events=[SUSPECT])
+    script.receive(probe + 150, pong(2), events=[RECOVERED])
+    script.wait(probe + 250, out=[ping(15)])
+    script.wait(probe + 350, out=[ping(16)], events=[SUSPECT])
+    script.wait(probe + 450)
+    script.receive(probe + 460, pong(16), events=[RECOVERED])
+    return script
+
+
+def ping_floor_kept():
+    script = Script(
+        "ping-floor-kept", ["PW-HB-026"],
+        "PING 1 was handed out at 190, and counts as unanswered at 220: PING 2 waits until 290.", "client",
+        extension_max=0,
+    )
+    script.greet()
+    raw = by_side(DATA, b"slow", CHECKED, 2)
+    script.room(10, 5)
+    script.send(20, b"slow", out=[raw[:5]])
+    script.wait(100)
+    # The 20 bytes of PING give 20 ms.
+    script.room(190, None, out=[raw[5:], ping(1)])
+    script.wait(220, events=[SUSPECT])
+    script.wait(289)
+    script.wait(290, out=[ping(2)])
     return script

@@ -98,6 +98,8 @@ def whole_payloads(vectors):
         "token-fills-payload", ["PW-HDR-014"], MINIMAL + item(TOKEN, largest_token), token=json_bytes(largest_token)
     )
 
+    vectors.accept("token-ack", ["PW-HS-002"], MINIMAL + item(TOKEN, b"secret"), HELLO_ACK)
+
 
 def unknown_items(vectors):
     vectors.accept("ignorable-item-last", ["PW-HS-006"], MINIMAL + item(0x8FFF, b"\x01\x02\x03"))
@@ -140,6 +142,7 @@ def syntax(vectors):
     ]
     for name, items in repeated:
         vectors.refuse(f"{name}-twice", ["PW-HS-008"], MINIMAL + items)
+    vectors.refuse("token-twice-ack", ["PW-HS-008"], MINIMAL + item(TOKEN, b"") * 2, kind=HELLO_ACK)
 
 
 def version_ranges(vectors):

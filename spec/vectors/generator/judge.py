@@ -7,7 +7,7 @@ from .codec import (
 )
 
 CONTROL_LENGTHS = {
-    HELLO: (14, 4096), HELLO_ACK: (14, 4096), REJECT: (10, 10), PING: (8, 8), PONG: (8, 8), BUSY: (4, 4), DRAIN: (8, 8),
+    HELLO: (14, 4096), HELLO_ACK: (14, 4096), REJECT: (11, 11), PING: (8, 8), PONG: (8, 8), BUSY: (4, 4), DRAIN: (8, 8),
     CLOSE: (14, 512), CLOSE_ACK: (8, 8),
 }
 ITEM_LENGTHS = {VERSIONS: 2, SYNC_KEY: 4, LIMITS: 8, PING_FLOOR: 4, FEATURES: 4, TOKEN: None}
@@ -96,17 +96,27 @@ def judge_hello(payload, kind):
         "message_limit": message_limit,
         "ping_floor": ping_floor,
         "resync": bool(number(items.get(FEATURES, b"")) & 1),
-        "token": json_bytes(items[TOKEN]) if TOKEN in items else None,
+        "token": json_bytes(items[TOKEN]) if TOKEN in items and kind == HELLO else None,
     }
 
 
+def readable_key(payload):
+    """The valid SYNC_KEY of a HELLO_ACK that is bad otherwise; 0 where there is none (PW-HS-018)."""
+    try:
+        for identifier, value in split_items(payload, "cut off"):
+            if identifier == SYNC_KEY and len(value) == 4:
+                return number(value)
+    except Fault:
+        pass
+    return 0
+
+
 def read_close(payload):
-    """Section 9; what stands behind a malformed item is passed over with it (PW-CLS-014)."""
+    """Section 9; what stands behind a malformed item is passed over with it, and the last one counts (PW-CLS-014)."""
     items = {}
     try:
         for identifier, value in split_items(payload[14:], "cut off"):
-            malformed = identifier == LIMIT and len(value) != 16 or identifier == TEXT and not is_text(value)
-            if malformed or identifier in items:
+            if identifier == LIMIT and len(value) != 16 or identifier == TEXT and not is_text(value):
                 break
             items[identifier] = value
     except Fault:

@@ -39,8 +39,8 @@ def out_data(payload, flags=FIRST, message_class=2):
     return by_side(DATA, payload, flags | CHECKSUM, message_class)
 
 
-def out_reject(ordinal, reason):
-    return by_side(REJECT, u64(ordinal) + u16(REJECT_REASONS[reason]))
+def out_reject(ordinal, reason, message_class=2):
+    return by_side(REJECT, u64(ordinal) + u16(REJECT_REASONS[reason]) + bytes([message_class]))
 
 
 def fault(reason, received=0, items=b""):
@@ -116,7 +116,7 @@ FULL = b"f" * 512
 
 
 def told_too_large(ordinal):
-    return {"too_large": {"ordinal": ordinal, "limit": 1_024}}
+    return {"too_large": {"class": 2, "ordinal": ordinal, "limit": 1_024}}
 
 
 def too_large():
@@ -133,7 +133,7 @@ def too_large():
     script.receive(40, middle[12:], middle, data(b"now", FIRST, ROOM), events=[message(b"now", ROOM)])
     script.receive(50, last)
     script.receive(60, data(b"next"), events=[message(b"next")])
-    script.receive(70, *[begin, middle, last], out=[out_reject(5, "TOO_LARGE")], events=[told_too_large(5)])
+    script.receive(70, *[begin, middle, last], out=[out_reject(4, "TOO_LARGE")], events=[told_too_large(4)])
     script.close(80, out=[by_side(CLOSE, close_payload(1, 3))])
     return script
 
@@ -174,10 +174,10 @@ def dropped_message():
     script.receive(10, checked(b"one"), checked(b"abc", FIRST | MORE), events=[message(b"one")])
     bad = checked(b"x", FIRST, ROOM, trailer_fault=1)
     script.receive(
-        20, bad, out=[out_reject(2, "DAMAGED"), out_reject(3, "DAMAGED")], events=[gap(17, True)],
+        20, bad, out=[out_reject(2, "DAMAGED"), out_reject(1, "DAMAGED", ROOM)], events=[gap(17, True)],
     )
     script.receive(30, checked(b"four"), events=[message(b"four")])
-    script.receive(40, bad, out=[out_reject(5, "DAMAGED")], events=[gap(17)])
+    script.receive(40, bad, out=[out_reject(2, "DAMAGED", ROOM)], events=[gap(17)])
     return script
 
 
@@ -189,7 +189,7 @@ def gap_after_gap():
     script.greet()
     script.receive(10, checked(b"one"), NOISE, checked(b"two"), events=[message(b"one"), gap(16), message(b"two")])
     bad = checked(b"x", FIRST, ROOM, trailer_fault=1)
-    script.receive(20, bad, out=[out_reject(0, "DAMAGED")], events=[gap(17)])
+    script.receive(20, bad, out=[out_reject(0, "DAMAGED", ROOM)], events=[gap(17)])
     return script
 
 
@@ -264,8 +264,12 @@ def reject_ahead_of_messages():
     return script
 
 
-def reject(ordinal, reason):
-    return to_side(REJECT, u64(ordinal) + u16(reason))
+def reject(ordinal, reason, message_class=2):
+    return to_side(REJECT, u64(ordinal) + u16(reason) + bytes([message_class]))
+
+
+def told_rejected(ordinal, reason, message_class=2):
+    return {"rejected": {"class": message_class, "ordinal": ordinal, "reason": reason}}
 
 
 def rejected():
@@ -273,11 +277,11 @@ def rejected():
         "rejected", ["PW-REJ-007"], "The peer refuses messages of this side, for reasons known and not.", "client",
     )
     script.greet()
-    script.send(10, b"one", out=[out_data(b"one")])
-    script.send(20, b"two", out=[out_data(b"two")])
-    for at, (ordinal, reason) in zip((30, 40, 50, 60), [(2, 1), (1, 2), (0, 2), (2, 40_000)]):
-        script.receive(at, reject(ordinal, reason), events=[{"rejected": {"ordinal": ordinal, "reason": reason}}])
-    script.send(70, b"three", out=[out_data(b"three")])
+    for at, word in ((10, b"one"), (12, b"two"), (14, b"three"), (16, b"four")):
+        script.send(at, word, out=[out_data(word)])
+    for at, (ordinal, reason) in zip((30, 40, 50, 60), [(1, 1), (3, 2), (0, 2), (4, 40_000)]):
+        script.receive(at, reject(ordinal, reason), events=[told_rejected(ordinal, reason)])
+    script.send(70, b"five", out=[out_data(b"five")])
     return script
 
 
@@ -291,7 +295,7 @@ def rejected_too_early():
     script.room(10, 100)
     script.send(20, b"r" * 2_560, out=[begin[:100]])
     script.send(30, b"s" * 2_560)
-    script.receive(40, reject(1, 1), events=[{"rejected": {"ordinal": 1, "reason": 1}}])
+    script.receive(40, reject(1, 1), events=[told_rejected(1, 1)])
     script.receive(50, reject(2, 1), events=[failed("BAD_COUNT")])
     return script
 

@@ -13,7 +13,7 @@ CONFIG = {
     "idle": 100, "interval": 100, "probes": 3, "extension_max": 1_000, "detect_within": None, "ping_floor": 100,
     "busy_max": 1_000, "frame_limit": 512, "message_limit": 1_024, "handshake_timeout": 1_000, "close_timeout": 500,
     "write_stall": 10_000, "assembly_base": 10_000, "assembly_rate": 1_000, "resync": False, "admission": False,
-    "token": None,
+    "token": None, "frame_sent": 65_536, "acknowledges": False,
 }
 # What the peer announces unless a conversation says otherwise. With RESYNC it gets every DATA with CHECKSUM.
 PEER = {"frame_limit": 512, "message_limit": 4_096, "ping_floor": 100, "resync": True}
@@ -65,9 +65,9 @@ class Script:
         data = b"".join(packets)
         self.step(at, {"receive": self.joined(packets)}, lambda side: side.receive(data), out, events, **how)
 
-    def send(self, at, payload, message_class=2, encrypted=False, out=(), events=()):
+    def send(self, at, payload, message_class=2, encrypted=False, out=(), events=(), **how):
         action = {"send": {"class": message_class, "encrypted": encrypted, "payload": json_bytes(payload)}}
-        self.step(at, action, lambda side: side.send(message_class, encrypted, payload), out, events)
+        self.step(at, action, lambda side: side.send(message_class, encrypted, payload), out, events, **how)
 
     def close(self, at, reason=1, text=None, retry_after=None, out=(), events=()):
         stated = default_retry_after(reason) if retry_after is None else retry_after
@@ -90,9 +90,17 @@ class Script:
         """From now on the transport takes `size` bytes and no more; None is all that comes."""
         self.step(at, {"room": size}, lambda side: setattr(side.out, "room", size), out, events)
 
-    def wait(self, at, out=(), events=(), late=False):
-        """Time passes. With `late`, the side does not look at its clock before `at`."""
-        self.step(at, "wait", lambda side: None, out, events, late)
+    def acknowledge(self, at, total, out=(), events=(), **how):
+        """The peer's host has acknowledged so many bytes of the stream in all."""
+        self.step(at, {"acknowledge": total}, lambda side: side.acknowledge(total), out, events, **how)
+
+    def acknowledge_all(self, at):
+        """Everything that the transport has taken."""
+        self.acknowledge(at, self.side.out.taken)
+
+    def wait(self, at, out=(), events=(), **how):
+        """Time passes. With `late`, the side does not look at its clock before `at`; with `clock`, it shows that."""
+        self.step(at, "wait", lambda side: None, out, events, **how)
 
     # The handshake, where it is not what the conversation is about.
 
@@ -120,15 +128,18 @@ class Script:
         else:
             self.start(out=[self.own_hello()])
             self.receive(0, self.peer_hello(), events=[self.established()])
+        if self.config["acknowledges"]:
+            self.acknowledge_all(0)
 
     # What a step does.
 
-    def step(self, at, action, act, out, events, late=False):
+    def step(self, at, action, act, out, events, late=False, clock=None):
         side, name = self.side, f"conversations/{self.name}, step {len(self.steps)}"
-        compare(f"{name}: the order of time", at >= side.now, True)
+        shown = at if clock is None else clock
+        compare(f"{name}: the order of time", not self.steps or at >= self.steps[-1]["at"], True)
         if not late:
-            self.run_until_just_before(at, name)
-        side.now = at
+            self.run_until_just_before(shown, name)
+        side.look_at_clock(shown)
         act(side)
         pieces = self.settle()
         stated = [raw for raw in out if raw]
@@ -138,13 +149,15 @@ class Script:
         step = {"at": at}
         if late:
             step["late"] = True
+        if clock is not None:
+            step["clock"] = clock
         deadline = self.next_deadline()
         step |= {"do": action, "out": self.joined(stated), "events": list(events), "deadline": deadline}
         self.steps.append(step)
 
     def run_until_just_before(self, at, name):
         while (deadline := self.next_deadline()) is not None and deadline < at:
-            self.side.now = deadline
+            self.side.look_at_clock(deadline)
             said = (self.settle(), self.side.events)
             compare(f"{name}: nothing happens before, at {deadline}", said, ([], []))
 

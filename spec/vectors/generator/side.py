@@ -1,38 +1,45 @@
 """One side of a connection in virtual time, as short as the specification allows: it judges every conversation."""
 
+from fractions import Fraction
+from math import ceil
+
 from .codec import (
-    BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST, FIRST_IGNORABLE_KIND, HEADER_SIZE, HELLO, HELLO_ACK, LIMIT,
-    MORE, PING, PONG, REJECT, TEXT, item, packet, u16, u32, u64,
+    BUSY, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST_IGNORABLE_KIND, HEADER_SIZE, HELLO, HELLO_ACK, LIMIT, PING, PONG, REJECT,
+    TEXT, item, u16, u32, u64,
 )
 from .heartbeat import Heartbeat
 from .hello_vectors import hello_payload
-from .judge import Fault, judge_hello, number, read_close, require
+from .judge import Fault, judge_hello, number, read_close, readable_key, require
 from .names import REASONS, REJECT_REASONS, default_retry_after
+from .outgoing import Outgoing
 from .receiver import Receiver
+from .timer import Timer
 
 OPEN_STATES = ("open", "closing", "peer_closing", "both_closing")
 REJECTS_MAX = 16
+TEXT_MAX = 512 - 14 - 4
+DETECT_WITHIN_LEAST = 60_000
 
 
 class Side(Receiver):
-    """`config` has the numbers of section 10 in milliseconds and bytes; `transport` is an Outgoing."""
+    """`config` has the numbers of section 10 in milliseconds and bytes."""
 
     def __init__(self, role, config, own_key):
         super().__init__(0, False, config["frame_limit"], config["message_limit"])
         self.role, self.config, self.own_key = role, config, own_key
         self.state = "greeting"
-        self.out = Outgoing()
+        self.out = Outgoing(config)
         self.heartbeat = None
-        self.handshake_deadline = config["handshake_timeout"]
-        self.close_deadline = None
+        self.handshake_began = 0
+        self.close_began = None  # its CLOSE was handed out, or a byte was acknowledged since
         self.renew_at = None  # BUSY of this side
         self.paused = False
-        self.stall_restarted_at = 0
+        self.message_timer = None
+        self.restarted = set()  # limits that began anew already (PW-TIM-001)
         self.drained = self.peer_drained = False
         self.peer_close = None
-        self.now = 0
         if role == "client":
-            self.out.control.append((HELLO, hello_payload(config, own_key, config["token"]), 0))
+            self.out.control.append((HELLO, hello_payload(config, own_key, config["token"])))
 
     # Commands of the application.
 
@@ -42,16 +49,16 @@ class Side(Receiver):
 
     def close(self, reason, text=None, retry_after=None):
         if 16 <= reason <= 255:
-            self.fail(Fault(next(name for name, value in REASONS.items() if value == reason)))
+            self.fail(Fault(next(name for name, value in REASONS.items() if value == reason)), text, retry_after)
             return
         self.state, self.reason = "closing", reason
         retry_after = default_retry_after(reason) if retry_after is None else retry_after
-        self.out.last.append((CLOSE, (reason, retry_after, item(TEXT, text.encode()) if text else b"")))
+        self.out.last.append((CLOSE, (reason, retry_after, text_item(text))))
 
     def drain(self):
         if not self.drained:
             self.drained = True
-            self.out.control.append((DRAIN, u64(self.received), None))
+            self.out.control.append((DRAIN, u64(self.received)))
 
     def pause(self):
         self.paused = True
@@ -59,23 +66,24 @@ class Side(Receiver):
         self.send_busy()
 
     def resume(self):
-        self.paused, self.renew_at, self.stall_restarted_at = False, None, self.now
+        self.paused, self.renew_at, self.front_since = False, None, self.now
         self.heartbeat.resume(self.now)
-        self.out.control.append((BUSY, u32(0), None))
+        if self.message_timer:
+            self.message_timer.restart(self.whole_message_time())
+        self.out.control.append((BUSY, u32(0)))
 
     def send_busy(self):
         pause = min(2 * self.heartbeat.idle, 60_000)
-        self.out.control.append((BUSY, u32(pause), None))
+        self.out.control.append((BUSY, u32(pause)))
         self.renew_at = self.now + pause // 2
 
     def accept(self):
         payload = hello_payload(self.config, self.own_key, None)
-        self.out.control.append((HELLO_ACK, payload, 0))
+        self.out.control.append((HELLO_ACK, payload))
         self.establish(self.hello)
 
     def refuse_peer(self, reason, text, retry_after):
-        payload = u16(reason) + u64(0) + u32(retry_after) + (item(TEXT, text.encode()) if text else b"")
-        self.out.control.append((CLOSE, payload, 0))
+        self.out.control.append((CLOSE, u16(reason) + u64(0) + u32(retry_after) + text_item(text)))
         self.over(reason, "local")
 
     def abort(self):
@@ -84,10 +92,10 @@ class Side(Receiver):
 
     def disconnected(self, how):
         self.out.forget()
-        if how == "end_of_stream" and self.state == "peer_closing":
-            self.over(self.peer_close["reason"], "peer")
-        elif how == "end_of_stream" and self.out.close_given:
+        if how == "end_of_stream" and self.out.close_handed_out:
             self.over(self.reason, "local")
+        elif how == "end_of_stream" and self.peer_close:
+            self.over(self.peer_close["reason"], "peer")
         else:
             name = {"end_of_stream": "PEER_ENDED", "reset": "RESET", "network_lost": "NETWORK_LOST"}[how]
             self.over(REASONS[name], "transport")
@@ -96,24 +104,28 @@ class Side(Receiver):
 
     def receive(self, data):
         try:
-            self.feed(data, self.now)
+            self.feed(data)
         except Fault as fault:
             self.fail(fault)
 
     def listening(self):
         return self.state != "over"
 
-    def step(self, now):
+    def step(self):
         # Whatever follows HELLO before it was answered (PW-HS-021); its sender cannot know the key.
         require(self.state != "judging" or not self.buffer, "UNEXPECTED_PACKET")
         if self.state != "greeting":
-            return super().step(now)
+            return super().step()
         if len(self.buffer) < HEADER_SIZE:
             return False
         try:
-            return super().step(now)
+            return super().step()
         except Fault as fault:
             raise Fault("NOT_PULSEWIRE") if fault.reason == "BAD_HEADER" else fault
+
+    def consume(self, size):
+        super().consume(size)
+        self.restarted.discard("FRAME_STALL")
 
     def allow(self, kind):
         """Appendix A."""
@@ -131,24 +143,12 @@ class Side(Receiver):
         if kind in (DATA, CLOSE):
             return not behind_close
         if kind == CLOSE_ACK:
-            return self.state in ("closing", "both_closing") and self.out.close_given
+            return self.state in ("closing", "both_closing") and self.out.close_handed_out
         return False
 
-    def evidence(self, now):
-        kind = self.fields["kind"] if self.fields else self.kind_of_last
-        if self.heartbeat is None or kind == PONG or kind == BUSY:
-            return  # PONG is measured first; BUSY judges itself (PW-HB-021)
-        self.heartbeat.deaf_to_busy = False
-        self.alive()
-
-    def alive(self):
-        if self.heartbeat.evidence(self.now):
+    def evidence(self):
+        if self.heartbeat and self.heartbeat.evidence(self.now):
             self.events.append({"recovered": {}})
-
-    def consume(self, size):
-        if self.fields:
-            self.kind_of_last = self.fields["kind"]
-        super().consume(size)
 
     def take_control(self, kind, payload):
         if self.state == "greeting":
@@ -157,25 +157,20 @@ class Side(Receiver):
             self.heartbeat.ping(number(payload), self.now)
             self.out.pong = number(payload)
         elif kind == PONG:
-            self.heartbeat.pong(number(payload), self.out.pings, self.now)
-            self.heartbeat.deaf_to_busy = False
-            self.alive()
+            self.heartbeat.pong(number(payload), self.now)
         elif kind == BUSY:
-            if not self.heartbeat.deaf_to_busy:
-                self.alive()
-            self.heartbeat.busy(number(payload), self.now)
+            if self.heartbeat.busy(number(payload), self.now):
+                self.events.append({"recovered": {}})
         elif kind == REJECT:
-            ordinal, reason = number(payload[:8]), number(payload[8:])
-            require(ordinal <= self.out.begun, "BAD_COUNT")
-            self.events.append({"rejected": {"ordinal": ordinal, "reason": reason}})
+            self.events.append({"rejected": self.out.counts.rejected(payload)})
         elif kind == DRAIN:
-            require(number(payload) <= self.out.completed, "BAD_COUNT")
+            self.out.counts.told(number(payload))
             self.peer_drained = True
             self.events.append({"draining": {"received": number(payload)}})
         elif kind == CLOSE:
             self.take_close(read_close(payload))
         elif kind == CLOSE_ACK:
-            require(number(payload) <= self.out.completed, "BAD_COUNT")
+            self.out.counts.told(number(payload))
             self.over(self.reason, "local", orderly=True)
 
     def greet(self, kind, payload):
@@ -183,12 +178,10 @@ class Side(Receiver):
             close = read_close(payload)
             self.over(close["reason"], "peer", text=close["text"], retry_after=close["retry_after"])
             return
+        if self.role == "client":
+            self.out.key = readable_key(payload)
         hello = judge_hello(payload, kind)
-        self.out.key = hello["sync_key"] if self.role == "client" else 0
-        idle, interval = (max(self.config[name], hello["ping_floor"]) for name in ("idle", "interval"))
-        detect_within = self.config["detect_within"]
-        bound = idle + interval * self.config["probes"]
-        require(detect_within is None or bound <= detect_within, "INCOMPATIBLE_TIMERS")
+        self.judge_timers(hello["ping_floor"])
         self.hello = hello
         if self.role == "server" and self.config["admission"]:
             self.state = "judging"
@@ -197,6 +190,14 @@ class Side(Receiver):
             self.accept()
         else:
             self.establish(hello)
+
+    def judge_timers(self, floor):
+        """PW-HS-016."""
+        idle, interval, probes = (self.config[name] for name in ("idle", "interval", "probes"))
+        detect_within = self.config["detect_within"]
+        if detect_within is None:
+            detect_within = max(DETECT_WITHIN_LEAST, 2 * (idle + interval * probes))
+        require(max(idle, floor) + max(interval, floor) * probes <= detect_within, "INCOMPATIBLE_TIMERS")
 
     def establish(self, hello):
         self.state = "open"
@@ -215,30 +216,46 @@ class Side(Receiver):
             self.out.forget()
             self.over(reason, "peer", **said)
             return
-        require(close["received"] <= self.out.completed, "BAD_COUNT")
+        self.out.counts.told(close["received"])
+        self.peer_close = close
         self.out.last.append((CLOSE_ACK, None))
         if self.state == "closing":
             self.state = "both_closing"
             return
-        self.state, self.peer_close = "peer_closing", close
+        self.state = "peer_closing"
         self.events.append({"closing": {"reason": reason, **said}})
 
-    def refuse(self, ordinal, reason):
+    def refuse(self, message_class, ordinal, reason):
         require(len(self.out.rejects) < REJECTS_MAX, "MESSAGE_TOO_LARGE")
-        self.out.rejects.append(u64(ordinal) + u16(REJECT_REASONS[reason]))
+        self.out.rejects.append(u64(ordinal) + u16(REJECT_REASONS[reason]) + bytes([message_class]))
         if reason == "TOO_LARGE":
-            self.events.append({"too_large": {"ordinal": ordinal, "limit": self.message_limit}})
+            refused = {"class": message_class, "ordinal": ordinal, "limit": self.message_limit}
+            self.events.append({"too_large": refused})
+
+    # The time of an open message (PW-DAT-013).
+
+    def whole_message_time(self):
+        return self.config["assembly_base"] + self.assembly(self.frame_limit + 16)
+
+    def message_opened(self):
+        self.message_timer = Timer(self.now, self.whole_message_time(), self.config["busy_max"])
+        self.restarted.discard("MESSAGE_STALL")
+
+    def message_goes_on(self, length):
+        timer = self.message_timer
+        timer.restart(min(timer.left + self.assembly(length + 16), self.whole_message_time()))
 
     # Ends.
 
-    def fail(self, fault):
+    def fail(self, fault, text=None, retry_after=None):
         reason = REASONS[fault.reason]
         silent = self.state == "over" or self.role == "client" and self.state == "greeting" and not self.out.key
-        can_close = not silent and not self.out.close_given and not self.out.close_ack_given
+        can_close = not silent and not self.out.close_handed_out and not self.out.close_ack_handed_out
         self.out.forget()
         if can_close:
-            limit = item(LIMIT, u64(fault.limit[0]) + u64(fault.limit[1])) if fault.limit else b""
-            self.out.last.append((CLOSE, (reason, default_retry_after(reason), limit)))
+            items = item(LIMIT, u64(fault.limit[0]) + u64(fault.limit[1])) if fault.limit else text_item(text)
+            retry_after = default_retry_after(reason) if retry_after is None else retry_after
+            self.out.last.append((CLOSE, (reason, retry_after, items)))
         self.over(reason, "local")
 
     def over(self, reason, origin, orderly=False, text=None, retry_after=None):
@@ -253,35 +270,49 @@ class Side(Receiver):
 
     # Time, and the transport.
 
+    def look_at_clock(self, shown):
+        """Time never goes back (PW-TIM-002)."""
+        self.now = max(self.now, shown)
+        for timer in [self.message_timer, *self.out.timers()]:
+            if timer:
+                timer.advance(self.now, self.pause_ends())
+
+    def pause_ends(self):
+        return self.heartbeat.pause_ends if self.heartbeat else None
+
+    def probes_now(self):
+        """Behind its CLOSE and CLOSE_ACK a side judges no silence any more (PW-CLS-006)."""
+        return self.state in OPEN_STATES and not (self.out.close_handed_out and self.out.close_ack_handed_out)
+
     def deadlines(self):
         """Each thing that waits for its time, by name."""
         found = {}
         if self.state in ("greeting", "judging"):
-            found["HANDSHAKE_TIMEOUT"] = self.handshake_deadline
-        if self.state in ("closing", "both_closing") and self.close_deadline is not None:
-            found["CLOSE_TIMEOUT"] = self.close_deadline
+            found["HANDSHAKE_TIMEOUT"] = self.handshake_began + self.config["handshake_timeout"]
+        if self.state in ("closing", "both_closing") and self.close_began is not None:
+            found["CLOSE_TIMEOUT"] = self.close_began + self.config["close_timeout"]
+        if self.probes_now():
+            found["heartbeat"] = self.heartbeat.next_deadline()
+            if self.heartbeat.ping_waits and not self.heartbeat.may_hand_out(self.now):
+                found["ping"] = self.heartbeat.handed_out_at + self.heartbeat.peer_floor
         if self.state in OPEN_STATES:
-            if self.heartbeat.next_deadline() is not None:
-                found["heartbeat"] = self.heartbeat.next_deadline()
-            if self.arrivals and not self.paused:
+            if self.buffer and not self.paused:
                 length = self.fields["length"] if self.fields else 0
-                began = max(self.arrivals[0], self.stall_restarted_at)
-                found["FRAME_STALL"] = began + self.config["assembly_base"] + self.assembly(length + 16)
-            if self.renew_at is not None:
-                found["renew"] = self.renew_at
-        stall = self.out.stall_deadline(self.config["write_stall"], self.assembly)
-        if stall is not None and self.state != "over":
-            found["WRITE_STALL"] = stall
-        return found
+                found["FRAME_STALL"] = self.front_since + self.config["assembly_base"] + self.assembly(length + 16)
+            if self.open_message and not self.paused:
+                found["MESSAGE_STALL"] = self.message_timer.ends(self.pause_ends())
+            found["renew"] = self.renew_at
+        if self.state != "over":
+            found["WRITE_STALL"] = min((timer.ends(self.pause_ends()) for timer in self.out.timers()), default=None)
+        return {name: ceil(deadline) for name, deadline in found.items() if deadline is not None}
 
     def assembly(self, size):
-        time = size * 1000 / self.config["assembly_rate"]
-        return int(time) if time == int(time) else time
+        return Fraction(1_000 * size, self.config["assembly_rate"])
 
     def tick(self):
-        due = {name for name, deadline in self.deadlines().items() if self.now >= deadline}
-        for name in ("HANDSHAKE_TIMEOUT", "CLOSE_TIMEOUT", "WRITE_STALL", "FRAME_STALL"):
-            if name in due:
+        due = {name: deadline for name, deadline in self.deadlines().items() if self.now >= deadline}
+        for name in ("HANDSHAKE_TIMEOUT", "CLOSE_TIMEOUT", "WRITE_STALL", "FRAME_STALL", "MESSAGE_STALL"):
+            if name in due and not self.begins_anew(name, due[name]):
                 self.fail(Fault(name))
                 return
         if "renew" in due:
@@ -294,117 +325,73 @@ class Side(Receiver):
                 return
             if "SUSPECT" in actions:
                 self.events.append({"suspect": {}})
-            if "PING" in actions:
-                self.out.ping = True
+
+    def begins_anew(self, name, deadline):
+        """PW-TIM-001: whether the limit does, because this side noticed late that it is up."""
+        interval = self.heartbeat.interval if self.heartbeat else self.config["interval"]
+        if self.now - deadline <= interval or name in self.restarted:
+            return False
+        self.restarted.add(name)
+        if name == "HANDSHAKE_TIMEOUT":
+            self.handshake_began = self.now
+        elif name == "CLOSE_TIMEOUT":
+            self.close_began = self.now
+        elif name == "WRITE_STALL":
+            return self.out.begin_anew(self.now, interval, self.pause_ends())
+        elif name == "FRAME_STALL":
+            self.front_since = self.now
+        else:
+            self.message_timer.restart(self.whole_message_time())
+        return True
 
     def transmit(self):
         """Gives the transport what it takes, and does what that brings about. Returns the bytes, cut at packets."""
         pieces = []
-        while piece := self.out.give(self.now, self.received):
+        while True:
+            self.hand_out()
+            piece = self.out.take()
+            if piece is None:
+                return pieces
             pieces.append(piece.data)
-            if self.heartbeat and self.state != "over":
-                if piece.ends == PING:
-                    self.heartbeat.ping_taken(self.now)
-                elif piece.ends != PING:
-                    self.heartbeat.bytes_taken()
+            if not self.config["acknowledges"]:
+                self.acknowledge(self.out.taken)
+            self.measure_from_now()
             if piece.ends == CLOSE_ACK and self.state == "peer_closing":
                 self.over(self.peer_close["reason"], "peer", orderly=True)
-            if self.out.close_given and self.close_deadline is None:
-                self.close_deadline = self.now + self.config["close_timeout"]
-        if self.out.close_given and self.close_deadline is None:
-            self.close_deadline = self.now + self.config["close_timeout"]
-        return pieces
+
+    def hand_out(self):
+        if self.heartbeat:
+            self.out.ping = (
+                self.probes_now() and self.heartbeat.ping_waits and self.heartbeat.may_hand_out(self.now)
+            )
+        kind = self.out.hand_out(self.now, self.received)
+        if kind == PING:
+            self.heartbeat.ping_handed_out(self.now, self.out.handed_out - self.out.acknowledged)
+        if kind == CLOSE:
+            self.close_began = self.now
+
+    def acknowledge(self, total):
+        """The peer's host has so many bytes of the stream, as far as the transport can tell."""
+        if total <= self.out.acknowledged:
+            return
+        self.out.acknowledge(total)
+        self.restarted.discard("WRITE_STALL")
+        if self.close_began is not None:
+            self.close_began = self.now
+        if self.heartbeat:
+            self.heartbeat.bytes_acknowledged()
+            if self.out.ping_ends is not None and total >= self.out.ping_ends:
+                self.heartbeat.ping_acknowledged(self.now)
+            self.measure_from_now()
+
+    def measure_from_now(self):
+        """Where the latest PING was taken, and all in front of it is acknowledged, since now."""
+        if self.out.ping_has_the_front():
+            self.heartbeat.ping_has_the_front(self.now)
 
 
-class Piece:
-    """Bytes of one packet that the transport took; `ends` is its kind where these are its last."""
-
-    def __init__(self, data, ends):
-        self.data, self.ends = data, ends
-
-
-class Outgoing:
-    """What waits to be sent, and a transport with so much room; None is as much as there is."""
-
-    def __init__(self):
-        self.key = 0
-        self.first = True
-        self.room = None
-        self.control, self.rejects, self.frames, self.last = [], [], [], []
-        self.pong, self.ping, self.pings = None, False, 0
-        self.begun = self.completed = 0
-        self.close_given = self.close_ack_given = False
-        self.wire, self.wire_kind = b"", None
-        self.given_at = self.given_size = self.taken_at = None
-
-    def greeted(self, hello):
-        self.key, self.checksums, self.frame_limit = hello["sync_key"], hello["resync"], hello["frame_limit"]
-
-    def message(self, message_class, encrypted, payload):
-        size = self.frame_limit
-        parts = [payload[start:start + size] for start in range(0, len(payload), size)] or [b""]
-        for index, part in enumerate(parts):
-            flags = (FIRST if index == 0 else 0) | (MORE if index + 1 < len(parts) else 0)
-            flags |= (CHECKSUM if self.checksums else 0) | (0x08 if encrypted else 0)
-            self.frames.append((part, flags, message_class))
-
-    def forget(self):
-        """What was not given to the transport never will be."""
-        self.control, self.rejects, self.frames, self.last = [], [], [], []
-        self.pong, self.ping = None, False
-
-    def next_packet(self, received):
-        """The next packet and its kind (PW-HB-015, PW-REJ-005, PW-CLS-003, PW-CLS-016)."""
-        if self.control:
-            kind, payload, key = self.control.pop(0)
-            self.close_given |= kind == CLOSE
-            return kind, self.encode(kind, payload)
-        if self.rejects:
-            return REJECT, self.encode(REJECT, self.rejects.pop(0))
-        if self.pong is not None:
-            pong, self.pong = self.pong, None
-            return PONG, self.encode(PONG, u64(pong))
-        if self.ping:
-            self.ping, self.pings = False, self.pings + 1
-            return PING, self.encode(PING, u64(self.pings))
-        if self.frames:
-            part, flags, message_class = self.frames.pop(0)
-            self.begun += bool(flags & FIRST)
-            self.completed += not flags & MORE
-            return DATA, self.encode(DATA, part, flags, message_class)
-        if self.last:
-            kind, close = self.last.pop(0)
-            if kind == CLOSE_ACK:
-                self.close_ack_given = True
-                return kind, self.encode(kind, u64(received))
-            reason, retry_after, items = close
-            self.close_given = True
-            return kind, self.encode(kind, u16(reason) + u64(received) + u32(retry_after) + items)
-        return None
-
-    def encode(self, kind, payload, flags=0, message_class=0):
-        key, self.first = 0 if self.first else self.key, False
-        return packet(kind, payload, flags, message_class, key=key)
-
-    def give(self, now, received):
-        if not self.wire:
-            found = self.next_packet(received)
-            if found is None:
-                return None
-            self.wire_kind, self.wire = found
-            self.given_at = self.taken_at = now
-            self.given_size = len(self.wire)
-        size = len(self.wire) if self.room is None else min(self.room, len(self.wire))
-        if size == 0:
-            return None
-        taken, self.wire = self.wire[:size], self.wire[size:]
-        self.taken_at = now
-        if self.room is not None:
-            self.room -= size
-        return Piece(taken, None if self.wire else self.wire_kind)
-
-    def stall_deadline(self, write_stall, assembly):
-        """PW-CLS-015."""
-        if not self.wire:
-            return None
-        return min(self.taken_at + write_stall, self.given_at + write_stall + assembly(self.given_size))
+def text_item(text):
+    """A TEXT that is too long is cut between two characters (PW-CLS-021)."""
+    if not text:
+        return b""
+    return item(TEXT, text.encode()[:TEXT_MAX].decode(errors="ignore").encode())

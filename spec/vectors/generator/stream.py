@@ -4,6 +4,7 @@ from .codec import (
     BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DATA, DEFAULT_FRAME_LIMIT, DEFAULT_MESSAGE_LIMIT, DRAIN, FIRST, HELLO, HELLO_ACK,
     KEY, PING, PONG, REJECT, json_bytes, packet, u64,
 )
+from .counts import Counts
 from .judge import Fault, compare, number, read_close, require
 from .receiver import Receiver
 
@@ -30,16 +31,20 @@ def gap(skipped, message_lost=False):
     return {"gap": {"skipped": skipped, "message_lost": message_lost}}
 
 
-def refused(ordinal, reason="DAMAGED"):
-    return {"refused": {"ordinal": ordinal, "reason": reason}}
+def refused(ordinal, reason="DAMAGED", message_class=COMMUNICATION):
+    return {"refused": {"class": message_class, "ordinal": ordinal, "reason": reason}}
 
 
 class StreamReceiver(Receiver):
-    """A receiver that is open, has sent so many PINGs and messages, and neither DRAIN nor CLOSE."""
+    """A receiver that is open, has sent so many PINGs and messages of one class, and neither DRAIN nor CLOSE."""
 
     def __init__(self, key, resync, frame_limit, message_limit, pings_sent, messages_sent):
         super().__init__(key, resync, frame_limit, message_limit)
         self.pings_sent, self.messages_sent = pings_sent, messages_sent
+        self.counts = Counts()
+        for _ in range(messages_sent):
+            self.counts.begin(COMMUNICATION)
+            self.counts.complete()
         self.end = "open"
         self.drained = False
         self.highest_ping = 0
@@ -71,19 +76,18 @@ class StreamReceiver(Receiver):
         elif kind == BUSY:
             self.events.append({"busy": number(payload)})
         elif kind == DRAIN:
-            require(number(payload) <= self.messages_sent, "BAD_COUNT")
+            self.counts.told(number(payload))
             self.drained = True
             self.events.append({"drain": {"received": number(payload)}})
         elif kind == REJECT:
-            ordinal, reason = number(payload[:8]), number(payload[8:])
-            require(ordinal <= self.messages_sent, "BAD_COUNT")
-            self.events.append({"rejected": {"ordinal": ordinal, "reason": reason}})
+            self.events.append({"rejected": self.counts.rejected(payload)})
         elif kind == CLOSE:
             self.take_close(read_close(payload))
 
     def take_close(self, close):
         failed = 16 <= close["reason"] <= 255
-        require(failed or close["received"] <= self.messages_sent, "BAD_COUNT")
+        if not failed:
+            self.counts.told(close["received"])
         self.end = "peer_failed" if failed else "peer_closed"
         self.events.append({"close": close})
 
