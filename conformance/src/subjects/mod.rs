@@ -66,7 +66,7 @@ fn core_config(profile: &Profile) -> Config {
             idle: profile.idle,
             interval: profile.interval,
             probes: profile.probes,
-            extension_max: Some(profile.extension_max),
+            extension_max: profile.extension_max,
             detect_within: profile.detect_within,
             ping_floor: profile.ping_floor,
             busy_max: profile.busy_max,

@@ -116,7 +116,7 @@ impl Manifest {
             idle,
             interval,
             probes,
-            extension_max: time(self.timers.extension_max, idle + interval * probes),
+            extension_max: self.timers.extension_max.map(Duration::from_millis),
             detect_within: self.timers.detect_within.map(Duration::from_millis),
             handshake_timeout: time(self.timers.handshake_timeout, default.handshake_timeout),
             close_timeout: time(self.timers.close_timeout, default.close_timeout),
@@ -192,7 +192,7 @@ mod tests {
         let manifest = Manifest::parse("[timers]\nidle = 200\nprobes = 2\nclose_timeout = 300").expect("a manifest");
         let profile = manifest.profile();
         assert_eq!(profile.longest_silence(), Duration::from_millis(200 + 2 * 2_000));
-        assert_eq!(profile.extension_max, profile.longest_silence());
+        assert_eq!(profile.extension_max, None);
         assert_eq!(profile.close_timeout, Duration::from_millis(300));
         assert_eq!(profile.handshake_timeout, Profile::default().handshake_timeout);
     }

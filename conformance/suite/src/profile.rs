@@ -13,8 +13,9 @@ pub struct Profile {
     pub interval: Duration,
     /// Unanswered PINGs after which the peer is given up.
     pub probes: u32,
-    /// The most that PW-HB-013 lets the verdict be put off.
-    pub extension_max: Duration,
+    /// The most that PW-HB-013 lets the verdict be put off; `None` is the default of section 10, which follows from the effective
+    /// timers.
+    pub extension_max: Option<Duration>,
     /// The longest time to detection that the side accepts (PW-HS-016); `None` is the default of section 10, which
     /// [`detection_limit`](Self::detection_limit) gives.
     pub detect_within: Option<Duration>,
@@ -55,7 +56,7 @@ impl Default for Profile {
             idle,
             interval,
             probes,
-            extension_max: idle + interval * probes,
+            extension_max: None,
             detect_within: None,
             ping_floor: Duration::from_secs(1),
             frame_limit: 65_536,
@@ -82,7 +83,7 @@ impl Profile {
         Self {
             idle: minute,
             interval: minute,
-            extension_max: minute,
+            extension_max: Some(minute),
             ping_floor: Duration::from_millis(10),
             frame_limit: 4_096,
             message_limit: 65_536,
@@ -102,7 +103,7 @@ impl Profile {
     #[must_use]
     pub fn brisk() -> Self {
         let (idle, interval, probes) = (Duration::from_millis(200), Duration::from_millis(150), 3);
-        Self { idle, interval, probes, extension_max: idle + interval * probes, ..Self::calm() }
+        Self { idle, interval, probes, extension_max: None, ..Self::calm() }
     }
 
     /// The longest silence without extensions: `idle + interval * probes` (PW-HB-013).

@@ -58,6 +58,8 @@ pub(super) struct Connection {
     counts: Counts,
     /// What a client that gives up because of HELLO_ACK says so with (PW-HS-018).
     key_to_give_up: Option<u32>,
+    /// The latest moment that it has seen.
+    latest: Instant,
     /// How many faults there had been on all connections when this one began. Only a bug looks at it.
     faults_before: u64,
     /// The application was told that the peer is suspect.
@@ -110,6 +112,7 @@ impl Connection {
             heartbeat: None,
             counts: Counts::default(),
             key_to_give_up: None,
+            latest: now,
             faults_before: table.faults(),
             suspect: false,
             busy_due: None,
@@ -186,6 +189,7 @@ impl Connection {
 
     /// Sends what can be sent, and ends what is thereby done.
     pub(super) fn send(&mut self, now: Instant) {
+        let now = self.no_earlier(now);
         self.queue_last_words();
         if self.behaviour.has(Bug::OneBlocksAll) && !self.table.may_send(self.id, self.outgoing.is_empty()) {
             return;
@@ -265,6 +269,7 @@ impl Connection {
     }
 
     pub(super) fn receive(&mut self, bytes: &[u8], now: Instant) {
+        let now = self.no_earlier(now);
         if self.phase.is_over() {
             return;
         }
@@ -322,6 +327,12 @@ impl Connection {
         }
     }
 
+    /// Time that goes back is time that stands still (PW-TIM-002).
+    fn no_earlier(&mut self, now: Instant) -> Instant {
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
     /// This moment, as time limits see it.
     fn moment(&self, now: Instant) -> Moment {
         Moment { now, paused: self.heartbeat.as_ref().map_or(Duration::ZERO, |heartbeat| heartbeat.honoured(now)) }
@@ -364,6 +375,10 @@ impl Connection {
             Found::Header(_) => Ok(()),
             Found::Skipped => self.assembler.skipped().map_or(Ok(()), |refusal| self.refuse(refusal)),
             Found::Dropped(header) => {
+                self.part_came(&header, now);
+                if header.kind != kind::DATA {
+                    return Ok(());
+                }
                 self.assembler.dropped(&header).into_iter().try_for_each(|refusal| self.refuse(refusal))
             }
             Found::Packet(packet) if packet.kind == kind::BUSY => {

@@ -19,7 +19,7 @@ pub(super) enum Found {
     Packet(Packet),
     /// Bytes that belong to no valid packet were passed over.
     Skipped,
-    /// A DATA packet with this header was dropped for its trailer.
+    /// A packet with this header was dropped for its trailer.
     Dropped(Header),
 }
 
@@ -144,7 +144,7 @@ impl Framer {
         let trailer = &self.buffer[Header::SIZE + payload.len()..size];
         let wrong = header.flags & flag::CHECKSUM != 0 && trailer != crc32c(payload).to_be_bytes();
         if wrong && self.verifies_trailer(&header) {
-            return self.drop_packet(&header, judge_in_state, now);
+            return self.drop_packet(&header, now);
         }
         let mut payload = payload.to_vec();
         if self.behaviour.has(Bug::CountsTrailerInLength) {
@@ -264,7 +264,6 @@ impl Framer {
     fn drop_packet(
         &mut self,
         header: &Header,
-        judge_in_state: &dyn Fn(&Header) -> Result<(), Fault>,
         now: Instant,
     ) -> Result<Option<Found>, Fault> {
         let too_early = self.at_first_packet && !self.behaviour.has(Bug::DropsDamagedHello);
@@ -275,10 +274,7 @@ impl Framer {
         self.consume(size, now);
         let counted = if self.behaviour.has(Bug::DroppedBytesAreFree) { 0 } else { size };
         self.spend(counted, true, now)?;
-        if header.kind == kind::DATA {
-            return Ok(Some(Found::Dropped(*header)));
-        }
-        self.next(judge_in_state, now)
+        Ok(Some(Found::Dropped(*header)))
     }
 
     fn spend(&mut self, bytes: usize, is_new_gap: bool, now: Instant) -> Result<(), Fault> {

@@ -60,8 +60,7 @@ pub(super) struct Heartbeat {
     /// A probe stayed unanswered, and no evidence came since.
     suspect: bool,
     grace_used: bool,
-    /// The number of the PING that was queued last, and of the one that was handed out last.
-    last_queued: u64,
+    /// The number of the PING that was handed out last.
     last_asked: u64,
     /// The numbers of the PINGs that were handed out and not answered.
     asked: VecDeque<u64>,
@@ -89,7 +88,6 @@ impl Heartbeat {
             extended: Duration::ZERO,
             suspect: false,
             grace_used: false,
-            last_queued: 0,
             last_asked: 0,
             asked: VecDeque::new(),
             taken_at: None,
@@ -318,9 +316,9 @@ impl Heartbeat {
         if is_full {
             return Action::Wait;
         }
-        let repeats = self.behaviour.has(Bug::PingNumberRepeats) && self.last_queued > 0;
-        self.last_queued += u64::from(!repeats);
-        Action::Probe(self.last_queued)
+        let repeats = self.behaviour.has(Bug::PingNumberRepeats) && self.last_asked > 0;
+        // A PING that is withdrawn was never sent, and leaves no hole.
+        Action::Probe(self.last_asked + u64::from(!repeats))
     }
 
     /// Jitter comes first, then the floor (PW-HB-005).
@@ -344,9 +342,15 @@ impl Heartbeat {
 
     /// Puts the verdict off by as much of `time` as E permits (PW-HB-013).
     fn extend(&mut self, time: Duration) -> Duration {
-        let granted = time.min(self.behaviour.profile.extension_max.saturating_sub(self.extended));
+        let granted = time.min(self.extension_max().saturating_sub(self.extended));
         self.extended += granted;
         granted
+    }
+
+    /// Its default speaks of effective numbers.
+    fn extension_max(&self) -> Duration {
+        let (idle, interval) = self.effective();
+        self.behaviour.profile.extension_max.unwrap_or(idle + interval * self.behaviour.profile.probes)
     }
 
     /// The same, where bytes go away slowly: each PING has something more for that.

@@ -107,6 +107,7 @@ impl Connection {
 
     /// Does what is due.
     pub(in super::super) fn check_deadlines(&mut self, now: Instant) {
+        let now = self.no_earlier(now);
         let (interval, bug) = (self.interval(), |bug| self.behaviour.has(bug));
         let profile = &self.behaviour.profile;
         match &mut self.phase {

@@ -14,6 +14,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Connection {
     pub(in super::super) fn obey_application(&mut self, now: Instant) {
+        let now = self.no_earlier(now);
         if self.table.is_stopping() {
             self.end(CloseFrame::from(reason::ABORTED), Origin::Local);
             return;

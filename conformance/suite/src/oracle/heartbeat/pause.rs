@@ -51,7 +51,7 @@ impl PeerPause {
 
     /// Whether pauses that follow each other have lasted for as long as they may.
     fn is_used_up(&self, now: Instant) -> bool {
-        matches!(self.state, State::Between { began } if now >= began + self.longest())
+        matches!(self.state, State::Between { began } if now > began + self.longest())
     }
 
     /// A sign of life that is no BUSY came.

@@ -9,6 +9,11 @@ pub(super) struct RoundTrip {
 }
 
 impl RoundTrip {
+    #[cfg(test)]
+    pub(super) fn of(smoothed: f64, variation: f64) -> Self {
+        Self { smoothed, variation }
+    }
+
     /// Takes a measurement, which may be the first one.
     pub(super) fn measure(estimate: &mut Option<Self>, sample: Duration) {
         let sample = sample.as_secs_f64();
