@@ -276,7 +276,7 @@ fn frames_passed_over(context: &mut Context<'_>) -> Outcome {
 }
 
 /// The subject has refused a message of class 0, and its last frame has not come.
-fn refused(context: &mut Context<'_>) -> Result<Peer, Failure> {
+pub(super) fn refused(context: &mut Context<'_>) -> Result<Peer, Failure> {
     let mut peer = context.establish()?;
     let mut frames = too_large(&peer, 1)?;
     frames.last_mut().expect("two frames at least").flags |= flag::MORE;

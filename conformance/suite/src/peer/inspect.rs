@@ -5,6 +5,36 @@ use crate::codec::registry::{flag, kind, reason, reject};
 use crate::codec::{Close, Packet};
 use crate::verdict::{Outcome, require, violation};
 
+/// What came since the last frame of an open message (PW-DAT-014).
+#[derive(Default)]
+pub(super) struct BetweenFrames {
+    /// Bytes of that frame; `None` if no message is open.
+    frame: Option<usize>,
+    /// Bytes of other DATA packets since.
+    others: usize,
+}
+
+impl BetweenFrames {
+    fn take(&mut self, packet: &Packet) -> Outcome {
+        let size = packet.header().packet_size();
+        let (first, more) = (packet.has(flag::FIRST), packet.has(flag::MORE));
+        match self.frame {
+            Some(frame) if first && !more => {
+                self.others += size;
+                let others = self.others;
+                require(
+                    others <= frame,
+                    format!("PW-DAT-014: {others} bytes of other messages behind a frame of {frame} bytes"),
+                )
+            }
+            Some(_) | None => {
+                *self = Self { frame: more.then_some(size), others: 0 };
+                Ok(())
+            }
+        }
+    }
+}
+
 impl Peer {
     /// Holds a packet to what this side announced and to the order of PINGs.
     pub(super) fn inspect(&mut self, packet: &Packet) -> Outcome {
@@ -12,6 +42,7 @@ impl Peer {
             kind::DATA => {
                 let (size, limit) = (packet.payload.len(), self.hello.frame_limit as usize);
                 require(size <= limit, format!("PW-DAT-009: a frame of {size} bytes, above the announced {limit}"))?;
+                self.between_frames.take(packet)?;
                 let checked = !self.hello.resync || packet.has(flag::CHECKSUM);
                 require(checked, "PW-FRM-007: DATA without CHECKSUM to a peer that announced RESYNC")
             }
