@@ -271,6 +271,13 @@ impl Peer {
         Ok(())
     }
 
+    /// Waits until the subject has begun to send something, and leaves that to the next demand.
+    pub(crate) fn await_bytes(&mut self) -> Result<(), Failure> {
+        self.read_at_most(1, PATIENCE)?;
+        let came = !self.parser.rest().is_empty();
+        if came { Ok(()) } else { violation(format!("nothing came from the subject for {} s", PATIENCE.as_secs())) }
+    }
+
     fn read(&mut self, timeout: Duration) -> Result<(), Failure> {
         self.read_at_most(BUFFER, timeout)
     }

@@ -162,6 +162,7 @@ fn begun_only(context: &mut Context<'_>) -> Outcome {
             takes(&mut peer, &[Packet::drain(2)])?;
             return peer.alive();
         }
+        peer.await_bytes()?;
         peer.send(&Packet::drain(2))?;
         loop {
             match peer.receive()? {

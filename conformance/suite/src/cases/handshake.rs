@@ -78,9 +78,9 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
-/// Messages of several frames of the default size.
+/// Messages of several frames of the default size, though it would send larger ones.
 fn roomy() -> Profile {
-    Profile { message_limit: 1 << 20, ..Profile::calm() }
+    Profile { message_limit: 1 << 20, frame_sent: 1 << 20, ..Profile::calm() }
 }
 
 /// The handshake has 400 ms.

@@ -115,7 +115,10 @@ fn write_stall_rests(context: &mut Context<'_>) -> Outcome {
     peer.barrier()?;
     waiting::fill(context, &mut peer, id)?;
     clock::sleep(due * 2);
-    require(!is_over(context, &peer, id)?, "ended while the peer paused")?;
+    if is_over(context, &peer, id)? {
+        let (frame, _) = context.await_ending(&peer, id, PATIENCE)?;
+        return violation(format!("ended with {} while the peer paused", reason::name(frame.reason)));
+    }
     let since = clock::now();
     peer.send(&Packet::busy(0))?;
     let (frame, _) = context.await_ending(&peer, id, due + PATIENCE)?;
@@ -167,6 +170,7 @@ fn sending_much(context: &mut Context<'_>) -> Result<(Peer, Id, Message), Failur
     let mut peer = context.establish_with(|peer| peer.hello.frame_limit = 0xFF_FFFF)?;
     let id = context.youngest(&peer)?;
     context.send_from(&peer, id, 0, &message.payload)?;
+    peer.await_bytes()?;
     peer.may_be_cut_off = true;
     Ok((peer, id, message))
 }
