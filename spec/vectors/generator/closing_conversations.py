@@ -1,6 +1,6 @@
 """conversations/closing.json: how connections end (section 9)."""
 
-from .codec import CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST, MORE, PING, PONG, TEXT, item, u64
+from .codec import CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST, MORE, PING, PONG, REJECT, TEXT, item, u16, u64
 from .names import NEVER, REASONS
 from .script import Script, by_side, calm, close_payload, ended, to_side
 
@@ -16,6 +16,11 @@ def build():
         fault_received_too_many(),
         close_ack_received_too_many(), drain_then_close(), drained_by_peer(), drain_twice(), drain_ahead_of_messages(),
         stream_ended(), stream_ended_behind_close(), stream_ended_before_close_ack(), reset(), network_lost(), abort(),
+        close_text_cut(), close_text_cut_between_characters(), close_for_fault_with_words(), off_wire_reason(),
+        stream_ended_crossing(), stream_ended_crossing_queued(), reason_of_crossing(), ping_behind_close_ack(),
+        no_silence_in_both_closing(), silence_while_close_waits(), probing_while_peer_closing(),
+        answering_while_peer_closing(), close_timeout_progress(), close_timeout_crossing(), count_with_rejects(),
+        close_ack_count_with_rejects(), reject_behind_count(), reject_of_class(), reject_above_class(), drain_counts_begun(),
     ]
     return [script.build() for script in scripts]
 
@@ -440,4 +445,294 @@ def abort():
     script.room(10, 0)
     script.send(20, b"lost")
     script.command(30, "abort", events=[ended(REASONS["ABORTED"], "local")])
+    return script
+
+
+# What the application says.
+
+
+def close_text_cut():
+    script = calm("close-text-cut", ["PW-CLS-021"], "TEXT is as long as CLOSE has room, and is cut there.", "client")
+    script.greet()
+    script.close(10, 40_000, "a" * 600, 7, out=[out_close(40_000, 0, 7, item(TEXT, b"a" * 494))])
+    return script
+
+
+def close_text_cut_between_characters():
+    script = calm("close-text-cut-between-characters", ["PW-CLS-021"], "No character is cut: a byte is left free.")
+    script.greet()
+    script.close(10, 40_000, "x" + "\u00e4" * 300, 7, out=[
+        out_close(40_000, 0, 7, item(TEXT, ("x" + "\u00e4" * 246).encode())),
+    ])
+    return script
+
+
+def close_for_fault_with_words():
+    script = calm(
+        "close-for-fault-with-words", ["PW-CLS-009", "PW-CLS-021"],
+        "The application closes for a fault that it found, with TEXT and retry_after of its own.",
+    )
+    script.greet()
+    items = item(TEXT, b"no such room")
+    script.close(
+        10, REASONS["BAD_PACKET"], "no such room", 123, out=[out_close(REASONS["BAD_PACKET"], 0, 123, items)],
+        events=[failed("BAD_PACKET")],
+    )
+    return script
+
+
+def off_wire_reason():
+    script = calm(
+        "closed-for-off-wire-reason", ["PW-CLS-008"],
+        "A reason that should not be on the wire is accepted, told and answered.",
+    )
+    script.greet()
+    script.receive(
+        10, to_close(300, 0, 5), out=[out_ack()], events=[closing(300, 5), ended(300, "peer", True, retry_after=5)],
+    )
+    return script
+
+
+# Where two CLOSE cross.
+
+
+def stream_ended_crossing():
+    script = calm(
+        "stream-ended-crossing", ["PW-CLS-006", "PW-CLS-011"],
+        "Both sides close, and the stream ends: this side reports its own reason.", "client",
+    )
+    script.greet()
+    script.close(10, 40_000, out=[out_close(40_000)])
+    script.receive(20, to_close(2), out=[out_ack()])
+    script.disconnect(30, "end_of_stream", events=[ended(40_000, "local")])
+    return script
+
+
+def stream_ended_crossing_queued():
+    script = calm(
+        "stream-ended-crossing-queued", ["PW-CLS-011"],
+        "This side's CLOSE still waits when the stream ends behind the peer's: it reports that one's reason.", "client",
+    )
+    script.greet()
+    script.room(10, 10)
+    script.send(20, b"m", out=[out_data(b"m")[:10]])
+    script.close(30, 40_000)
+    script.receive(40, to_close(2))
+    script.disconnect(50, "end_of_stream", events=[ended(2, "peer")])
+    return script
+
+
+def reason_of_crossing():
+    script = calm(
+        "reason-of-crossing", ["PW-CLS-006"],
+        "CLOSE comes while this side's own waits: it reports the reason that it gave itself.",
+    )
+    script.greet()
+    script.room(10, 10)
+    script.send(20, b"m", out=[out_data(b"m")[:10]])
+    script.close(30, 40_000, "mine", 7)
+    items = item(TEXT, b"yours")
+    script.receive(40, to_close(50_000, 0, 9, items))
+    script.room(50, None, out=[out_data(b"m")[10:], out_close(40_000, 0, 7, item(TEXT, b"mine")), out_ack()])
+    script.receive(60, ack(1), events=[ended(40_000, "local", True)])
+    return script
+
+
+def ping_behind_close_ack():
+    script = calm(
+        "ping-behind-close-ack", ["PW-CLS-001", "PW-CLS-006"], "Behind CLOSE_ACK nothing goes out, PONG included.",
+        "client",
+    )
+    script.greet()
+    script.close(10, out=[out_close()])
+    script.receive(20, to_close(2), out=[out_ack()])
+    script.receive(30, to_side(PING, u64(1)))
+    script.receive(40, ack(), events=[ended(1, "local", True)])
+    return script
+
+
+def no_silence_in_both_closing():
+    script = Script(
+        "no-silence-in-both-closing", ["PW-CLS-006"],
+        "CLOSE and CLOSE_ACK are out: no PING goes out any more, and no silence is judged.", "client",
+        close_timeout=1_000,
+    )
+    script.greet()
+    script.close(10, out=[out_close()])
+    script.receive(20, to_close(2), out=[out_ack()])
+    script.wait(1_019)
+    script.wait(1_020, events=[failed("CLOSE_TIMEOUT")])
+    return script
+
+
+def silence_while_close_waits():
+    script = Script(
+        "silence-while-close-waits", ["PW-CLS-006", "PW-HB-012"],
+        "As long as its own CLOSE and CLOSE_ACK wait, silence is judged.", "client",
+    )
+    script.greet()
+    script.room(10, 10)
+    script.send(20, b"m", out=[out_data(b"m")[:10]])
+    script.close(30)
+    script.receive(40, to_close(2))
+    for at, events in ((140, []), (240, [{"suspect": {}}]), (340, [])):
+        script.wait(at, events=events)
+    script.wait(440, events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def answering(name, requirements, about):
+    """CLOSE of the peer at 30, and of a message only 100 bytes are taken."""
+    script = Script(name, requirements, about, peer={"message_limit": 8_192})
+    script.greet()
+    begin = out_data(b"m" * 512, FIRST | MORE)
+    script.room(10, 100)
+    script.send(20, b"m" * 1_024, out=[begin[:100]])
+    script.receive(30, to_close(), events=[closing()])
+    script.wait(130)
+    return script, begin
+
+
+def probing_while_peer_closing():
+    script, begin = answering(
+        "probing-while-peer-closing", ["PW-HB-012", "PW-CLS-001"],
+        "A side that could not answer CLOSE yet probes as ever, and gives up.",
+    )
+    script.room(140, 428 + 20, out=[begin[100:], by_side(PING, u64(1))])
+    script.wait(240, events=[{"suspect": {}}])
+    script.wait(340)
+    script.wait(439)
+    script.wait(440, events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def answering_while_peer_closing():
+    script, begin = answering(
+        "probed-while-peer-closing", ["PW-HB-004", "PW-CLS-001"],
+        "The peer answers the PING, and gets the rest and CLOSE_ACK.",
+    )
+    script.room(140, 428 + 20, out=[begin[100:], by_side(PING, u64(1))])
+    script.receive(150, to_side(PONG, u64(1)))
+    script.room(240, None, out=[out_data(b"m" * 512, 0), out_ack()], events=[
+        ended(1, "peer", True),
+    ])
+    return script
+
+
+# close_timeout.
+
+
+def close_timeout_progress():
+    script = calm(
+        "close-timeout-progress", ["PW-CLS-007"], "CLOSE goes out slowly: each byte that is taken gives 500 ms more.",
+        "client",
+    )
+    script.greet()
+    script.room(5, 0)
+    script.close(10)
+    script.room(400, 10, out=[out_close()[:10]])
+    script.room(800, 5, out=[out_close()[10:15]])
+    script.wait(1_299)
+    script.wait(1_300, events=[failed("CLOSE_TIMEOUT")])
+    return script
+
+
+def close_timeout_crossing():
+    script = calm(
+        "close-timeout-crossing", ["PW-CLS-006", "PW-CLS-007"],
+        "Both sides close, and CLOSE_ACK does not come: the time runs from the last byte of CLOSE_ACK.", "client",
+    )
+    script.greet()
+    script.close(10, out=[out_close()])
+    script.receive(200, to_close(2), out=[out_ack()])
+    script.wait(699)
+    script.wait(700, events=[failed("CLOSE_TIMEOUT")])
+    return script
+
+
+# Counts.
+
+
+def reject(ordinal, message_class=2):
+    return to_side(REJECT, u64(ordinal) + u16(1) + bytes([message_class]))
+
+
+def rejected(ordinal, message_class=2):
+    return {"rejected": {"class": message_class, "ordinal": ordinal, "reason": 1}}
+
+
+def sending_two(name, about, requirements=("PW-CLS-019",), role="client"):
+    script = calm(name, list(requirements), about, role)
+    script.greet()
+    script.send(10, b"one", out=[out_data(b"one")])
+    script.send(20, b"two", out=[out_data(b"two")])
+    return script
+
+
+def count_with_rejects():
+    script = sending_two("close-counts-refused", "CLOSE counts a message that was refused.")
+    script.receive(30, reject(2), events=[rejected(2)])
+    script.receive(40, to_close(1, 2), out=[fault("BAD_COUNT")], events=[failed("BAD_COUNT")])
+    return script
+
+
+def close_ack_count_with_rejects():
+    script = sending_two("close-ack-counts-refused", "So does CLOSE_ACK: behind its own CLOSE this side says nothing.")
+    script.close(30, out=[out_close()])
+    script.receive(40, reject(0), events=[rejected(0)])
+    script.receive(50, ack(2), events=[failed("BAD_COUNT")])
+    return script
+
+
+def reject_behind_count():
+    script = sending_two(
+        "reject-behind-drain", "DRAIN counted both messages: none is left that could be refused, until one more is sent.",
+    )
+    script.receive(30, to_side(DRAIN, u64(2)), events=[{"draining": {"received": 2}}])
+    script.send(40, b"three", out=[out_data(b"three")])
+    script.receive(50, reject(1), events=[rejected(1)])
+    script.receive(60, reject(2), out=[fault("BAD_COUNT")], events=[failed("BAD_COUNT")])
+    return script
+
+
+def reject_of_class():
+    script = calm(
+        "reject-of-each-class", ["PW-REJ-007", "PW-REJ-008"],
+        "Ordinals and their order are those of a class: the third REJECT for class 3 is one too many.", "client",
+    )
+    script.greet()
+    for at, message_class in ((10, 2), (12, 3), (14, 2), (16, 3)):
+        script.send(at, b"x", message_class, out=[by_side(DATA, b"x", FIRST | CHECKSUM, message_class)])
+    for at, (ordinal, message_class) in ((20, (2, 2)), (30, (1, 3)), (40, (2, 3))):
+        script.receive(at, reject(ordinal, message_class), events=[rejected(ordinal, message_class)])
+    script.receive(50, reject(0, 3), out=[fault("BAD_COUNT")], events=[failed("BAD_COUNT")])
+    return script
+
+
+def reject_above_class():
+    script = sending_two(
+        "reject-above-begun-of-class", "An ordinal is above what was begun of its class, and not of all.",
+        ["PW-REJ-008"],
+    )
+    script.send(25, b"x", 3, out=[by_side(DATA, b"x", FIRST | CHECKSUM, 3)])
+    script.receive(30, reject(2, 3), out=[fault("BAD_COUNT")], events=[failed("BAD_COUNT")])
+    return script
+
+
+def drain_counts_begun():
+    script = calm(
+        "drain-while-begun", ["PW-CLS-019", "PW-REJ-008"],
+        "A message that was begun may be refused, and the one before it counted as received.", "client",
+        {"message_limit": 8_192},
+    )
+    script.greet()
+    script.send(10, b"one", out=[out_data(b"one")])
+    begin = out_data(b"r" * 512, FIRST | MORE)
+    script.room(20, 100)
+    script.send(30, b"r" * 1_024, out=[begin[:100]])
+    script.receive(40, reject(2), events=[rejected(2)])
+    script.receive(50, to_side(DRAIN, u64(1)), events=[{"draining": {"received": 1}}])
+    script.room(60, None, out=[begin[100:], out_data(b"r" * 512, 0)])
+    script.close(70, out=[out_close()])
+    script.receive(80, ack(1), events=[ended(1, "local", True)])
     return script

@@ -14,6 +14,9 @@ def build():
         damaged_message(), dropped_message(), gap_after_gap(), budget_window(), budget_exceeded(), too_many_rejects(),
         sixteen_rejects(), rejected(), rejected_too_early(), rejected_of_nothing(), unknown_things(), unknown_kind(),
         frame_too_large(), reject_ahead_of_messages(),
+        frame_sent(), frame_sent_above(), classes_take_turns(), classes_take_turns_in_bytes(), turns_of_long_messages(),
+        damaged_frames(), budget_at_window_end(), budget_in_next_window(), row_over_two_windows(), dropped_in_window(),
+        ordinals_of_classes(), ordinals_after_noise(),
     ]
     return [script.build() for script in scripts]
 
@@ -333,4 +336,184 @@ def frame_too_large():
     limit = item(LIMIT, u64(512) + u64(513))
     raw = data(bytes(513))[:12]
     script.receive(10, raw, out=[fault("FRAME_TOO_LARGE", 0, limit)], events=[failed("FRAME_TOO_LARGE")])
+    return script
+
+
+# Frames of this side.
+
+
+def frame_sent():
+    script = calm(
+        "frame-sent", ["PW-DAT-009"], "This side's own largest frame is smaller than the peer's limit.", "client",
+        {"frame_limit": 65_536, "message_limit": 65_536}, frame_sent=512,
+    )
+    script.greet()
+    script.send(10, b"a" * 512, out=[out_data(b"a" * 512)])
+    script.send(20, b"b" * 1_100, out=frames(b"b" * 1_100))
+    return script
+
+
+def frame_sent_above():
+    script = calm(
+        "frame-sent-above-limit", ["PW-DAT-009"], "It is larger: the peer's limit decides.", "client", frame_sent=600,
+    )
+    script.greet()
+    script.send(10, b"b" * 1_100, out=frames(b"b" * 1_100))
+    return script
+
+
+def turns(name, about, messages, out):
+    """Of a message of class 2 in frames of 528, 528 and 92 bytes, 100 bytes are out when others come to wait."""
+    script = calm(name, ["PW-DAT-014", "PW-DAT-015"], about, "client")
+    script.greet()
+    begin, middle, end = frames(b"m" * 1_100)
+    script.room(10, 100)
+    script.send(20, b"m" * 1_100, out=[begin[:100]])
+    for message_class, payload in messages:
+        script.send(30, payload, message_class)
+    named = {"begin": begin[100:], "middle": middle, "end": end}
+    script.room(40, None, out=[named[part] if isinstance(part, str) else part for part in out])
+    return script
+
+
+def classes_take_turns():
+    full, small = b"f" * 512, b"small"
+    return turns(
+        "classes-take-turns", "Messages of another class go between the frames, one at a time: as long as the frame before.",
+        [(ROOM, full), (ROOM, small)],
+        ["begin", out_data(full, message_class=ROOM), "middle", out_data(small, message_class=ROOM), "end"],
+    )
+
+
+def classes_take_turns_in_bytes():
+    one, other = b"o" * 300, b"t" * 300
+    return turns(
+        "classes-take-turns-in-bytes",
+        "Two of 316 bytes would be more than the frame before: the second one waits for the next.",
+        [(ROOM, one), (4, other)],
+        ["begin", out_data(one, message_class=ROOM), "middle", out_data(other, message_class=4), "end"],
+    )
+
+
+def turns_of_long_messages():
+    long, last = b"l" * 600, b"last"
+    return turns(
+        "long-messages-wait", "A message in frames waits until the open one has ended, and its class keeps its order.",
+        [(ROOM, long), (ROOM, last)],
+        [
+            "begin", "middle", "end", out_data(long[:512], FIRST | MORE, ROOM), out_data(long[512:], 0, ROOM),
+            out_data(last, message_class=ROOM),
+        ],
+    )
+
+
+# Damage.
+
+
+def damaged_frames():
+    script = calm(
+        "damaged-frames", ["PW-FRM-011", "PW-FRM-006"],
+        "One bit of a full frame is wrong: that is survived sixteen times, and the seventeenth gap ends it.",
+        resync=True, frame_limit=16_384, message_limit=16_384,
+    )
+    script.greet()
+    full = bytearray(checked(b"d" * 16_384))
+    full[5_000] ^= 0x10
+    for n in range(1, 17):
+        script.receive(100 * n, bytes(full), out=[out_reject(n, "DAMAGED")], events=[gap(16_400)])
+    script.receive(2_000, checked(b"fine"), events=[message(b"fine")])
+    script.receive(2_100, bytes(full), out=[fault("RESYNC_BUDGET", 1)], events=[failed("RESYNC_BUDGET", 1)])
+    return script
+
+
+def noisy(name, about):
+    """Since 1,000 a window lasts, in which 65,536 bytes were skipped."""
+    script = calm(name, ["PW-FRM-011"], about, resync=True)
+    script.greet()
+    script.receive(1_000, bytes(65_536), checked(b"x"), events=[gap(65_536), message(b"x")])
+    return script
+
+
+def budget_at_window_end():
+    script = noisy("budget-at-window-end", "A byte more in the last millisecond of the window.")
+    script.receive(60_999, b"\x00", checked(b"x"), out=[fault("RESYNC_BUDGET", 1)], events=[failed("RESYNC_BUDGET", 1)])
+    return script
+
+
+def budget_in_next_window():
+    script = noisy("budget-in-next-window", "A millisecond later another window begins, with all of its budget.")
+    script.receive(61_000, bytes(65_536), checked(b"x"), events=[gap(65_536), message(b"x")])
+    script.receive(120_999, b"\x00", checked(b"x"), out=[fault("RESYNC_BUDGET", 2)], events=[failed("RESYNC_BUDGET", 2)])
+    return script
+
+
+def row_over_two_windows():
+    script = calm(
+        "row-over-two-windows", ["PW-FRM-011"],
+        "Bytes are skipped in a row, and the window ends: the next one begins with a byte, and no gap.", resync=True,
+        assembly_base=100_000,
+    )
+    script.greet()
+    # Of 30 zeros the last eleven may be the begin of a header, and are not skipped yet.
+    script.receive(1_000, bytes(30))
+    script.receive(10_000, bytes(30))
+    script.wait(60_000, out=[by_side(PING, u64(1))])
+    script.receive(61_000, bytes(30), checked(b"x"), events=[gap(90), message(b"x")])
+    for n in range(16):
+        script.receive(62_000 + n, b"\x00", checked(b"x"), events=[gap(1), message(b"x")])
+    script.receive(
+        120_999, b"\x00", checked(b"x"), out=[fault("RESYNC_BUDGET", 17)], events=[failed("RESYNC_BUDGET", 17)],
+    )
+    return script
+
+
+def dropped_in_window():
+    script = calm(
+        "dropped-when-complete", ["PW-FRM-011"],
+        "A dropped packet counts when its last byte has come: the window begins then.", resync=True,
+    )
+    script.greet()
+    bad = checked(b"x", trailer_fault=1)
+    script.receive(1_000, bad[:-1])
+    script.receive(2_000, bad[-1:], out=[out_reject(1, "DAMAGED")], events=[gap(17)])
+    for n in range(15):
+        script.receive(3_000 + n, b"\x00", checked(b"x"), events=[gap(1), message(b"x")])
+    script.receive(
+        61_999, b"\x00", checked(b"x"), out=[fault("RESYNC_BUDGET", 15)], events=[failed("RESYNC_BUDGET", 15)],
+    )
+    return script
+
+
+# Ordinals.
+
+
+def ordinals_of_classes():
+    script = calm(
+        "ordinals-of-classes", ["PW-REJ-002"], "Messages are counted for each class, and begun ones among them.",
+        resync=True,
+    )
+    script.greet()
+    bad = checked(b"x", FIRST, ROOM, trailer_fault=1)
+    script.receive(10, checked(b"a"), checked(b"b", FIRST, ROOM), events=[message(b"a"), message(b"b", ROOM)])
+    script.receive(20, checked(b"c", FIRST | MORE), bad, out=[
+        out_reject(2, "DAMAGED"), out_reject(2, "DAMAGED", ROOM),
+    ], events=[gap(17, True)])
+    bad_of_another = checked(b"x", FIRST, 255, trailer_fault=1)
+    script.receive(30, bad_of_another, out=[out_reject(1, "DAMAGED", 255)], events=[gap(17)])
+    script.receive(40, bad, out=[out_reject(3, "DAMAGED", ROOM)], events=[gap(17)])
+    return script
+
+
+def ordinals_after_noise():
+    script = calm(
+        "ordinals-after-noise", ["PW-REJ-002", "PW-REJ-003"],
+        "Bytes are skipped while a message is open: it keeps its number, and each class counts no more.", resync=True,
+    )
+    script.greet()
+    script.receive(10, checked(b"a"), checked(b"c", FIRST | MORE), events=[message(b"a")])
+    bad = checked(b"x", FIRST, 255, trailer_fault=1)
+    script.receive(20, NOISE, bad, out=[out_reject(2, "DAMAGED"), out_reject(0, "DAMAGED", 255)], events=[
+        gap(16, True), gap(17),
+    ])
+    script.receive(30, checked(b"x", FIRST, trailer_fault=1), out=[out_reject(0, "DAMAGED")], events=[gap(17)])
     return script
