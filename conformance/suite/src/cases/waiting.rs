@@ -8,7 +8,7 @@ use crate::subject::Id;
 use crate::verdict::{Failure, Outcome, violation};
 
 /// Bytes of each message.
-const MESSAGE_SIZE: usize = 60_000;
+pub(super) const MESSAGE_SIZE: usize = 60_000;
 
 /// Fills the queue of a subject, reads one message to see that it sends, and then nothing; gives the number of the others.
 pub(super) fn fill(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Result<usize, Failure> {
