@@ -20,7 +20,7 @@ def build():
         stream_ended_crossing(), stream_ended_crossing_queued(), reason_of_crossing(), ping_behind_close_ack(),
         no_silence_in_both_closing(), silence_while_close_waits(), probing_while_peer_closing(),
         answering_while_peer_closing(), close_timeout_progress(), close_timeout_crossing(), count_with_rejects(),
-        close_ack_count_with_rejects(), reject_behind_count(), reject_of_class(), drain_counts_begun(),
+        close_ack_count_with_rejects(), reject_behind_count(), reject_of_class(), reject_above_class(), drain_counts_begun(),
     ]
     return [script.build() for script in scripts]
 
@@ -706,6 +706,16 @@ def reject_of_class():
     for at, (ordinal, message_class) in ((20, (2, 2)), (30, (1, 3)), (40, (2, 3))):
         script.receive(at, reject(ordinal, message_class), events=[rejected(ordinal, message_class)])
     script.receive(50, reject(0, 3), out=[fault("BAD_COUNT")], events=[failed("BAD_COUNT")])
+    return script
+
+
+def reject_above_class():
+    script = sending_two(
+        "reject-above-begun-of-class", "An ordinal is above what was begun of its class, and not of all.",
+        ["PW-REJ-008"],
+    )
+    script.send(25, b"x", 3, out=[by_side(DATA, b"x", FIRST | CHECKSUM, 3)])
+    script.receive(30, reject(2, 3), out=[fault("BAD_COUNT")], events=[failed("BAD_COUNT")])
     return script
 
 

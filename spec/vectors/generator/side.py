@@ -380,7 +380,7 @@ class Side(Receiver):
             self.close_began = self.now
         if self.heartbeat:
             self.heartbeat.bytes_acknowledged()
-            if self.out.ping_ends is not None and total >= self.out.ping_ends:
+            if not self.heartbeat.ping_waits and self.out.ping_ends is not None and total >= self.out.ping_ends:
                 self.heartbeat.ping_acknowledged(self.now)
             self.measure_from_now()
 

@@ -226,7 +226,8 @@ fn own_numbers_grow(context: &mut Context<'_>) -> Outcome {
 }
 
 fn peer_reads_nothing(context: &mut Context<'_>) -> Outcome {
-    let limit = context.profile.longest_silence() + context.profile.extension_max;
+    let longest = context.profile.longest_silence();
+    let limit = longest + context.profile.extension_max.unwrap_or(longest);
     context.takes(limit)?;
     let peer = context.establish_mute()?;
     let id = context.youngest(&peer)?;

@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
         damaged_once,
         [Need::Resync]
     ),
-    case!("PW-REJ-002/ordinal", "numbers the messages of the peer from 1, as they begin", BOTH, small, ordinal),
+    case!("PW-REJ-002/ordinal", "numbers the messages of a class from 1, as they begin", BOTH, small, ordinal),
     case!(
         "PW-REJ-002/dropped-packets-count",
         "counts messages whose first packet was dropped",
@@ -187,13 +187,13 @@ fn ordinal(context: &mut Context<'_>) -> Outcome {
     let frames = too_large(&peer, 1)?;
     let (last, front) = frames.split_last().expect("two frames at least");
     send_each(&mut peer, front)?;
-    // Whole messages of other classes begin after it, and are delivered before it grows too large.
+    // Whole messages of other classes begin after it, and have numbers of their own.
     peer.echo(&Message::new(2, *b"meanwhile"))?;
     peer.echo(&Message::new(3, *b"meanwhile"))?;
     peer.send(last)?;
     peer.expect_reject(5, reject::TOO_LARGE)?;
     send_too_large(&mut peer)?;
-    peer.expect_reject(8, reject::TOO_LARGE)?;
+    peer.expect_reject(6, reject::TOO_LARGE)?;
     peer.alive()
 }
 
@@ -253,7 +253,7 @@ fn open_message_first(context: &mut Context<'_>) -> Outcome {
     let bytes = damaged(&peer, &Packet::data(flag::FIRST, 2, *b"of another class"));
     peer.send_raw(&bytes)?;
     peer.expect_reject(2, reject::DAMAGED)?;
-    peer.expect_reject(3, reject::DAMAGED)?;
+    peer.expect_reject_of(2, 1, reject::DAMAGED)?;
     peer.alive()
 }
 
@@ -276,7 +276,7 @@ fn frames_passed_over(context: &mut Context<'_>) -> Outcome {
 }
 
 /// The subject has refused a message of class 0, and its last frame has not come.
-fn refused(context: &mut Context<'_>) -> Result<Peer, Failure> {
+pub(super) fn refused(context: &mut Context<'_>) -> Result<Peer, Failure> {
     let mut peer = context.establish()?;
     let mut frames = too_large(&peer, 1)?;
     frames.last_mut().expect("two frames at least").flags |= flag::MORE;
@@ -340,7 +340,7 @@ fn blocked(context: &mut Context<'_>) -> Result<(Peer, Id, usize), Failure> {
 fn ahead_of_messages(context: &mut Context<'_>) -> Outcome {
     let (mut peer, _, count) = blocked(context)?;
     refuse_many(context, &mut peer, 3)?;
-    let due: Vec<Packet> = (2..5).map(|ordinal| Packet::reject(ordinal, reject::TOO_LARGE)).collect();
+    let due: Vec<Packet> = (2..5).map(|ordinal| Packet::reject(0, ordinal, reject::TOO_LARGE)).collect();
     waiting::overtaken_by(&mut peer, count, &due)?;
     peer.alive()
 }
@@ -367,7 +367,7 @@ fn not_behind_close_ack(context: &mut Context<'_>) -> Outcome {
 fn too_many(context: &mut Context<'_>) -> Outcome {
     let (mut peer, _, count) = blocked(context)?;
     refuse_many(context, &mut peer, 16)?;
-    let due: Vec<Packet> = (2..18).map(|ordinal| Packet::reject(ordinal, reject::TOO_LARGE)).collect();
+    let due: Vec<Packet> = (2..18).map(|ordinal| Packet::reject(0, ordinal, reject::TOO_LARGE)).collect();
     waiting::overtaken_by(&mut peer, count, &due)?;
     peer.alive()?;
     let (mut peer, id, _) = blocked(context)?;
@@ -384,9 +384,15 @@ fn too_many(context: &mut Context<'_>) -> Outcome {
 
 fn told(context: &mut Context<'_>) -> Outcome {
     let (mut peer, id) = context.establish_with_id()?;
-    for (ordinal, reason) in [(1, reject::TOO_LARGE), (0, reject::DAMAGED), (1, 3), (1, 0xBEEF), (1, 0)] {
-        peer.send(&Packet::reject(ordinal, reason))?;
-        context.await_happening(&peer, id, &Happening::Rejected { ordinal, reason })?;
+    peer.alive()?;
+    peer.alive()?;
+    for class in [2, 0xFF] {
+        peer.echo(&Message::new(class, *b"to be refused"))?;
+    }
+    let refused = [(0, 1, reject::TOO_LARGE), (0, 0, reject::DAMAGED), (2, 1, 3), (0xFF, 0, 0xBEEF), (0, 3, 0)];
+    for (class, ordinal, reason) in refused {
+        peer.send(&Packet::reject(class, ordinal, reason))?;
+        context.await_happening(&peer, id, &Happening::Rejected { class, ordinal, reason })?;
     }
     peer.alive()
 }
@@ -394,13 +400,13 @@ fn told(context: &mut Context<'_>) -> Outcome {
 fn message_never_sent(context: &mut Context<'_>) -> Outcome {
     for ordinal in [2, u64::MAX] {
         let mut peer = context.establish()?;
-        peer.send(&Packet::reject(ordinal, reject::TOO_LARGE))?;
+        peer.send(&Packet::reject(0, ordinal, reject::TOO_LARGE))?;
         peer.expect_rejection(reason::BAD_COUNT)?;
     }
     let mut peer = context.establish()?;
     peer.alive()?;
-    for ordinal in [0, 1, 2] {
-        peer.send(&Packet::reject(ordinal, reject::TOO_LARGE))?;
+    for ordinal in [0, 1, 3] {
+        peer.send(&Packet::reject(0, ordinal, reject::TOO_LARGE))?;
         peer.alive()?;
     }
     Ok(())
