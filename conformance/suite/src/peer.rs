@@ -216,11 +216,16 @@ impl Peer {
         self.receive_within(PATIENCE)
     }
 
-    /// The next arrival, which must come in time.
+    /// The next arrival, which must come in time, or at least more of it.
     fn receive_within(&mut self, patience: Duration) -> Result<Arrival, Failure> {
-        match self.receive_by(clock::now() + patience)? {
-            Some(arrival) => Ok(arrival),
-            None => violation(format!("nothing came from the subject for {} s", patience.as_secs())),
+        loop {
+            let before = self.parser.rest().len();
+            match self.receive_by(clock::now() + patience)? {
+                Some(arrival) => return Ok(arrival),
+                // More of a large packet has come meanwhile.
+                None if self.parser.rest().len() > before => {}
+                None => return violation(format!("nothing came from the subject for {} s", patience.as_secs())),
+            }
         }
     }
 

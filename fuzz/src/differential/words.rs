@@ -36,7 +36,7 @@ pub(super) fn of_core(event: &Event<'_>) -> Option<String> {
 pub(super) fn of_oracle(happening: &Happening) -> Option<String> {
     Some(match happening {
         Happening::Admission => "admission".into(),
-        Happening::Rejected { ordinal, reason } => format!("rejected {ordinal} {reason}"),
+        Happening::Rejected { class: _, ordinal, reason } => format!("rejected {ordinal} {reason}"),
         Happening::TooLarge => "too large".into(),
         Happening::Suspect => "suspect".into(),
         Happening::Recovered => "recovered".into(),

@@ -1,6 +1,8 @@
 """conversations/closing.json: how connections end (section 9)."""
 
-from .codec import CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST, MORE, PING, PONG, REJECT, TEXT, item, u16, u64
+from .codec import (
+    BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST, MORE, PING, PONG, REJECT, TEXT, item, u16, u32, u64,
+)
 from .names import NEVER, REASONS
 from .script import Script, by_side, calm, close_payload, ended, to_side
 
@@ -19,7 +21,8 @@ def build():
         close_text_cut(), close_text_cut_between_characters(), close_for_fault_with_words(), off_wire_reason(),
         stream_ended_crossing(), stream_ended_crossing_queued(), reason_of_crossing(), ping_behind_close_ack(),
         no_silence_in_both_closing(), silence_while_close_waits(), probing_while_peer_closing(),
-        answering_while_peer_closing(), close_timeout_progress(), close_timeout_crossing(), count_with_rejects(),
+        answering_while_peer_closing(), close_timeout_progress(), close_timeout_in_pause(),
+        close_timeout_crossing(), fault_behind_close_ack(), count_with_rejects(),
         close_ack_count_with_rejects(), reject_behind_count(), reject_of_class(), reject_above_class(), drain_counts_begun(),
     ]
     return [script.build() for script in scripts]
@@ -185,7 +188,7 @@ def close_crossing_queued():
 def close_timeout():
     script = calm(
         "close-timeout", ["PW-CLS-007"],
-        "CLOSE is not answered within 500 ms of being given to the transport.", "client", {"message_limit": 8_192},
+        "CLOSE is not answered within 500 ms after it was handed out.", "client", {"message_limit": 8_192},
     )
     script.greet()
     begin = out_data(b"m" * 512, FIRST | MORE)
@@ -637,6 +640,19 @@ def close_timeout_progress():
     return script
 
 
+def close_timeout_in_pause():
+    script = calm(
+        "close-timeout-in-pause", ["PW-CLS-007", "PW-HB-020"], "It goes on while the peer pauses.", "client",
+    )
+    script.greet()
+    script.receive(5, to_side(BUSY, u32(900)))
+    script.close(10, out=[out_close()])
+    script.receive(400, to_side(BUSY, u32(600)))
+    script.wait(509)
+    script.wait(510, events=[failed("CLOSE_TIMEOUT")])
+    return script
+
+
 def close_timeout_crossing():
     script = calm(
         "close-timeout-crossing", ["PW-CLS-006", "PW-CLS-007"],
@@ -647,6 +663,18 @@ def close_timeout_crossing():
     script.receive(200, to_close(2), out=[out_ack()])
     script.wait(699)
     script.wait(700, events=[failed("CLOSE_TIMEOUT")])
+    return script
+
+
+def fault_behind_close_ack():
+    script = calm(
+        "fault-behind-close-ack", ["PW-CLS-013"], "CLOSE_ACK is handed out: behind it this side sends no CLOSE.",
+    )
+    script.greet()
+    script.room(10, 5)
+    script.receive(20, to_close(), out=[out_ack()[:5]], events=[closing()])
+    script.receive(30, data(b"late"), events=[failed("UNEXPECTED_PACKET")])
+    script.room(40, None, out=[out_ack()[5:]])
     return script
 
 

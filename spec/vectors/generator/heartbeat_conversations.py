@@ -1,6 +1,6 @@
 """conversations/heartbeat.json: probing, its waits, and the ends that time brings (section 8.1 to 8.3, 5 and 10)."""
 
-from .codec import CHECKSUM, CLOSE, DATA, FIRST, MORE, PING, PONG, REJECT, u16, u64
+from .codec import BUSY, CHECKSUM, CLOSE, DATA, FIRST, MORE, PING, PONG, REJECT, u16, u32, u64
 from .names import REASONS, REJECT_REASONS
 from .script import Script, by_side, calm, close_payload, ended, to_side
 
@@ -21,7 +21,8 @@ def build():
         late_twice(), late_twice_unflushed(), late_in_each_silence(), late_by_interval(), late_idle(),
         progress_partly_granted(), unflushed_after_round_trip(), extension_by_default(), round_trips_beyond_extension(),
         progress_after_round_trip(), pong_twice(), ping_withdrawn(), pings_unanswered(), pings_answered_late(), ping_floor_kept(),
-        bad_ping_before_flood(), frame_stall_after_skipping(),
+        bad_ping_before_flood(), frame_stall_after_skipping(), frame_stall_in_pause(),
+        bucket_holds_sixteen(), pong_replaced(),
     ]
     return [script.build() for script in scripts]
 
@@ -413,7 +414,7 @@ def trickle(name, about):
 
 def slow_write():
     script, _ = trickle(
-        "slow-write", "1,000 bytes are given at once, and a trickle is taken: 800 ms + 1,000 B / 1 KB/s.",
+        "slow-write", "1,000 bytes are handed out at once, and a trickle is taken: 800 ms + 1,000 B / 1 KB/s.",
     )
     script.wait(1_799)
     script.wait(1_800, events=[failed("WRITE_STALL")])
@@ -807,8 +808,49 @@ def frame_stall_after_skipping():
         assembly_base=500,
     )
     script.greet()
-    script.receive(10, bytes(11))
-    script.receive(300, bytes(1))
+    # The magic alone, and then a packet: which of the two it is only the twelfth byte tells.
+    raw = b"\xf7\x9a" + to_side(DATA, bytes(484), FIRST | CHECKSUM, 2)
+    script.receive(10, raw[:11])
+    script.receive(300, raw[11:12])
     script.wait(815)
     script.wait(816, out=[fault("FRAME_STALL")], events=[failed("FRAME_STALL")])
+    return script
+
+
+def frame_stall_in_pause():
+    script = calm(
+        "frame-stall-in-pause", ["PW-FRM-015", "PW-HB-020"],
+        "The time of a packet under way goes on while the peer pauses.", assembly_base=500,
+    )
+    script.greet()
+    script.receive(10, to_side(BUSY, u32(900)), to_side(DATA, bytes(184), FIRST, 2)[:100])
+    script.wait(709)
+    script.wait(710, out=[fault("FRAME_STALL")], events=[failed("FRAME_STALL")])
+    return script
+
+
+def bucket_holds_sixteen():
+    script = calm(
+        "bucket-holds-sixteen", ["PW-HB-017"], "However long no PING comes, the bucket holds no more than sixteen.",
+        ping_floor=1_000,
+    )
+    script.greet()
+    for n in range(1, 17):
+        asked(script, 50_000, n)
+    script.receive(50_000, to_side(PING, u64(17)), out=[fault("PING_FLOOD")], events=[failed("PING_FLOOD")])
+    return script
+
+
+def pong_replaced():
+    script = calm(
+        "pong-replaced", ["PW-HB-008"], "Two PINGs come while PONG waits behind a packet: one PONG answers both.",
+        "client",
+    )
+    script.greet()
+    raw = by_side(DATA, b"slow", CHECKED, 2)
+    script.room(10, 5)
+    script.send(20, b"slow", out=[raw[:5]])
+    script.receive(30, to_side(PING, u64(1)))
+    script.receive(40, to_side(PING, u64(7)))
+    script.room(50, None, out=[raw[5:], by_side(PONG, u64(7))])
     return script

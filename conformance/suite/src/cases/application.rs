@@ -146,11 +146,7 @@ fn told(context: &mut Context<'_>) -> Outcome {
 }
 
 /// Says something with a reason that is not permitted; tells whether the subject took another in its place.
-fn is_replaced(
-    context: &mut Context<'_>,
-    peer: &Peer,
-    command: Command,
-) -> Result<bool, crate::verdict::Failure> {
+fn is_replaced(context: &mut Context<'_>, peer: &Peer, command: Command) -> Result<bool, crate::verdict::Failure> {
     match context.control(peer, command)? {
         Reply::Done => Ok(true),
         Reply::Refused { .. } => Ok(false),

@@ -107,7 +107,8 @@ fn answered_at_once(context: &mut Context<'_>) -> Outcome {
         let answered = peer.last_sent_at;
         let (number, at) = peer.expect_ping()?;
         let apart = at - answered;
-        let sentence = format!("PING came {} ms after the one before, the floor is {milliseconds} ms", apart.as_millis());
+        let sentence =
+            format!("PING came {} ms after the one before, the floor is {milliseconds} ms", apart.as_millis());
         not_before(apart + CLOCK_TOLERANCE, floor, sentence)?;
         peer.send(&Packet::pong(number))?;
     }

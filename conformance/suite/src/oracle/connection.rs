@@ -75,6 +75,8 @@ pub(super) struct Connection {
     /// The peer's direction of the stream has ended.
     peer_ended: bool,
     peer: Farewell,
+    /// What the peer's CLOSE said.
+    peer_said: Option<CloseFrame>,
     /// What a test keeps in place of returning it.
     #[cfg(any(test, feature = "driven"))]
     kept: Option<Vec<crate::peer::Message>>,
@@ -121,6 +123,7 @@ impl Connection {
             orderly: false,
             peer_ended: false,
             peer: Farewell::default(),
+            peer_said: None,
             #[cfg(any(test, feature = "driven"))]
             kept: None,
             table,

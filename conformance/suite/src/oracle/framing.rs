@@ -261,11 +261,7 @@ impl Framer {
     }
 
     /// The trailer is wrong: drops the packet, or closes without RESYNC.
-    fn drop_packet(
-        &mut self,
-        header: &Header,
-        now: Instant,
-    ) -> Result<Option<Found>, Fault> {
+    fn drop_packet(&mut self, header: &Header, now: Instant) -> Result<Option<Found>, Fault> {
         let too_early = self.at_first_packet && !self.behaviour.has(Bug::DropsDamagedHello);
         if too_early || !self.behaviour.profile.resync {
             return Err(Fault::new(reason::PAYLOAD_CHECKSUM));
@@ -278,7 +274,8 @@ impl Framer {
     }
 
     fn spend(&mut self, bytes: usize, is_new_gap: bool, now: Instant) -> Result<(), Fault> {
-        let limit = if self.behaviour.has(Bug::BudgetIgnoresFrameLimit) { 0 } else { self.behaviour.profile.frame_limit };
+        let limit =
+            if self.behaviour.has(Bug::BudgetIgnoresFrameLimit) { 0 } else { self.behaviour.profile.frame_limit };
         // So that damage to any packet can be survived, as often as gaps are allowed.
         let most = (GAPS_MAX as usize * (limit as usize + PACKET_OVERHEAD)).max(BYTES_MIN);
         if self.budget.spend(bytes, is_new_gap, most, now) || self.behaviour.has(Bug::SkipsForEver) {

@@ -44,6 +44,7 @@ pub(super) struct Outgoing {
     messages: MessageQueue,
     last: VecDeque<Packet>,
     close_sent: bool,
+    close_ack_sent: bool,
     /// Nothing more goes out but what is on the wire.
     over: bool,
 }
@@ -80,6 +81,7 @@ impl Outgoing {
             messages: MessageQueue::new(Arc::clone(&behaviour)),
             last: VecDeque::new(),
             close_sent: false,
+            close_ack_sent: false,
             over: false,
             behaviour,
         }
@@ -183,6 +185,11 @@ impl Outgoing {
         &self.messages
     }
 
+    /// Whether CLOSE_ACK was handed out, behind which nothing goes.
+    pub(super) fn close_ack_sent(&self) -> bool {
+        self.close_ack_sent
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         let control = self.pongs.is_empty() && self.ping.is_none() && self.busy.is_none() && self.drain.is_empty();
         let waits = !control || !self.rejects.is_empty() || self.has_messages() || !self.last.is_empty();
@@ -238,10 +245,10 @@ impl Outgoing {
         if self.over {
             return None;
         }
-        let packet =
-            self.next_control(now).or_else(|| self.next_frame()).or_else(|| self.last.pop_front())?;
+        let packet = self.next_control(now).or_else(|| self.next_frame()).or_else(|| self.last.pop_front())?;
         self.close_sent |= packet.kind == kind::CLOSE;
-        self.over |= packet.kind == kind::CLOSE_ACK;
+        self.close_ack_sent |= packet.kind == kind::CLOSE_ACK;
+        self.over |= self.close_ack_sent;
         Some((packet, key))
     }
 

@@ -194,8 +194,10 @@ fn the_same_seed_gives_the_same_trace() {
     };
     let selection =
         Selection::new(&[], &["header".into(), "sync-key".into(), "messages".into()], &[], &[]).expect("areas");
-    // How many messages fit into a queue depends on how many of them the system took meanwhile.
-    let is_timed = |case: &&Case| case.id == "PW-DAT-011/until-the-queue-is-full";
+    // How many messages fit into a queue depends on how many of them the system took meanwhile, and so does which of them goes
+    // first. How much of a message comes in its time depends on the clock.
+    let timed = ["PW-DAT-011/until-the-queue-is-full", "PW-DAT-013/", "PW-DAT-014/", "PW-DAT-015/"];
+    let is_timed = |case: &&Case| timed.iter().any(|id| case.id.starts_with(id));
     for case in crate::cases::cases().filter(|case| selection.holds(case) && !is_timed(case)) {
         for variant in case.roles().iter().map(|role| Variant::whole(*role)) {
             let [first, second] = [(); 2].map(|()| trace(case, variant, 7));

@@ -25,8 +25,7 @@ use crate::role::Role;
 use crate::subject::{CloseFrame, Command, Happening, Origin, Reply};
 
 /// What the oracle cannot do, or does otherwise where the text leaves it free.
-const LEFT_OUT: [(&str, &str); 5] = [
-    ("client", "it has no TOKEN to send"),
+const LEFT_OUT: [(&str, &str); 4] = [
     ("network-lost", "it takes a transport that gives up for a reset"),
     ("own-pause-outlasts-busy", "it renews BUSY earlier"),
     ("own-pause-renewed", "it renews BUSY earlier"),
@@ -35,11 +34,14 @@ const LEFT_OUT: [(&str, &str); 5] = [
 
 #[test]
 fn conversations_as_they_are_written() {
-    let (mut run, mut acknowledging, mut broken) = (0, Vec::new(), Vec::new());
+    let (mut run, mut acknowledging, mut with_token, mut broken) = (0, Vec::new(), Vec::new(), Vec::new());
     for conversation in vectors::conversations() {
         if conversation.config.acknowledges {
             // Its transports cannot tell what the peer's host has acknowledged.
             acknowledging.push(&conversation.name);
+        } else if conversation.role == ConversationRole::Client && conversation.config.token.is_some() {
+            // It has no TOKEN to send.
+            with_token.push(&conversation.name);
         } else if LEFT_OUT.iter().all(|(name, _)| *name != conversation.name) {
             // All of them are run before the first failure ends the test.
             let kept = catch_unwind(AssertUnwindSafe(|| Runner::new(conversation).run()));
@@ -47,8 +49,9 @@ fn conversations_as_they_are_written() {
             run += 1;
         }
     }
-    let left_out = LEFT_OUT.len() + acknowledging.len();
+    let left_out = LEFT_OUT.len() + acknowledging.len() + with_token.len();
     eprintln!("{} left out, since nothing tells it what is acknowledged: {acknowledging:?}", acknowledging.len());
+    eprintln!("{} left out, since it has no TOKEN to send: {with_token:?}", with_token.len());
     assert!(broken.is_empty(), "it does not keep to {broken:?}");
     assert_eq!(run + left_out, vectors::conversations().len(), "a conversation that is left out does not exist");
 }
@@ -120,9 +123,6 @@ impl Runner {
             ConversationAction::Send { class, encrypted, payload } => {
                 let message = Message { class: *class, encrypted: *encrypted, payload: payload.bytes().to_vec() };
                 self.connection.outgoing.push_message(message);
-            }
-            ConversationAction::Close(farewell) if reason::is_fault(farewell.reason) => {
-                self.connection.fail(crate::oracle::fault::Fault::new(farewell.reason), now);
             }
             ConversationAction::Close(farewell) => {
                 self.command(Command::Close { connection: id, frame: frame(farewell) });

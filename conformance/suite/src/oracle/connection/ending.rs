@@ -92,13 +92,18 @@ impl Connection {
         }
         match self.phase {
             Phase::Acknowledging { .. } | Phase::Failing { .. } => {}
-            Phase::Greeting { .. } | Phase::Judging { .. } | Phase::Open => {
+            // Its own CLOSE was not handed out: that of the peer gives the reason, if it came (PW-CLS-011).
+            Phase::Closing { sent: None, .. } if self.peer_said.is_some() => {
+                let frame = self.peer_said.clone().expect("looked at just now");
+                self.end(frame, Origin::Peer);
+            }
+            Phase::Greeting { .. } | Phase::Judging { .. } | Phase::Open | Phase::Closing { sent: None, .. } => {
                 let orderly = self.behaviour.has(Bug::ReportsEndAsOrderly);
                 let (code, origin) =
                     if orderly { (reason::NORMAL, Origin::Peer) } else { (reason::PEER_ENDED, Origin::Transport) };
                 self.end(CloseFrame::from(code), origin);
             }
-            Phase::Closing { .. } | Phase::Lingering { .. } | Phase::Gone => {
+            Phase::Closing { sent: Some(_), .. } | Phase::Lingering { .. } | Phase::Gone => {
                 let (frame, origin) = self.known_ending();
                 self.end(frame, origin);
             }
@@ -148,8 +153,8 @@ impl Connection {
     fn judges_silence(&self) -> bool {
         match self.phase {
             Phase::Open | Phase::Acknowledging { .. } => true,
-            Phase::Closing { queued, .. } => {
-                let both = queued && self.peer.closed && !self.behaviour.has(Bug::JudgesBothClosing);
+            Phase::Closing { .. } => {
+                let both = self.outgoing.close_ack_sent() && !self.behaviour.has(Bug::JudgesBothClosing);
                 !both && !self.behaviour.has(Bug::QuietAfterClose)
             }
             Phase::Greeting { .. }
@@ -162,7 +167,8 @@ impl Connection {
 
     fn check_stalls(&mut self, now: Instant) {
         let (interval, moment) = (self.interval(), self.moment(now));
-        let established = matches!(self.phase, Phase::Open | Phase::Closing { over: None, .. } | Phase::Acknowledging { .. });
+        let established =
+            matches!(self.phase, Phase::Open | Phase::Closing { over: None, .. } | Phase::Acknowledging { .. });
         let pauses = self.is_pausing();
         let judges_packet = established && (!pauses || self.behaviour.has(Bug::StallsWhilePausing));
         let judges_message = established && (!pauses || self.behaviour.has(Bug::OwnPauseRunsMessageTime));
@@ -177,7 +183,8 @@ impl Connection {
     /// What was handed out may go away too slowly, also when the connection is over and its last packets go out (PW-CLS-015).
     fn check_writing(&mut self, interval: Duration, now: Instant) {
         let over = self.phase.is_over();
-        if over && self.behaviour.has(Bug::LastPacketsTakeAnyTime) || !self.outgoing.is_stalled(interval, self.moment(now))
+        if over && self.behaviour.has(Bug::LastPacketsTakeAnyTime)
+            || !self.outgoing.is_stalled(interval, self.moment(now))
         {
             return;
         }

@@ -132,6 +132,7 @@ impl Connection {
         self.peer.closed = true;
         let frame = self.told(&close, packet);
         self.table.note(self.id, Happening::Closing(frame.clone()));
+        self.peer_said = Some(frame.clone());
         match self.phase {
             _ if final_word => {
                 self.table.refuse_sends(self.id, frame.clone());
