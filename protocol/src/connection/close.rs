@@ -128,6 +128,8 @@ impl Connection {
             return Ok(None);
         }
         self.outgoing.close_ack();
+        // What the peer did not complete before it never comes (PW-DAT-013).
+        self.fragments = Fragments::default();
         let heard = Box::new(close);
         match core::mem::replace(&mut self.state, State::Over) {
             State::Closing { said, since } => {

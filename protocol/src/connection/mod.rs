@@ -240,7 +240,7 @@ impl Connection {
                 && let Some(heartbeat) = &mut self.heartbeat
             {
                 let told = self.outgoing.is_told();
-                heartbeat.handed_out(transfer(waiting, self.config.timeouts.assembly_rate), told);
+                heartbeat.handed_out(now, transfer(waiting, self.config.timeouts.assembly_rate), told);
             }
         }
         // The wait for the answer begins (PW-CLS-007).
@@ -283,9 +283,15 @@ impl Connection {
     fn note_progress(&mut self, now: Instant, progress: Progress) {
         if progress.any {
             let (acknowledged, waiting) = (self.outgoing.acknowledged_bytes(), self.outgoing.unacknowledged());
-            self.write_clock.acknowledged(now, acknowledged, waiting, self.config.heartbeat.busy_max);
+            self.write_clock.acknowledged(now, acknowledged, waiting);
             self.last_acknowledged = now;
             self.graced.linger = false;
+        }
+        if progress.close
+            && let State::Closing { since: Some(since), .. } | State::BothClosing { since: Some(since), .. } =
+                &mut self.state
+        {
+            *since = now;
         }
         if let Some(heartbeat) = &mut self.heartbeat {
             if progress.ping_departed {

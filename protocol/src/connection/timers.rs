@@ -104,9 +104,9 @@ impl Connection {
         true
     }
 
-    /// When CLOSE_ACK must have come, if CLOSE was handed out then (PW-CLS-007).
-    fn close_deadline(&self, handed_out: Option<Instant>) -> Option<Instant> {
-        Some(handed_out?.max(self.last_acknowledged) + self.config.timeouts.close)
+    /// When CLOSE_ACK must have come, if it is waited for since then (PW-CLS-007).
+    fn close_deadline(&self, since: Option<Instant>) -> Option<Instant> {
+        Some(since? + self.config.timeouts.close)
     }
 
     /// Whether a deadline was noticed so late that it is this side's fault (PW-TIM-001).
