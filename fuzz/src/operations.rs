@@ -211,7 +211,7 @@ impl Operated {
         assert_eq!([statistics.messages_received, statistics.gaps, statistics.messages_rejected], *counts);
         assert_eq!(statistics.messages_sent, accepted.len() as u64);
         assert!(statistics.messages_handed_out <= statistics.messages_sent);
-        assert_eq!(statistics.bytes_handed_out, statistics.bytes_sent + statistics.untaken);
+        assert_eq!(statistics.bytes_handed_out, statistics.bytes_taken + statistics.untaken);
         assert!(statistics.bytes_skipped <= statistics.bytes_received);
         assert!(statistics.pongs_received <= statistics.bytes_received / 20);
         assert_eq!(connection.is_over(), self.closed.is_some(), "over, but not Closed, or the other way round");

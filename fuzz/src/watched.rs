@@ -154,13 +154,13 @@ impl Watched {
         while !bytes.is_empty() {
             let Some((mut buffer, missing)) = self.connection.direct_buffer() else { return self.receive(bytes) };
             let capacity = buffer.capacity();
-            assert!(missing > 0 && capacity > buffer.len(), "a lent buffer without room");
+            assert!(missing > 0 && capacity > 0 && buffer.is_empty(), "lent memory without room, or not empty");
             assert!(capacity <= (64 << 10).max(4 * self.arrived), "{capacity} bytes held for {}", self.arrived);
-            let (now, rest) = bytes.split_at(missing.min(bytes.len()).min(capacity - buffer.len()));
+            let (now, rest) = bytes.split_at(missing.min(bytes.len()).min(capacity));
             buffer.extend_from_slice(now);
             bytes = rest;
             self.arrived += now.len();
-            match self.connection.received_direct(self.now, buffer, now.len()) {
+            match self.connection.received_direct(self.now, buffer) {
                 Ok(Some(event)) => self.note(event),
                 Ok(None) => {}
                 Err(error) => self.fail(&error),

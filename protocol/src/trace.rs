@@ -217,6 +217,8 @@ impl Driven {
             Operation::PollTransmit { max } => {
                 if self.connection.poll_transmit(now, *max, &mut self.batch) {
                     self.batch.slices().for_each(|slice| outcome.bytes.extend_from_slice(slice));
+                    // They are written down; a batch that holds bytes would not be filled again.
+                    self.batch.advance(self.batch.len());
                 }
             }
             Operation::Timeout => self.connection.handle_timeout(now),
