@@ -165,6 +165,7 @@ mod event;
 mod framer;
 mod heartbeat;
 mod message;
+mod printing;
 mod refusal;
 #[cfg(feature = "serde")]
 mod representation;

@@ -201,7 +201,7 @@ impl Connection {
         // Whoever keeps the connection must not keep what was under way.
         self.framer.drop_partial();
         self.fragments = Fragments::default();
-        closed.received = self.received;
+        (closed.received, closed.heard) = (self.received, self.last_byte_in.is_some());
         closed.unsent = self.outgoing.take_unsent();
         self.closed = Some(Box::new(closed));
     }
@@ -216,6 +216,7 @@ fn ending(reason: CloseReason) -> Closed {
         detail: String::new(),
         verdict: None,
         orderly: false,
+        heard: false,
         received: 0,
         acknowledged: None,
         unsent: Vec::new(),

@@ -87,8 +87,8 @@ pub struct Connection {
     /// The latest moment that was seen: time that goes back stands still (PW-TIM-002).
     now: Instant,
     counters: Counters,
-    /// When bytes last came that were not a message at once.
-    last_byte_in: Instant,
+    /// When bytes last came that were not a message at once, if any did.
+    last_byte_in: Option<Instant>,
     established: Option<Box<Established>>,
     closed: Option<Box<Closed>>,
     reason: Option<CloseReason>,
@@ -131,7 +131,7 @@ impl Connection {
             graced: Graced::default(),
             now,
             counters: Counters::default(),
-            last_byte_in: now,
+            last_byte_in: None,
             established: None,
             closed: None,
             reason: None,
@@ -363,6 +363,11 @@ impl Connection {
     pub(crate) fn receiving(&self) -> usize {
         let refusals = self.outgoing.rejects_buffered() + self.ordinals.buffered();
         self.framer.buffered() + self.fragments.buffered() + self.state.buffered() + refusals
+    }
+
+    /// When the message began that the peer has open.
+    pub(crate) fn open_since(&self) -> Option<Instant> {
+        self.fragments.open_since().map(|(since, _)| since)
     }
 
     /// Whether the handshake is not complete.

@@ -294,8 +294,8 @@ fn write_stall_goes_on(context: &mut Context<'_>) -> Outcome {
     context.takes(due)?;
     let (mut peer, id) = context.establish_with_id()?;
     pause(context, &mut peer, id)?;
-    waiting::fill(context, &mut peer, id)?;
-    let (frame, _) = context.await_ending(&peer, id, due + PATIENCE)?;
+    waiting::fill_for_good(context, &peer, id)?;
+    let (frame, _) = context.await_ending(&peer, id, due + waiting::LONG_PATIENCE)?;
     require(frame.reason == reason::WRITE_STALL, format!("ended with {}", reason::name(frame.reason)))
 }
 

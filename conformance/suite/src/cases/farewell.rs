@@ -2,7 +2,7 @@
 
 use super::close::{closing, closing_with_id};
 use super::drain::ended_with;
-use super::{BOTH, CLIENT};
+use super::{BOTH, CLIENT, waiting};
 use crate::case::Case;
 use crate::clock;
 use crate::codec::registry::{item, kind, reason};
@@ -50,6 +50,14 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         reason_is_told
     ),
+    case!(
+        "PW-CLS-011/own-close-waits",
+        "reports the peer's reason when the stream ends behind the peer's CLOSE while its own waits",
+        BOTH,
+        Profile::calm,
+        own_close_waits
+    )
+    .whole_only(),
     case!(
         "PW-CLS-014/last-item-counts",
         "takes the last of several equal items of CLOSE",
@@ -105,6 +113,15 @@ fn own_reason(context: &mut Context<'_>) -> Outcome {
         ended_with(context, &peer, id, own)?;
     }
     Ok(())
+}
+
+fn own_close_waits(context: &mut Context<'_>) -> Outcome {
+    let (mut peer, id) = context.establish_with_id()?;
+    waiting::fill(context, &mut peer, id)?;
+    context.close_from(&peer, id, 0x8001)?;
+    peer.send(&Close::new(reason::GOING_AWAY, 1).to_packet())?;
+    peer.half_close();
+    ended_with(context, &peer, id, reason::GOING_AWAY)
 }
 
 fn reasons_not_for_the_wire(context: &mut Context<'_>) -> Outcome {

@@ -70,6 +70,13 @@ pub(super) const CASES: &[Case] = &[
     )
     .whole_only(),
     case!(
+        "PW-HS-018/no-key-to-say-it",
+        "sends nothing as a client to which HELLO_ACK gives no key",
+        CLIENT,
+        Profile::calm,
+        no_key_to_say_it
+    ),
+    case!(
         "PW-HS-019/refusal-has-key-zero",
         "refuses with a CLOSE with key 0, and nothing before it",
         SERVER,
@@ -197,6 +204,24 @@ fn gives_up_silently(context: &mut Context<'_>) -> Outcome {
         Err(Failure::Violation(sentence)) => violation(format!("the client sent something ({sentence})")),
         Err(failure) => Err(failure),
     }
+}
+
+fn no_key_to_say_it(context: &mut Context<'_>) -> Outcome {
+    let keys = [None, Some(Item::sync_key(0)), Some(Item::new(item::SYNC_KEY, [1; 5]))];
+    for key in keys {
+        let mut peer = context.open()?;
+        peer.read_hello(kind::HELLO)?;
+        let mut items = items_without(&peer, item::SYNC_KEY);
+        items.extend(key);
+        peer.send_raw(&Packet::control(kind::HELLO_ACK, encode_items(&items)).encode(0))?;
+        match peer.receive() {
+            Ok(Arrival::End | Arrival::Reset) => {}
+            Ok(Arrival::Packet(packet)) => return violation(format!("the client sent {}", kind::name(packet.kind))),
+            Err(Failure::Violation(sentence)) => return violation(format!("the client sent something ({sentence})")),
+            Err(failure) => return Err(failure),
+        }
+    }
+    context.establish().map(|_| ())
 }
 
 fn second_hello(context: &mut Context<'_>) -> Outcome {

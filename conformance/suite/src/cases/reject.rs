@@ -9,7 +9,7 @@ use crate::clock;
 use crate::codec::registry::{flag, kind, reason, reject};
 use crate::codec::{Close, Packet};
 use crate::context::Context;
-use crate::peer::{Message, PATIENCE, Peer};
+use crate::peer::{Message, Peer};
 use crate::profile::Profile;
 use crate::subject::{Event, Happening, Id};
 use crate::verdict::{Failure, Outcome, require};
@@ -327,7 +327,9 @@ fn refuse_many(context: &mut Context<'_>, peer: &mut Peer, count: usize) -> Outc
         send_too_large(peer)?;
     }
     let refused = |event: &Event| (event.what == Happening::TooLarge).then_some(());
-    context.await_events(peer, count, PATIENCE, "the application was not told of what was refused", refused).map(|_| ())
+    context
+        .await_events(peer, count, waiting::LONG_PATIENCE, "the application was not told of what was refused", refused)
+        .map(|_| ())
 }
 
 /// A connection whose subject has more to send than its transport takes.
@@ -372,13 +374,13 @@ fn too_many(context: &mut Context<'_>) -> Outcome {
     peer.alive()?;
     let (mut peer, id, _) = blocked(context)?;
     // Nothing is read: sooner or later the subject can send nothing of what waits.
-    let deadline = clock::now() + PATIENCE;
+    let deadline = clock::now() + waiting::LONG_PATIENCE;
     while context.connections(peer.runner)?.contains(&id) {
         require(clock::now() < deadline, "any number of REJECT may wait")?;
         send_too_large(&mut peer)?;
         clock::sleep(Duration::from_millis(2));
     }
-    let (frame, _) = context.await_ending(&peer, id, PATIENCE)?;
+    let (frame, _) = context.await_ending(&peer, id, waiting::LONG_PATIENCE)?;
     require(frame.reason == reason::MESSAGE_TOO_LARGE, format!("ended with {}", reason::name(frame.reason)))
 }
 

@@ -256,8 +256,10 @@ bugs! {
     ForgetsItems, "forgets-items", "PW-CLS-014", "Forgets the items before a malformed one.";
     ReportsEndAsOrderly, "reports-end-as-orderly", "PW-CLS-011", "Reports the end of the stream as NORMAL.";
     AlwaysOrderly, "always-orderly", "PW-CLS-011", "Reports an end without CLOSE_ACK as orderly.";
+    ReportsWaitingClose, "reports-waiting-close", "PW-CLS-011", "Reports the reason of its own CLOSE, though that still waited when the stream ended behind the peer's.";
     WaitsForCutPacket, "waits-for-cut-packet", "PW-CLS-011", "Waits for the rest of a packet although the stream has ended.";
     ClosesAtOnce, "closes-at-once", "PW-CLS-012", "Closes the transport without reading on.";
+    LingersWhileItAnswers, "lingers-while-it-answers", "PW-CLS-012", "Counts linger from the peer's CLOSE on, though messages and CLOSE_ACK wait.";
     LingerRunsWhileItSends, "linger-runs-while-it-sends", "PW-CLS-012", "Closes the transport when linger has passed, although the peer still takes bytes.";
     WritesForEver, "writes-for-ever", "PW-CLS-015", "Waits for ever for a peer that does not read.";
     OneBlocksAll, "one-blocks-all", "PW-CLS-015", "Sends nothing on any connection while one takes nothing.";

@@ -223,7 +223,7 @@ impl Connection {
             }
         }
         let done = match self.phase {
-            Phase::Acknowledging { queued } => queued && self.outgoing.is_empty(),
+            Phase::Acknowledging { queued, .. } => queued && self.outgoing.is_empty(),
             Phase::Closing { over, .. } => over.is_some() && self.outgoing.is_empty(),
             Phase::Failing { .. } => self.outgoing.is_empty(),
             Phase::Greeting { .. } | Phase::Judging { .. } | Phase::Open | Phase::Lingering { .. } | Phase::Gone => {
@@ -249,7 +249,7 @@ impl Connection {
                 self.outgoing.push_last(Packet::close_ack(received));
             }
         }
-        if let Phase::Acknowledging { queued: queued @ false } = &mut self.phase
+        if let Phase::Acknowledging { queued: queued @ false, .. } = &mut self.phase
             && !has_messages
         {
             *queued = true;

@@ -94,8 +94,9 @@ impl Connection {
             Phase::Acknowledging { .. } | Phase::Failing { .. } => {}
             // Its own CLOSE was not handed out: that of the peer gives the reason, if it came (PW-CLS-011).
             Phase::Closing { sent: None, .. } if self.peer_said.is_some() => {
-                let frame = self.peer_said.clone().expect("looked at just now");
-                self.end(frame, Origin::Peer);
+                let of_peer = self.peer_said.clone().filter(|_| !self.behaviour.has(Bug::ReportsWaitingClose));
+                let (frame, origin) = of_peer.map_or_else(|| self.known_ending(), |frame| (frame, Origin::Peer));
+                self.end(frame, origin);
             }
             Phase::Greeting { .. } | Phase::Judging { .. } | Phase::Open | Phase::Closing { sent: None, .. } => {
                 let orderly = self.behaviour.has(Bug::ReportsEndAsOrderly);
@@ -137,6 +138,12 @@ impl Connection {
             Phase::Closing { sent: Some(limit), over: None, .. } => {
                 if limit.is_up(profile.close_timeout, interval, now) && !bug(Bug::NoCloseTimeout) {
                     self.end(CloseFrame::from(reason::CLOSE_TIMEOUT), Origin::Local);
+                }
+            }
+            Phase::Acknowledging { since, .. } if bug(Bug::LingersWhileItAnswers) => {
+                if now >= *since + profile.linger {
+                    let (frame, origin) = self.known_ending();
+                    self.end(frame, origin);
                 }
             }
             Phase::Closing { sent: None, over: None, .. } | Phase::Open | Phase::Acknowledging { .. } | Phase::Gone => {

@@ -156,7 +156,7 @@ impl Connection {
                 self.table.refuse_sends(self.id, frame.clone());
                 self.accept_messages();
                 self.ending = Some((frame, Origin::Peer));
-                self.phase = Phase::Acknowledging { queued: false };
+                self.phase = Phase::Acknowledging { queued: false, since: now };
             }
         }
         Ok(())

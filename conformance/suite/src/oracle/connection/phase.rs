@@ -21,7 +21,7 @@ pub(super) enum Phase {
     /// came.
     Closing { queued: bool, sent: Option<Limit>, over: Option<Limit> },
     /// The peer's CLOSE came: what was accepted goes out, then CLOSE_ACK, then nothing.
-    Acknowledging { queued: bool },
+    Acknowledging { queued: bool, since: Instant },
     /// A fault of either side: what is begun goes out, and CLOSE where this side found it. Nothing that comes is acted on.
     Failing { limit: Limit },
     /// This side's direction is ended; the peer's is read to its end.
