@@ -171,6 +171,12 @@ impl<'s> Context<'s> {
         if self.subject.in_memory() { 3 << 20 } else { 12 << 20 }
     }
 
+    /// Bytes that have to be read so that a transport which takes nothing takes something again.
+    pub(crate) fn enough_for_room(&self) -> usize {
+        // Systems open their windows in large steps.
+        if self.subject.in_memory() { 4 << 10 } else { 512 << 10 }
+    }
+
     /// Queues `message` again and again, until the subject's queue is full or more is queued than the transport takes; tells how
     /// many.
     pub(crate) fn fill_queue(&mut self, peer: &Peer, to: Id, message: &[u8]) -> Result<usize, Failure> {

@@ -12,6 +12,13 @@ use crate::verdict::{Failure, Outcome, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(
+        "PW-REJ-008/message-never-sent",
+        "closes with BAD_COUNT on REJECT for a message that it never began to send",
+        BOTH,
+        Profile::calm,
+        message_never_sent
+    ),
+    case!(
         "PW-REJ-008/of-another-class",
         "counts the messages of each class by themselves when it judges the ordinal of a REJECT",
         BOTH,
@@ -89,6 +96,21 @@ fn refuses(mut peer: Peer, good: &[Packet], bad: &Packet) -> Outcome {
     takes(&mut peer, good)?;
     peer.send(bad)?;
     peer.expect_rejection(reason::BAD_COUNT).map(|_| ())
+}
+
+fn message_never_sent(context: &mut Context<'_>) -> Outcome {
+    for ordinal in [2, u64::MAX] {
+        let mut peer = context.establish()?;
+        peer.send(&Packet::reject(0, ordinal, reject::TOO_LARGE))?;
+        peer.expect_rejection(reason::BAD_COUNT)?;
+    }
+    let mut peer = context.establish()?;
+    peer.alive()?;
+    for ordinal in [0, 1, 3] {
+        peer.send(&Packet::reject(0, ordinal, reject::TOO_LARGE))?;
+        peer.alive()?;
+    }
+    Ok(())
 }
 
 fn of_another_class(context: &mut Context<'_>) -> Outcome {

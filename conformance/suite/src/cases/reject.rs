@@ -103,13 +103,6 @@ pub(super) const CASES: &[Case] = &[
         too_many
     ),
     case!("PW-REJ-007/told", "tells its application of REJECT, whatever the reason, and goes on", BOTH, small, told),
-    case!(
-        "PW-REJ-008/message-never-sent",
-        "closes with BAD_COUNT on REJECT for a message that it never began to send",
-        BOTH,
-        small,
-        message_never_sent
-    ),
 ];
 
 /// Two frames make a message too large.
@@ -397,19 +390,4 @@ fn told(context: &mut Context<'_>) -> Outcome {
         context.await_happening(&peer, id, &Happening::Rejected { class, ordinal, reason })?;
     }
     peer.alive()
-}
-
-fn message_never_sent(context: &mut Context<'_>) -> Outcome {
-    for ordinal in [2, u64::MAX] {
-        let mut peer = context.establish()?;
-        peer.send(&Packet::reject(0, ordinal, reject::TOO_LARGE))?;
-        peer.expect_rejection(reason::BAD_COUNT)?;
-    }
-    let mut peer = context.establish()?;
-    peer.alive()?;
-    for ordinal in [0, 1, 3] {
-        peer.send(&Packet::reject(0, ordinal, reject::TOO_LARGE))?;
-        peer.alive()?;
-    }
-    Ok(())
 }

@@ -77,10 +77,9 @@ pub(super) const CASES: &[Case] = &[
     .whole_only(),
 ];
 
-/// Each byte has 400 ms to be taken, and a frame may be as large as a message.
+/// Each byte has 400 ms to be taken.
 fn stalling() -> Profile {
-    let write_stall = Duration::from_millis(400);
-    Profile { write_stall, assembly_rate: 1_000_000_000, frame_sent: 0xFF_FFFF, ..Profile::calm() }
+    Profile { write_stall: Duration::from_millis(400), assembly_rate: 1_000_000_000, ..Profile::calm() }
 }
 
 /// The same, and a peer may pause for 300 ms.
@@ -88,14 +87,14 @@ fn short_pauses() -> Profile {
     Profile { busy_max: Duration::from_millis(300), ..stalling() }
 }
 
-/// CLOSE_ACK has 800 ms to come.
+/// CLOSE_ACK has 2 s to come.
 fn hasty() -> Profile {
-    Profile { close_timeout: Duration::from_millis(800), ..Profile::calm() }
+    Profile { close_timeout: Duration::from_secs(2), ..Profile::calm() }
 }
 
-/// An end takes 200 ms at most, and a frame may be as large as a message.
+/// An end takes 200 ms at most, if nothing is taken.
 fn short_linger() -> Profile {
-    Profile { linger: Duration::from_millis(200), frame_sent: 0xFF_FFFF, ..Profile::calm() }
+    Profile { linger: Duration::from_millis(200), ..Profile::calm() }
 }
 
 /// Whether the application was told that the connection is over.
@@ -156,40 +155,35 @@ fn messages_before_close(context: &mut Context<'_>) -> Outcome {
     // Slowly, as long as its transport cannot have taken CLOSE: where nothing tells what is acknowledged, the time runs then.
     let slowly = count / 2 / STEPS;
     for _ in 0..STEPS {
-        clock::sleep(due * 2 / STEPS as u32);
+        clock::sleep(due * 5 / 4 / STEPS as u32);
         waiting::read_all(&mut peer, slowly)?;
     }
-    waiting::read_all(&mut peer, count - slowly * STEPS)?;
+    let left = count - slowly * STEPS;
+    peer.read_ahead(left * waiting::MESSAGE_SIZE)?;
+    peer.send(&Packet::close_ack(1))?;
+    waiting::read_all(&mut peer, left)?;
     peer.expect_close(reason::NORMAL)?;
-    peer.send(&Packet::close_ack(peer.received))?;
     peer.expect_end()?;
     peer.half_close();
     ended_with(context, &peer, id, reason::NORMAL)
 }
 
-/// A connection whose subject sends a message that its transport does not take before it is read: in one frame, if it may.
-fn sending_much(context: &mut Context<'_>) -> Result<(Peer, Id, Message), Failure> {
-    let message = Message::new(0, vec![6; context.enough_to_wait()]);
-    let mut peer = context.establish_with(|peer| peer.hello.frame_limit = 0xFF_FFFF)?;
-    let id = context.youngest(&peer)?;
-    context.send_from(&peer, id, 0, &message.payload)?;
-    peer.await_bytes()?;
-    peer.may_be_cut_off = true;
-    Ok((peer, id, message))
-}
-
-/// Reads a part of what comes, and that for longer than `linger`.
+/// Reads so slowly that what was waiting takes longer than `linger`.
 fn read_slowly(context: &Context<'_>, peer: &mut Peer) -> Outcome {
     for _ in 0..16 {
         clock::sleep(context.profile.linger / 4);
-        peer.read_some(48 << 10)?;
+        peer.read_some(context.enough_for_room())?;
     }
     Ok(())
 }
 
 fn slow_reader(context: &mut Context<'_>) -> Outcome {
     context.takes(context.profile.linger * 5)?;
-    let (mut peer, _, _) = sending_much(context)?;
+    let (mut peer, id) = context.establish_with_id()?;
+    waiting::fill(context, &mut peer, id)?;
+    // Its transport has room for what was read, and takes that first.
+    clock::sleep(context.profile.linger / 4);
+    peer.may_be_cut_off = true;
     peer.send(&Packet { class: 1, ..Packet::ping(1) })?;
     read_slowly(context, &mut peer)?;
     loop {
@@ -206,13 +200,15 @@ fn slow_reader(context: &mut Context<'_>) -> Outcome {
 
 fn answers_slow_reader(context: &mut Context<'_>) -> Outcome {
     context.takes(context.profile.linger * 5)?;
-    let (mut peer, id, message) = sending_much(context)?;
-    let small = Message::new(0, *b"behind the large one");
-    context.send_from(&peer, id, 0, &small.payload)?;
+    let (mut peer, id) = context.establish_with_id()?;
+    let count = waiting::fill(context, &mut peer, id)?;
+    let last = Message::new(0, *b"the last one");
+    context.send_from(&peer, id, 0, &last.payload)?;
+    peer.may_be_cut_off = true;
     peer.send(&Close::new(reason::NORMAL, 1).to_packet())?;
     read_slowly(context, &mut peer)?;
-    peer.expect_message(&message)?;
-    peer.expect_message(&small)?;
+    waiting::read_all(&mut peer, count)?;
+    peer.expect_message(&last)?;
     peer.expect_kind(kind::CLOSE_ACK)?;
     peer.expect_end()
 }
@@ -232,13 +228,17 @@ fn take_little(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Outcome {
 }
 
 fn trickle(context: &mut Context<'_>) -> Outcome {
-    let (mut peer, id, _) = sending_much(context)?;
+    let (mut peer, id) = context.establish_with_id()?;
+    waiting::fill(context, &mut peer, id)?;
     take_little(context, &mut peer, id)?;
     ended_with(context, &peer, id, reason::WRITE_STALL)
 }
 
 fn last_packets(context: &mut Context<'_>) -> Outcome {
-    let (mut peer, id, _) = sending_much(context)?;
+    let (mut peer, id) = context.establish_with_id()?;
+    waiting::fill(context, &mut peer, id)?;
+    // Its transport has room for what was read, and takes that first.
+    clock::sleep(context.profile.write_stall / 4);
     peer.send(&Packet { class: 1, ..Packet::ping(1) })?;
     take_little(context, &mut peer, id)?;
     ended_with(context, &peer, id, reason::BAD_PACKET)

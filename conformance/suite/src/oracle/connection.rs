@@ -5,6 +5,7 @@ mod admission;
 mod conversations;
 mod counts;
 mod ending;
+mod life;
 mod packets;
 mod phase;
 #[cfg(any(test, feature = "driven"))]
@@ -19,14 +20,14 @@ use std::time::{Duration, Instant};
 use super::fault::Fault;
 use super::framing::{Found, Framer};
 use super::heartbeat::Heartbeat;
-use super::limit::{Limit, Moment};
+use super::limit::Limit;
 use super::link::{Received, Transport};
 use super::messages::{Assembler, Refusal};
 use super::outgoing::Outgoing;
 use super::table::Table;
 use super::{Behaviour, Bug};
 use crate::clock;
-use crate::codec::registry::{flag, item, kind, reason, reject};
+use crate::codec::registry::{item, kind, reason, reject};
 use crate::codec::{Close, Header, Hello, Item, Packet, TEXT_MAX, encode_items};
 use crate::role::Role;
 use crate::subject::{CloseFrame, Happening, Id, Origin};
@@ -303,47 +304,6 @@ impl Connection {
         if let Some(header) = self.framer.header_under_way() {
             self.part_came(&header, now);
         }
-    }
-
-    /// A header that verifies came, or more of its packet (PW-HB-001).
-    fn part_came(&mut self, header: &Header, now: Instant) {
-        let bug = |bug| self.behaviour.has(bug);
-        let waits = bug(Bug::DroppedIsNoEvidence) && header.flags & flag::CHECKSUM != 0;
-        if !waits && !bug(Bug::PayloadIsNoEvidence) {
-            self.evidence(header.kind, now);
-        }
-    }
-
-    /// A packet of this kind came, or a part of it (PW-HB-002).
-    fn evidence(&mut self, kind: u8, now: Instant) {
-        let Some(heartbeat) = &mut self.heartbeat else {
-            return;
-        };
-        let ignored = match kind {
-            kind::BUSY => return heartbeat.part_of_busy(now),
-            kind::PONG => self.behaviour.has(Bug::PongsAreNoEvidence),
-            _ => self.behaviour.has(Bug::PongOnlyIsEvidence),
-        };
-        if !ignored {
-            heartbeat.sign_of_life(now);
-            self.outgoing.cancel_ping();
-        }
-    }
-
-    /// Time that goes back is time that stands still (PW-TIM-002).
-    fn no_earlier(&mut self, now: Instant) -> Instant {
-        self.latest = self.latest.max(now);
-        self.latest
-    }
-
-    /// This moment, as time limits see it.
-    fn moment(&self, now: Instant) -> Moment {
-        Moment { now, paused: self.heartbeat.as_ref().map_or(Duration::ZERO, |heartbeat| heartbeat.honoured(now)) }
-    }
-
-    /// The effective `interval`; before the handshake this side's own.
-    fn interval(&self) -> Duration {
-        self.heartbeat.as_ref().map_or(self.behaviour.profile.interval, |heartbeat| heartbeat.effective().1)
     }
 
     /// Whether bytes came from a client that has to wait (PW-HS-021).
