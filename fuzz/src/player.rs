@@ -14,8 +14,6 @@ pub(crate) enum Doing {
     Known(Operation),
     /// [`Connection::send_prepared`].
     SendPrepared(Message<'static>),
-    /// [`Connection::acknowledged`].
-    Acknowledged(u64),
     /// [`Connection::handle_write_timeout`].
     WriteTimeout,
     /// Memory is lent, and dropped.
@@ -82,7 +80,6 @@ impl Player {
                     done.outcome.refused = Some(Box::new(refused));
                 }
             },
-            Doing::Acknowledged(bytes) => self.connection.acknowledged(now, *bytes),
             Doing::WriteTimeout => self.connection.handle_write_timeout(now),
             Doing::Drop => {
                 self.lend();
@@ -113,6 +110,7 @@ impl Player {
                 done.plain = Some(Doing::Known(Operation::Received(bytes.clone())));
             }
             Operation::Transmitted(count) => connection.transmitted(now, *count),
+            Operation::Acknowledged(count) => connection.acknowledged(now, *count),
             Operation::PollTransmit { max } => self.poll_transmit(now, *max, outcome),
             Operation::Timeout => connection.handle_timeout(now),
             Operation::Send(message) => match connection.send(message.clone()) {

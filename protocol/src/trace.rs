@@ -260,8 +260,6 @@ impl Driven {
                 self.batch = Transmit::new();
                 if self.connection.poll_transmit(now, *max, &mut self.batch) {
                     self.batch.slices().for_each(|slice| outcome.bytes.extend_from_slice(slice));
-                    // They are written down; a batch that holds bytes would not be filled again.
-                    self.batch.advance(self.batch.len());
                 }
             }
             Operation::Timeout => self.connection.handle_timeout(now),
