@@ -34,10 +34,11 @@ pub(super) fn numbers(resync: bool, asks: bool, two_probes: bool, detects: bool)
         assembly_base: ms(1_000),
         // A byte a millisecond: no rounding.
         assembly_rate: 1_000,
+        linger: ms(2_000),
     };
     Config {
         heartbeat,
-        limits: Limits { frame: 8_192, message: 20_000, send_queue: 1 << 20 },
+        limits: Limits { frame: 8_192, message: 20_000, frame_sent: 1_024, send_queue: 1 << 20 },
         timeouts,
         damage: if resync { Damage::Resynchronise } else { Damage::Close },
         admission: if asks { Admission::Ask } else { Admission::Automatic },
@@ -57,11 +58,11 @@ pub(super) fn profile(config: &Config) -> Profile {
         ping_floor: heartbeat.ping_floor,
         frame_limit: limits.frame,
         message_limit: limits.message,
-        frame_sent: Profile::default().frame_sent,
+        frame_sent: limits.frame_sent,
         handshake_timeout: timeouts.handshake,
         close_timeout: timeouts.close,
         write_stall: timeouts.write_stall,
-        linger: Profile::default().linger,
+        linger: timeouts.linger,
         assembly_base: timeouts.assembly_base,
         assembly_rate: timeouts.assembly_rate,
         busy_max: heartbeat.busy_max,
