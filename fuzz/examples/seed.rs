@@ -157,7 +157,12 @@ fn differentials() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
         ("unanswered", GREETED, vec![bare(&[12, 0]), wait(40)]),
         ("drain", GREETED, vec![bare(&[13, 13]), control(8, 0), bare(&[COME]), control(8, 0), bare(&[COME])]),
         ("stall", GREETED, vec![message(900), part(20), wait(60)]),
-        ("rejected", GREETED, vec![send(9), control(3, 1), control(3, 2), bare(&[COME])]),
+        (
+            "rejected",
+            GREETED,
+            // The first message of class 4, and the second, which there is not.
+            vec![send(9), control(3, 8 + 4), bare(&[COME]), control(3, 16 + 4), bare(&[COME])],
+        ),
     ]
 }
 

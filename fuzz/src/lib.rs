@@ -9,6 +9,7 @@ mod packets;
 #[path = "../../protocol/tests/pair/mod.rs"]
 mod pair;
 mod pieces;
+mod player;
 mod round_trip;
 mod sent;
 mod watched;

@@ -5,13 +5,14 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use pulsewire_protocol::{
-    Admission, Class, CloseReason, Closed, Disconnect, Event, Instant, Kind, Message, Operation, Outcome, Recorder,
-    Role, Seed, ValidConfig,
+    Admission, Class, CloseReason, Closed, Disconnect, Event, Instant, Kind, Message, Operation, Outcome, Role, Seed,
+    Shutdown, Step, Trace, ValidConfig,
 };
 
 use crate::memory;
 use crate::packets::hello_packet;
 use crate::pieces::{Pieces, hello, pattern};
+use crate::player::{Doing, Done, Player};
 use crate::sent::Sent;
 use crate::watched::{PEER_KEY, config};
 
@@ -50,12 +51,21 @@ pub fn run_operations(u: &mut Unstructured<'_>) -> Result<()> {
 
 /// A connection whose every step is checked.
 struct Operated {
-    recorder: Recorder,
+    player: Player,
+    trace: Trace,
     now: Instant,
-    outcomes: Vec<Outcome>,
+    /// The latest moment that the connection has seen: it takes every other one for that (PW-TIM-002).
+    latest: Instant,
+    /// What would have brought about the same, without lent memory and without going back in time, and what came of it.
+    plain: Vec<(Instant, Doing, Outcome)>,
     sent: Sent,
     accepted: Vec<Message<'static>>,
+    /// How many of each class.
+    ordinals: [u64; 256],
     closed: Option<Closed>,
+    shutdown: Shutdown,
+    /// Memory came back that was not to come: what was in it was counted, and that is all.
+    misused: bool,
     established: bool,
     /// Events of these sorts: messages, gaps, messages that the peer refused.
     counts: [u64; 3],
@@ -84,21 +94,28 @@ impl Operated {
         let [a, b, c, d] = key.to_be_bytes();
         let seed = Seed::from_bytes([a, b, c, d, 8, 7, 6, 5, 4, 3, 2, 1]);
         let memory_before = memory::in_use();
+        let config = configuration(options);
         let mut operated = Self {
-            recorder: Recorder::new(Instant::ZERO, role, &configuration(options), seed),
+            player: Player::new(role, &config, seed),
+            trace: Trace { role, config, seed, began: Instant::ZERO, steps: Vec::new() },
             now: Instant::ZERO,
-            outcomes: Vec::new(),
+            latest: Instant::ZERO,
+            plain: Vec::new(),
             sent: Sent::default(),
             accepted: Vec::new(),
+            ordinals: [0; 256],
             closed: None,
+            shutdown: Shutdown::None,
+            misused: false,
             established: false,
             counts: [0; 3],
             moved: 0,
             memory_before,
         };
         if options & GREETED != 0 {
-            let greeting = hello_packet(first, &hello(PEER_KEY, options & PEER_RESYNC != 0));
-            operated.sent.know_key(PEER_KEY);
+            let hello = hello(PEER_KEY, options & PEER_RESYNC != 0);
+            let greeting = hello_packet(first, &hello);
+            operated.sent.know_peer(PEER_KEY, hello.frame_limit);
             operated.apply(Operation::Received(greeting.into()));
             operated.apply(Operation::Accept);
         }
@@ -106,7 +123,7 @@ impl Operated {
     }
 
     fn step(&mut self, u: &mut Unstructured<'_>, pieces: &mut Pieces) -> Result<()> {
-        let operation = match u.arbitrary::<u8>()? % 17 {
+        let operation = match u.arbitrary::<u8>()? % 24 {
             0 => Operation::Received(piece(u, pieces)?),
             1 => Operation::ReceivedDirect(piece(u, pieces)?),
             2 => Operation::Transmitted(u.arbitrary::<u16>()?.into()),
@@ -135,11 +152,18 @@ impl Operated {
                 return Ok(());
             }
             15 => {
-                self.now = self.recorder.connection().poll_timeout().map_or(self.now, |next| next.max(self.now));
+                self.now = self.next_deadline().unwrap_or(self.now);
                 Operation::Timeout
             }
-            _ => {
+            16 => {
                 self.exchange();
+                return Ok(());
+            }
+            tag => {
+                let doing = self.unknown_to_traces(tag, u, pieces)?;
+                if let Some(doing) = doing {
+                    self.apply_any(doing);
+                }
                 return Ok(());
             }
         };
@@ -147,46 +171,104 @@ impl Operated {
         Ok(())
     }
 
+    /// What no trace knows.
+    fn unknown_to_traces(&mut self, tag: u8, u: &mut Unstructured<'_>, pieces: &mut Pieces) -> Result<Option<Doing>> {
+        Ok(Some(match tag {
+            17 => Doing::Known(Operation::Acknowledged(match u.arbitrary::<u8>()? % 4 {
+                0 => 0,
+                1 => self.player.connection.statistics().bytes_taken,
+                2 => u64::MAX,
+                _ => u.arbitrary::<u16>()?.into(),
+            })),
+            18 => {
+                let back = Duration::from_millis(u.arbitrary::<u16>()?.into());
+                self.now = Instant::from_nanos(self.now.as_nanos().saturating_sub(back.as_nanos() as u64));
+                return Ok(None);
+            }
+            19 => Doing::Keep,
+            20 => Doing::GiveBack { latest: u.arbitrary()?, bytes: piece(u, pieces)? },
+            21 => match u.arbitrary::<u8>()? % 8 {
+                // Seldom, as it is the end in most cases.
+                0 => Doing::Foreign(piece(u, pieces)?),
+                1 => Doing::Foreign(Bytes::new()),
+                _ => Doing::Drop,
+            },
+            22 => {
+                let (class, sealed, size) = (u.arbitrary()?, u.arbitrary()?, u.arbitrary::<u16>()?);
+                let payload = pattern(usize::from(size) % 25_000).into();
+                Doing::SendPrepared(Message { class: Class(class), encrypted: sealed, payload })
+            }
+            _ => Doing::WriteTimeout,
+        }))
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.player.connection.poll_timeout().map(|next| next.max(self.latest))
+    }
+
     /// The transport takes all that waits.
     fn exchange(&mut self) {
-        while self.recorder.connection().has_transmit() {
+        while self.player.connection.has_transmit() {
+            let before = self.player.connection.statistics().bytes_handed_out;
             self.apply(Operation::PollTransmit { max: 4_096 });
-            let untaken = self.recorder.connection().statistics().untaken;
-            self.apply(Operation::Transmitted(untaken as usize));
+            let statistics = self.player.connection.statistics();
+            assert!(statistics.bytes_handed_out > before, "something waits, and nothing is handed out");
+            self.apply(Operation::Transmitted(statistics.untaken as usize));
         }
     }
 
     fn apply(&mut self, operation: Operation) {
-        let offered = match &operation {
-            Operation::Received(bytes) | Operation::ReceivedDirect(bytes) => {
+        self.apply_any(Doing::Known(operation));
+    }
+
+    fn apply_any(&mut self, doing: Doing) {
+        let offered = match &doing {
+            Doing::Known(Operation::Received(bytes) | Operation::ReceivedDirect(bytes))
+            | Doing::GiveBack { bytes, .. }
+            | Doing::Foreign(bytes) => {
                 self.moved += bytes.len();
                 None
             }
-            Operation::Send(message) => {
+            Doing::Known(Operation::Send(message)) | Doing::SendPrepared(message) => {
                 self.moved += message.payload.len();
                 Some(message.clone())
             }
             _ => None,
         };
-        let times_out = operation == Operation::Timeout;
-        let was_over = self.recorder.connection().is_over();
-        let outcome = self.recorder.apply(self.now, operation);
+        let was_over = self.player.connection.is_over();
+        let Done { outcome, ordinal, plain } = self.player.apply(self.now, &doing);
+        self.latest = self.latest.max(self.now);
         outcome.events.iter().for_each(|event| self.note(event));
-        self.sent.check(&outcome.bytes);
+        let batch = self.sent.check(&outcome.bytes);
+        if let Doing::Known(Operation::PollTransmit { max }) = doing {
+            batch.check_room(max);
+        }
         if let Some(message) = offered {
             match &outcome.refused {
                 Some(refused) => assert_eq!(refused.message, message, "what was refused is not what comes back"),
-                None => self.accepted.push(message),
+                None => self.accept(message, ordinal.map(u64::from)),
             }
         }
-        let connection = self.recorder.connection();
+        let connection = &self.player.connection;
         assert!(outcome.fault.is_none() || (connection.is_over() && !was_over), "a fault that is not the end");
-        if times_out {
+        if doing == Doing::Known(Operation::Timeout) {
             let next = connection.poll_timeout();
-            assert!(next.is_none_or(|next| next > self.now), "a deadline in the past after handle_timeout");
+            assert!(next.is_none_or(|next| next > self.latest), "a deadline in the past after handle_timeout");
         }
-        self.outcomes.push(outcome);
+        self.misused |= matches!(doing, Doing::GiveBack { .. } | Doing::Foreign(_))
+            && plain == Some(Doing::Known(Operation::Abort));
+        match plain {
+            Some(plain) => self.plain.push((self.latest, plain, outcome)),
+            None => assert_eq!(outcome, Outcome::default(), "{doing:?} has an effect"),
+        }
         self.check_numbers();
+    }
+
+    fn accept(&mut self, message: Message<'static>, ordinal: Option<u64>) {
+        let count = &mut self.ordinals[usize::from(message.class.0)];
+        *count += 1;
+        assert_eq!(ordinal, Some(*count), "the number of a message among those of its class");
+        self.accepted.push(message);
     }
 
     fn note(&mut self, event: &Event<'_>) {
@@ -198,26 +280,36 @@ impl Operated {
                 self.counts[0] += 1;
             }
             Event::Gap(_) => self.counts[1] += 1,
-            Event::Rejected(_) => self.counts[2] += 1,
+            Event::Rejected(rejected) => {
+                let accepted = self.ordinals[usize::from(rejected.class.0)];
+                assert!(rejected.ordinal.map_or(1, u64::from) <= accepted, "a message that was not sent is refused");
+                self.counts[2] += 1;
+            }
             Event::Closed(closed) => self.closed = Some((**closed).clone()),
             _ => {}
         }
     }
 
-    fn check_numbers(&self) {
-        let connection = self.recorder.connection();
+    fn check_numbers(&mut self) {
+        let connection = &self.player.connection;
+        let shutdown = connection.shutdown();
+        assert!(shutdown >= self.shutdown, "{shutdown:?} after {:?}", self.shutdown);
+        assert_eq!(connection.poll_timeout().is_none(), shutdown == Shutdown::Close, "what is waited for");
+        assert!(shutdown == Shutdown::None || connection.is_over(), "{shutdown:?} before the end");
+        self.shutdown = shutdown;
         let statistics = connection.statistics();
-        let Self { accepted, counts, .. } = self;
+        let Self { accepted, counts, .. } = &*self;
         assert_eq!([statistics.messages_received, statistics.gaps, statistics.messages_rejected], *counts);
         assert_eq!(statistics.messages_sent, accepted.len() as u64);
         assert!(statistics.messages_handed_out <= statistics.messages_sent);
-        assert_eq!(statistics.bytes_handed_out, statistics.bytes_sent + statistics.untaken);
+        assert_eq!(statistics.bytes_handed_out, statistics.bytes_taken + statistics.untaken);
+        assert!(statistics.bytes_acknowledged <= statistics.bytes_taken);
         assert!(statistics.bytes_skipped <= statistics.bytes_received);
         assert!(statistics.pongs_received <= statistics.bytes_received / 20);
         assert_eq!(connection.is_over(), self.closed.is_some(), "over, but not Closed, or the other way round");
         if let Some(closed) = &self.closed {
             assert_eq!(closed.received, statistics.messages_received);
-            assert_eq!(closed.unsent[..], accepted[statistics.messages_handed_out as usize..]);
+            self.check_unsent(closed);
             assert_eq!(connection.queued(), 0);
         }
         // What came and what was offered is kept by the trace and by the checks too.
@@ -226,17 +318,70 @@ impl Operated {
         assert!(memory <= bound, "{memory} bytes in use after {} came or were offered", self.moved);
     }
 
+    /// What comes back is the end of what was accepted, in each class.
+    fn check_unsent(&self, closed: &Closed) {
+        let handed_out = self.player.connection.statistics().messages_handed_out as usize;
+        assert_eq!(closed.unsent.len() + handed_out, self.accepted.len());
+        let mut accepted: Vec<&Message<'_>> = self.accepted.iter().collect();
+        for message in closed.unsent.iter().rev() {
+            let last = accepted.iter().rposition(|accepted| accepted.class == message.class).expect("it was accepted");
+            assert_eq!(accepted.remove(last), message, "what comes back is not what was accepted last");
+        }
+    }
+
     /// The stream ends; by now there is an end, it stays the end, and all of it would go the same way again.
     fn finish(mut self) {
-        self.apply(Operation::Disconnected(Disconnect::EndOfStream));
-        assert!(self.closed.is_some() && self.recorder.connection().poll_timeout().is_none());
-        self.now = self.now + Duration::from_secs(3_600);
+        if !self.player.connection.is_over() {
+            self.apply(Operation::Disconnected(Disconnect::EndOfStream));
+        }
+        assert!(self.closed.is_some());
+        self.wait_for_the_end();
+        self.now = self.latest + Duration::from_secs(3_600);
         self.apply(Operation::Timeout);
         self.apply(Operation::Received(Bytes::from_static(&[0xF7; 20])));
         self.apply(Operation::Abort);
         self.exchange();
-        let replay = self.recorder.trace().replay();
-        assert_eq!(replay.outcomes, self.outcomes, "another time, another way");
+        self.play_again();
+    }
+
+    /// Time alone ends it (PW-CLS-012), in the time that it may begin anew once (PW-TIM-001).
+    fn wait_for_the_end(&mut self) {
+        let end = self.latest + self.trace.config.timeouts.linger * 2;
+        let mut steps = 0;
+        while let Some(next) = self.next_deadline() {
+            steps += 1;
+            assert!(steps <= 4 && next <= end, "an end that does not come");
+            self.now = next;
+            self.apply(Operation::Timeout);
+        }
+        assert_eq!(self.shutdown, Shutdown::Close);
+    }
+
+    /// The same, but all bytes come the ordinary way, and time never goes back.
+    fn play_again(self) {
+        let Self { player, mut trace, plain, misused, .. } = self;
+        let known = |doing: &Doing| match doing {
+            Doing::Known(operation) => Some(operation.clone()),
+            _ => None,
+        };
+        let steps = plain.iter().map(|(at, doing, _)| Some(Step { at: *at, operation: known(doing)? }));
+        let statistics = if let Some(steps) = steps.collect::<Option<Vec<Step>>>() {
+            trace.steps = steps;
+            let replay = trace.replay();
+            for (outcome, (_, doing, before)) in replay.outcomes.iter().zip(&plain) {
+                assert_eq!(outcome, before, "another time, another way for {doing:?}");
+            }
+            replay.statistics
+        } else {
+            let mut again = Player::new(trace.role, &trace.config, trace.seed);
+            for (at, doing, before) in &plain {
+                assert_eq!(again.apply(*at, doing).outcome, *before, "another time, another way for {doing:?}");
+            }
+            again.connection.statistics()
+        };
+        if !misused {
+            assert_eq!(statistics, player.connection.statistics());
+        }
     }
 }
 

@@ -89,7 +89,8 @@ impl Pieces {
         let payload = match kind {
             Kind::HELLO | Kind::HELLO_ACK => return hello_packet(kind, &hello(number as u32, small)),
             Kind::CLOSE => return close_packet(CloseReason::NORMAL, number, self.key),
-            Kind::REJECT => [&number.to_be_bytes()[..], &1u16.to_be_bytes()].concat(),
+            // The ordinal is small enough to be right now and then.
+            Kind::REJECT => reject(number / 8 % 16, 1, (number % 8) as u8),
             Kind::BUSY => (number as u32).to_be_bytes().to_vec(),
             _ => number.to_be_bytes().to_vec(),
         };
@@ -101,6 +102,11 @@ impl Pieces {
 pub(crate) fn close_packet(reason: CloseReason, received: u64, key: u32) -> Vec<u8> {
     let payload = [&reason.0.to_be_bytes()[..], &received.to_be_bytes(), &[0; 4]].concat();
     packet(Kind::CLOSE, Flags::NONE, 0, &payload, key)
+}
+
+/// The payload of REJECT.
+pub(crate) fn reject(ordinal: u64, reason: u16, class: u8) -> Vec<u8> {
+    [&ordinal.to_be_bytes()[..], &reason.to_be_bytes(), &[class]].concat()
 }
 
 /// What a peer with this key says of itself.

@@ -11,7 +11,7 @@ use pulsewire_protocol::{
 };
 
 use crate::packets::{hello_packet, packet};
-use crate::pieces::{hello, pattern};
+use crate::pieces::{hello, pattern, reject as reject_payload};
 use crate::watched::{PEER_KEY, config};
 
 const KEY: u32 = 0x5EED_F00D;
@@ -201,36 +201,50 @@ fn close_frame(u: &mut Unstructured<'_>) -> Result<CloseFrame> {
     Ok(CloseFrame::from(reason).with_retry(retry).with_text(text))
 }
 
-/// REJECT of any reason, and one that a connection sends for a message that is too large.
+/// REJECT of any reason, and one that a connection sends for a message that is too large (PW-REJ-002, PW-REJ-007).
 fn reject(u: &mut Unstructured<'_>) -> Result<()> {
     let (before, reason) = (u64::from(u.arbitrary::<u8>()? % 8), RejectReason(u.arbitrary()?));
-    let mut sender = sender(false);
+    let [mut sender, mut other] = [sender(false), sender(false)];
     let mut receiver = receiver(false);
-    for _ in 0..=before {
-        sender.apply(Instant::ZERO, Operation::Send(Message::new(Class::ROOM, b"counted")));
+    // One of another class is not counted with them.
+    for sender in [&mut sender, &mut other] {
+        sender.apply(Instant::ZERO, Operation::Send(Message::new(Class::BUSINESS, b"not counted")));
+        receive(&mut receiver, &transmit(sender)[..]);
     }
-    let bytes = transmit(&mut sender);
+    let mut bytes = Vec::new();
+    for sender in [&mut sender, &mut other] {
+        for _ in 0..=before {
+            sender.apply(Instant::ZERO, Operation::Send(Message::new(Class::ROOM, b"counted")));
+        }
+        bytes = transmit(sender);
+    }
     let whole = bytes.len() / (before as usize + 1) * before as usize;
     receive(&mut receiver, &bytes[..whole]);
     // Three frames of 8,000 bytes exceed the limit of 20,000 with the last.
     for flags in [Flags::FIRST | Flags::MORE, Flags::MORE, Flags::MORE] {
-        receive(&mut receiver, &packet(Kind::DATA, flags, 3, &pattern(8_000), KEY));
+        receive(&mut receiver, &packet(Kind::DATA, flags, Class::ROOM.0, &pattern(8_000), KEY));
     }
     let refused = transmit(&mut receiver);
     check_rejected(&receive(&mut sender, &refused), before + 1, RejectReason::TOO_LARGE);
 
-    let payload = [&(before + 1).to_be_bytes()[..], &reason.0.to_be_bytes()].concat();
+    let payload = reject_payload(before + 1, reason.0, Class::ROOM.0);
     let bytes = packet(Kind::REJECT, Flags::NONE, 0, &payload, PEER_KEY);
-    check_rejected(&receive(&mut sender, &bytes), before + 1, reason);
+    check_rejected(&receive(&mut other, &bytes), before + 1, reason);
     if reason == RejectReason::TOO_LARGE {
         assert_eq!(bytes, refused);
+    }
+    // No message is refused twice (PW-REJ-008).
+    for sender in [&mut sender, &mut other] {
+        let fault = receive(sender, &bytes).fault.expect("refused again");
+        assert_eq!(fault.close_reason(), CloseReason::BAD_COUNT);
     }
     Ok(())
 }
 
 fn check_rejected(outcome: &Outcome, ordinal: u64, reason: RejectReason) {
     let [Event::Rejected(rejected)] = &outcome.events[..] else { panic!("REJECT became {outcome:?}") };
-    assert_eq!((rejected.ordinal.map(u64::from), rejected.reason), (Some(ordinal), reason));
+    let told = (rejected.class, rejected.ordinal.map(u64::from), rejected.reason);
+    assert_eq!(told, (Class::ROOM, Some(ordinal), reason));
 }
 
 /// DRAIN, BUSY, PING and PONG.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pulsewire_protocol::{
     CloseReason, Closed, Config, Connection, Damage, Disconnect, Event, Instant, Kind, ProtocolError, Role, Seed,
-    Transmit,
+    Shutdown, Transmit,
 };
 
 use crate::packets::hello_packet;
@@ -69,10 +69,11 @@ impl Watched {
         let mut watched = Self::new(config, role, key);
         watched.transmit();
         let kind = if role == Role::Server { Kind::HELLO } else { Kind::HELLO_ACK };
-        watched.receive(&hello_packet(kind, &hello(PEER_KEY, peer_resyncs)));
+        let hello = hello(PEER_KEY, peer_resyncs);
+        watched.receive(&hello_packet(kind, &hello));
         watched.transmit();
         assert!(watched.connection.is_open());
-        watched.sent.know_key(PEER_KEY);
+        watched.sent.know_peer(PEER_KEY, hello.frame_limit);
         watched.events.clear();
         watched
     }
@@ -154,13 +155,13 @@ impl Watched {
         while !bytes.is_empty() {
             let Some((mut buffer, missing)) = self.connection.direct_buffer() else { return self.receive(bytes) };
             let capacity = buffer.capacity();
-            assert!(missing > 0 && capacity > buffer.len(), "a lent buffer without room");
+            assert!(missing > 0 && capacity > 0 && buffer.is_empty(), "lent memory without room, or not empty");
             assert!(capacity <= (64 << 10).max(4 * self.arrived), "{capacity} bytes held for {}", self.arrived);
-            let (now, rest) = bytes.split_at(missing.min(bytes.len()).min(capacity - buffer.len()));
+            let (now, rest) = bytes.split_at(missing.min(bytes.len()).min(capacity));
             buffer.extend_from_slice(now);
             bytes = rest;
             self.arrived += now.len();
-            match self.connection.received_direct(self.now, buffer, now.len()) {
+            match self.connection.received_direct(self.now, buffer) {
                 Ok(Some(event)) => self.note(event),
                 Ok(None) => {}
                 Err(error) => self.fail(&error),
@@ -188,19 +189,32 @@ impl Watched {
         while self.connection.poll_transmit(self.now, 4_096, &mut batch) {
             let bytes: Vec<u8> = batch.slices().flatten().copied().collect();
             assert_eq!(bytes.len(), batch.len());
-            self.sent.check(&bytes);
+            self.sent.check(&bytes).check_room(4_096);
+            assert!(!self.connection.poll_transmit(self.now, 4_096, &mut batch), "a batch that holds bytes was filled");
+            batch.advance(bytes.len());
             self.connection.transmitted(self.now, bytes.len());
             self.poll_events();
         }
         assert_eq!(self.connection.queued(), 0);
     }
 
+    /// Time alone ends it, however little the transport takes (PW-CLS-012).
+    fn wait_for_the_end(&mut self) {
+        let end = self.now + config(false).timeouts.linger * 2;
+        while let Some(next) = self.connection.poll_timeout() {
+            assert!(next > self.now && next <= end, "an end that does not come");
+            self.now = next;
+            self.connection.handle_timeout(next);
+        }
+        assert_eq!(self.connection.shutdown(), Shutdown::Close);
+    }
+
     /// The stream ends; by now there is an end, and it stays the end.
     pub fn finish(&mut self) {
         self.connection.disconnected(Disconnect::EndOfStream);
         self.poll_events();
-        assert!(self.closed.is_some() && self.connection.poll_timeout().is_none());
-        assert!(self.connection.direct_buffer().is_none());
+        assert!(self.closed.is_some() && self.connection.direct_buffer().is_none());
+        self.wait_for_the_end();
         self.receive(&[0xF7; 20]);
         self.pass_time(Duration::from_secs(3_600));
         self.connection.abort();

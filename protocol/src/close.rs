@@ -7,6 +7,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::message::Message;
+use crate::printing::escaped;
 use crate::verdict::Verdict;
 
 /// Why a connection ended: a number of the registry in section 11.3 of the specification.
@@ -288,12 +289,15 @@ pub struct Closed {
     /// Advice on connecting again: the peer's where it gave any, else the registry's.
     #[cfg_attr(feature = "serde", serde(rename = "retry_after_ms", with = "crate::representation::retry"))]
     pub retry: Retry,
-    /// A sentence for a person with the particulars; empty where there are none.
+    /// A sentence for a person with the particulars; empty where there are none. The peer's own where it closed: `Display`
+    /// escapes it, who prints it otherwise has to.
     pub detail: String,
     /// With `PEER_TIMEOUT` by this side: what was seen, in numbers. `detail` is the sentence.
     pub verdict: Option<Box<Verdict>>,
     /// Whether both sides took leave: CLOSE and CLOSE_ACK went both ways.
     pub orderly: bool,
+    /// Whether the peer sent anything at all, whatever it was.
+    pub heard: bool,
     /// Messages received whole on this connection.
     pub received: u64,
     /// How many messages the peer says it received whole, where it said so. All of them, if it equals what was sent; else it
@@ -303,6 +307,14 @@ pub struct Closed {
     pub unsent: Vec<Message<'static>>,
 }
 
+impl Closed {
+    /// Whether the peer left without having sent a single byte, as the health checks of load balancers do: nothing was lost.
+    #[must_use]
+    pub fn never_spoke(&self) -> bool {
+        self.origin == Origin::Transport && !self.heard
+    }
+}
+
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let who = match self.origin {
@@ -310,10 +322,12 @@ impl fmt::Display for Closed {
             Origin::Peer => "closed by the peer",
             Origin::Transport => "ended by the transport",
         };
-        if self.detail.is_empty() {
-            write!(f, "{who}: {}", self.reason)
-        } else {
-            write!(f, "{who}: {} ({:?})", self.detail, self.reason)
+        if self.never_spoke() {
+            return write!(f, "{who}: the peer left without sending a byte ({:?})", self.reason);
+        }
+        match &*escaped(&self.detail) {
+            "" => write!(f, "{who}: {}", self.reason),
+            detail => write!(f, "{who}: {detail} ({:?})", self.reason),
         }
     }
 }

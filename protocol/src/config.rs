@@ -9,6 +9,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::error::ConfigError;
+use crate::printing::{Length, Secret};
 use crate::time::millis;
 
 /// Everything that one side of a connection can choose. The default suits most servers and clients.
@@ -22,7 +23,7 @@ use crate::time::millis;
 /// let config = config.validate()?;
 /// # Ok::<(), pulsewire_protocol::ConfigError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Config {
     /// How a vanished peer is noticed.
@@ -38,6 +39,20 @@ pub struct Config {
     pub token: Option<Bytes>,
     /// Whether a server's application judges HELLO. A client ignores it.
     pub admission: Admission,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { heartbeat, limits, timeouts, damage, token, admission } = self;
+        f.debug_struct("Config")
+            .field("heartbeat", heartbeat)
+            .field("limits", limits)
+            .field("timeouts", timeouts)
+            .field("damage", damage)
+            .field("token", &token.as_ref().map(|token| Length(token.len())))
+            .field("admission", admission)
+            .finish()
+    }
 }
 
 /// The heartbeat (section 8): silence for `idle`, then `probes` PINGs `interval` apart, then `PEER_TIMEOUT`.
@@ -258,10 +273,16 @@ impl Deref for ValidConfig {
 ///
 /// Draw the bytes afresh for each connection, from a source that third parties can't predict (PW-KEY-004):
 /// `getrandom` or like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Seed {
     pub(crate) sync_key: NonZeroU32,
     pub(crate) jitter: u64,
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Seed").field(&Secret).finish()
+    }
 }
 
 impl Seed {

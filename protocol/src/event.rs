@@ -1,17 +1,19 @@
 //! What comes out of a connection.
 
 use alloc::boxed::Box;
+use core::fmt;
 use core::time::Duration;
 
 use bytes::Bytes;
 
 use crate::close::{CloseFrame, Closed};
 use crate::message::Message;
+use crate::printing::Length;
 use crate::refusal::{Rejected, TooLarge};
 
 /// A client asks to be admitted (PW-HS-020): what its HELLO said. Only with
 /// [`Admission::Ask`](crate::Admission::Ask).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Request {
@@ -33,8 +35,23 @@ pub struct Request {
     pub resync: bool,
 }
 
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { token, version_lowest, version_highest, frame_limit, message_limit, ping_floor, resync } = self;
+        f.debug_struct("Request")
+            .field("token", &token.as_ref().map(|token| Length(token.len())))
+            .field("version_lowest", version_lowest)
+            .field("version_highest", version_highest)
+            .field("frame_limit", frame_limit)
+            .field("message_limit", message_limit)
+            .field("ping_floor", ping_floor)
+            .field("resync", resync)
+            .finish()
+    }
+}
+
 /// The handshake is complete: what the two sides agreed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Established {
@@ -53,6 +70,20 @@ pub struct Established {
     /// What the client's application put into HELLO; `None` on the client. Replayable without TLS.
     #[cfg_attr(feature = "serde", serde(with = "crate::representation::optional_hex"))]
     pub token: Option<Bytes>,
+}
+
+impl fmt::Debug for Established {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, frame_limit, message_limit, idle, interval, token } = self;
+        f.debug_struct("Established")
+            .field("version", version)
+            .field("frame_limit", frame_limit)
+            .field("message_limit", message_limit)
+            .field("idle", idle)
+            .field("interval", interval)
+            .field("token", &token.as_ref().map(|token| Length(token.len())))
+            .finish()
+    }
 }
 
 /// A hole in the received stream (section 5 of the specification). Only where resynchronising is on.

@@ -1,19 +1,27 @@
 //! What the application sends and gets.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Deref;
 
 use bytes::Bytes;
 
+use crate::printing::Length;
 use crate::wire::Class;
 
-/// Bytes of a message: borrowed from the driver's buffer, or owned (large, or joined from fragments).
-#[derive(Debug, Clone)]
+/// Bytes of a message: borrowed from the driver's buffer, or owned (large, or joined from fragments). `Debug` prints how many.
+#[derive(Clone)]
 pub enum Payload<'b> {
     /// Lives in somebody else's buffer.
     Borrowed(&'b [u8]),
     /// Owned; cloning it copies nothing.
     Owned(Bytes),
+}
+
+impl fmt::Debug for Payload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Length(self.len()).fmt(f)
+    }
 }
 
 impl Payload<'_> {

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::Bytes;
 
@@ -11,6 +12,7 @@ use crate::connection::{Connection, Role, Transmit};
 use crate::error::{ProtocolError, SendError};
 use crate::event::Event;
 use crate::message::Message;
+use crate::printing::Length;
 use crate::statistics::Statistics;
 use crate::time::Instant;
 
@@ -60,7 +62,7 @@ pub struct Step {
 }
 
 /// What a driver does to a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Operation {
@@ -70,7 +72,9 @@ pub enum Operation {
     ReceivedDirect(#[cfg_attr(feature = "serde", serde(with = "crate::representation::hex"))] Bytes),
     /// The transport took this many bytes: [`Connection::transmitted`].
     Transmitted(usize),
-    /// [`Connection::poll_transmit`] with this `max`.
+    /// The peer's host has acknowledged this many bytes in all: [`Connection::acknowledged`].
+    Acknowledged(u64),
+    /// [`Connection::poll_transmit`] with this `max`, into an empty batch.
     PollTransmit {
         /// Bytes.
         max: usize,
@@ -97,8 +101,30 @@ pub enum Operation {
     Disconnected(Disconnect),
 }
 
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Received(bytes) => f.debug_tuple("Received").field(&Length(bytes.len())).finish(),
+            Self::ReceivedDirect(bytes) => f.debug_tuple("ReceivedDirect").field(&Length(bytes.len())).finish(),
+            Self::Transmitted(count) => f.debug_tuple("Transmitted").field(count).finish(),
+            Self::Acknowledged(count) => f.debug_tuple("Acknowledged").field(count).finish(),
+            Self::PollTransmit { max } => f.debug_struct("PollTransmit").field("max", max).finish(),
+            Self::Timeout => f.write_str("Timeout"),
+            Self::Send(message) => f.debug_tuple("Send").field(message).finish(),
+            Self::Close(frame) => f.debug_tuple("Close").field(frame).finish(),
+            Self::Drain => f.write_str("Drain"),
+            Self::Pause => f.write_str("Pause"),
+            Self::Resume => f.write_str("Resume"),
+            Self::Accept => f.write_str("Accept"),
+            Self::Refuse(frame) => f.debug_tuple("Refuse").field(frame).finish(),
+            Self::Abort => f.write_str("Abort"),
+            Self::Disconnected(how) => f.debug_tuple("Disconnected").field(how).finish(),
+        }
+    }
+}
+
 /// What one operation brought about.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Outcome {
     /// The events, those of [`Connection::poll_event`] last.
@@ -109,6 +135,17 @@ pub struct Outcome {
     pub fault: Option<ProtocolError>,
     /// The message that was not accepted, and why.
     pub refused: Option<Box<SendError<'static>>>,
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outcome")
+            .field("events", &self.events)
+            .field("bytes", &Length(self.bytes.len()))
+            .field("fault", &self.fault)
+            .field("refused", &self.refused)
+            .finish()
+    }
 }
 
 /// What a trace brought about.
@@ -148,10 +185,15 @@ impl Trace {
 ///
 /// It stands between a driver and its [`Connection`]: the driver says what happened, the recorder makes the calls. What the
 /// connection leaves of the received bytes is kept here, not in the driver's buffer.
-#[derive(Debug)]
 pub struct Recorder {
     driven: Driven,
     trace: Trace,
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").field("connection", &self.driven.connection).field("trace", &self.trace).finish()
+    }
 }
 
 impl Recorder {
@@ -191,7 +233,6 @@ impl Recorder {
 }
 
 /// A connection, and what a driver keeps for it.
-#[derive(Debug)]
 struct Driven {
     connection: Connection,
     /// Received bytes that wait for more.
@@ -214,7 +255,9 @@ impl Driven {
             Operation::Received(bytes) => self.receive(now, bytes, &mut outcome),
             Operation::ReceivedDirect(bytes) => self.receive_direct(now, bytes, &mut outcome),
             Operation::Transmitted(count) => self.connection.transmitted(now, *count),
+            Operation::Acknowledged(count) => self.connection.acknowledged(now, *count),
             Operation::PollTransmit { max } => {
+                self.batch = Transmit::new();
                 if self.connection.poll_transmit(now, *max, &mut self.batch) {
                     self.batch.slices().for_each(|slice| outcome.bytes.extend_from_slice(slice));
                 }

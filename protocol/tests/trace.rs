@@ -87,3 +87,18 @@ fn an_outcome_says_what_was_refused_and_what_was_wrong() {
     assert_eq!(fault.expect("a fault").close_reason(), CloseReason::BAD_PONG);
     assert!(matches!(events.last(), Some(Event::Closed(_))));
 }
+
+/// What one poll handed out is written down, and makes room for the next.
+#[test]
+fn a_recorder_hands_out_batch_after_batch() {
+    let mut recorder = greeted();
+    let mut poll = || recorder.apply(Instant::ZERO, Operation::PollTransmit { max: 528 }).bytes;
+    assert!(!poll().is_empty(), "HELLO_ACK");
+    assert_eq!(poll(), []);
+    for _ in 0..3 {
+        recorder.apply(Instant::ZERO, Operation::Send(Message::new(Class::ROOM, payload(500))));
+        let message = recorder.apply(Instant::ZERO, Operation::PollTransmit { max: 528 }).bytes;
+        assert!(message.len() > 500, "{} bytes", message.len());
+    }
+    assert!(!recorder.connection().has_transmit());
+}

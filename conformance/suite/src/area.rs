@@ -20,6 +20,7 @@ impl Area {
         Self { letters: "HS", name: "handshake" },
         Self { letters: "HB", name: "heartbeat" },
         Self { letters: "CLS", name: "closing" },
+        Self { letters: "TIM", name: "clocks" },
         Self { letters: "VER", name: "versions" },
         Self { letters: "CK", name: "connection-ids" },
         Self { letters: "TCP", name: "tcp" },

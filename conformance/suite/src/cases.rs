@@ -19,11 +19,14 @@ macro_rules! case {
 }
 
 mod admission;
+mod application;
 mod back_pressure;
+mod budget;
 mod busy;
 mod busy_peer;
 mod close;
 mod cookie;
+mod counts;
 mod damage;
 mod data;
 mod drain;
@@ -35,15 +38,20 @@ mod handshake;
 mod header;
 mod heartbeat;
 mod hello_items;
+mod message_time;
 mod messages;
 mod packets;
 mod pings;
 mod reject;
 mod resilience;
 mod resync;
+mod slow_reader;
 mod states;
 mod sync_key;
 mod tcp;
+mod timers;
+mod turns;
+mod unanswered;
 mod waiting;
 mod writing;
 
@@ -73,22 +81,30 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         framing::CASES,
         resync::CASES,
         damage::CASES,
+        budget::CASES,
         data::CASES,
         messages::CASES,
+        message_time::CASES,
+        turns::CASES,
         reject::CASES,
+        counts::CASES,
         handshake::CASES,
         hello_items::CASES,
         first_packet::CASES,
         admission::CASES,
+        timers::CASES,
         evidence::CASES,
         heartbeat::CASES,
         pings::CASES,
         busy::CASES,
         busy_peer::CASES,
+        unanswered::CASES,
         close::CASES,
         farewell::CASES,
         writing::CASES,
         back_pressure::CASES,
+        slow_reader::CASES,
+        application::CASES,
         drain::CASES,
         states::CASES,
         resilience::CASES,

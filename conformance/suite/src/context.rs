@@ -171,11 +171,28 @@ impl<'s> Context<'s> {
         if self.subject.in_memory() { 3 << 20 } else { 12 << 20 }
     }
 
+    /// Bytes that have to be read so that a transport which takes nothing takes something again.
+    pub(crate) fn enough_for_room(&self) -> usize {
+        // Systems open their windows in large steps.
+        if self.subject.in_memory() { 4 << 10 } else { 512 << 10 }
+    }
+
     /// Queues `message` again and again, until the subject's queue is full or more is queued than the transport takes; tells how
     /// many.
     pub(crate) fn fill_queue(&mut self, peer: &Peer, to: Id, message: &[u8]) -> Result<usize, Failure> {
         let most = self.enough_to_wait() / message.len();
         Ok(self.send_until_full(peer, to, most, |_| message.to_vec())?.unwrap_or(most))
+    }
+
+    /// As [`fill_queue`](Self::fill_queue), where a timer of the subject may end the connection meanwhile: nobody knows how long a
+    /// busy machine takes. `None` if it did.
+    pub(crate) fn fill_queue_or_end(&mut self, peer: &Peer, to: Id, message: &[u8]) -> Result<Option<usize>, Failure> {
+        let most = self.enough_to_wait() / message.len();
+        match self.send_until_refused(peer, to, most, |_| message.to_vec())? {
+            (count, None | Some(Refusal::Full)) => Ok(Some(count)),
+            (_, Some(Refusal::Stale | Refusal::Closed)) => Ok(None),
+            (_, Some(reason)) => violation(format!("a send to a live connection was refused as {reason:?}")),
+        }
     }
 
     /// Queues message after message until the subject's queue is full; tells how many it took, unless it took `most`.
@@ -186,14 +203,29 @@ impl<'s> Context<'s> {
         most: usize,
         message: impl Fn(usize) -> Vec<u8>,
     ) -> Result<Option<usize>, Failure> {
+        match self.send_until_refused(peer, to, most, message)? {
+            (_, None) => Ok(None),
+            (count, Some(Refusal::Full)) => Ok(Some(count)),
+            (_, Some(reason)) => violation(format!("a send to a live connection was refused as {reason:?}")),
+        }
+    }
+
+    /// Queues message after message, `most` at most; tells how many were taken, and why the next one was not.
+    fn send_until_refused(
+        &mut self,
+        peer: &Peer,
+        to: Id,
+        most: usize,
+        message: impl Fn(usize) -> Vec<u8>,
+    ) -> Result<(usize, Option<Refusal>), Failure> {
         for count in 0..most {
             match self.ask(peer.runner, Command::Send { to, class: 0, payload: message(count) })? {
                 Reply::Done => {}
-                Reply::Refused { reason: Refusal::Full, .. } => return Ok(Some(count)),
-                reply => return violation(format!("a send to a live connection gave {}", describe(&reply))),
+                Reply::Refused { reason, .. } => return Ok((count, Some(reason))),
+                reply => return Err(Failure::Harness(format!("the adapter replied {} to Send", describe(&reply)))),
             }
         }
-        Ok(None)
+        Ok((most, None))
     }
 
     /// Tells the subject to close.

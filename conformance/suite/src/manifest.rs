@@ -54,13 +54,14 @@ struct Timers {
     handshake_timeout: Option<u64>,
     close_timeout: Option<u64>,
     write_stall: Option<u64>,
+    linger: Option<u64>,
     assembly_base: Option<u64>,
     busy_max: Option<u64>,
     /// In bytes per second.
     assembly_rate: Option<u32>,
 }
 
-/// What the handshake announces. What is left out may be anything.
+/// What the handshake announces, and the largest frame sent, which has a default. What else is left out may be anything.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Limits {
@@ -70,6 +71,8 @@ struct Limits {
     frame: Option<u32>,
     /// In bytes.
     message: Option<u32>,
+    /// In bytes.
+    frame_sent: Option<u32>,
     resync: Option<bool>,
 }
 
@@ -83,7 +86,7 @@ struct Entry {
 
 impl Manifest {
     /// Reads a manifest in TOML: `name`; a table `[timers]` with the names of spec section 10 in milliseconds; a table
-    /// `[limits]` with `ping_floor`, `frame`, `message` and `resync`; and tables `[[unsupported]]` and `[[unimplemented]]` with
+    /// `[limits]` with `ping_floor`, `frame`, `message`, `frame_sent` and `resync`; and tables `[[unsupported]]` and `[[unimplemented]]` with
     /// `id` (of a case or a requirement, or a pattern with `*`) and `reason`.
     ///
     /// # Errors
@@ -113,14 +116,16 @@ impl Manifest {
             idle,
             interval,
             probes,
-            extension_max: time(self.timers.extension_max, idle + interval * probes),
+            extension_max: self.timers.extension_max.map(Duration::from_millis),
             detect_within: self.timers.detect_within.map(Duration::from_millis),
             handshake_timeout: time(self.timers.handshake_timeout, default.handshake_timeout),
             close_timeout: time(self.timers.close_timeout, default.close_timeout),
             write_stall: time(self.timers.write_stall, default.write_stall),
+            linger: time(self.timers.linger, default.linger),
             assembly_base: time(self.timers.assembly_base, default.assembly_base),
             busy_max: time(self.timers.busy_max, default.busy_max),
             assembly_rate: self.timers.assembly_rate.unwrap_or(default.assembly_rate),
+            frame_sent: self.limits.frame_sent.unwrap_or(default.frame_sent),
             ..default
         }
     }
@@ -131,7 +136,7 @@ impl Manifest {
     ///
     /// If it announces something else than the manifest declares.
     pub(crate) fn profile_of(&self, hello: &Hello) -> Result<Profile, SubjectError> {
-        let Limits { ping_floor, frame, message, resync } = self.limits;
+        let Limits { ping_floor, frame, message, frame_sent: _, resync } = self.limits;
         let compared = [
             ("ping_floor", ping_floor.map(u64::from), u64::from(hello.ping_floor)),
             ("frame", frame.map(u64::from), u64::from(hello.frame_limit)),
@@ -187,7 +192,7 @@ mod tests {
         let manifest = Manifest::parse("[timers]\nidle = 200\nprobes = 2\nclose_timeout = 300").expect("a manifest");
         let profile = manifest.profile();
         assert_eq!(profile.longest_silence(), Duration::from_millis(200 + 2 * 2_000));
-        assert_eq!(profile.extension_max, profile.longest_silence());
+        assert_eq!(profile.extension_max, None);
         assert_eq!(profile.close_timeout, Duration::from_millis(300));
         assert_eq!(profile.handshake_timeout, Profile::default().handshake_timeout);
     }

@@ -11,6 +11,7 @@ mod fault;
 mod framing;
 mod greeting;
 mod heartbeat;
+mod limit;
 mod link;
 mod messages;
 mod outgoing;

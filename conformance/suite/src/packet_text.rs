@@ -11,10 +11,11 @@ pub(crate) fn describe(packet: &Packet) -> String {
         kind::PING | kind::PONG | kind::CLOSE_ACK | kind::DRAIN | kind::BUSY => {
             format!("{name} {}", number(&packet.payload))
         }
-        kind::REJECT => match packet.payload.split_first_chunk::<8>() {
-            Some((ordinal, reason)) => format!("{name} message {}, reason {}", number(ordinal), number(reason)),
-            None => format!("{name} cut off"),
-        },
+        kind::REJECT if packet.payload.len() == 11 => {
+            let (class, ordinal, code) = packet.rejected();
+            format!("{name} message {ordinal} of class {class}, reason {code}")
+        }
+        kind::REJECT => format!("{name} cut off"),
         kind::CLOSE => match Close::parse(&packet.payload) {
             Some(close) => format!("{name} {}, received {}", reason::name(close.reason), close.received),
             None => format!("{name} cut off"),

@@ -17,9 +17,13 @@ use crate::verdict::{Failure, violation};
 use crate::world::Stream;
 
 pub(crate) use expect::Message;
+use inspect::BetweenFrames;
 
 /// How long a case waits for what must come at once. Generous: a busy machine is no violation.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes that are read at once.
+const BUFFER: usize = 16_384;
 
 /// What came from the subject.
 #[derive(Debug)]
@@ -63,6 +67,7 @@ pub(crate) struct Peer {
     drain_seen: bool,
     next_ping: u64,
     open_message: Option<Message>,
+    between_frames: BetweenFrames,
     /// Messages received whole from the subject.
     pub(crate) received: u64,
     markers: u64,
@@ -112,6 +117,7 @@ impl Peer {
             drain_seen: false,
             next_ping: 1,
             open_message: None,
+            between_frames: BetweenFrames::default(),
             received: 0,
             markers: 0,
         }
@@ -210,11 +216,16 @@ impl Peer {
         self.receive_within(PATIENCE)
     }
 
-    /// The next arrival, which must come in time.
+    /// The next arrival, which must come in time, or at least more of it.
     fn receive_within(&mut self, patience: Duration) -> Result<Arrival, Failure> {
-        match self.receive_by(clock::now() + patience)? {
-            Some(arrival) => Ok(arrival),
-            None => violation(format!("nothing came from the subject for {} s", patience.as_secs())),
+        loop {
+            let before = self.parser.rest().len();
+            match self.receive_by(clock::now() + patience)? {
+                Some(arrival) => return Ok(arrival),
+                // More of a large packet has come meanwhile.
+                None if self.parser.rest().len() > before => {}
+                None => return violation(format!("nothing came from the subject for {} s", patience.as_secs())),
+            }
         }
     }
 
@@ -251,10 +262,54 @@ impl Peer {
         Ok(error.is_some() || self.write_failed)
     }
 
+    /// Reads at most so many bytes of what is there, and leaves them to the next demand: quick enough to keep pace on a busy machine.
+    /// Tells how many it took; `None` if the stream has ended.
+    pub(crate) fn read_some(&mut self, most: usize) -> Result<Option<usize>, Failure> {
+        let begin = self.parser.rest().len();
+        let mut taken = 0;
+        while taken < most {
+            self.read_at_most((most - taken).min(BUFFER), Duration::ZERO)?;
+            if self.ended.is_some() {
+                return Ok(None);
+            }
+            let now = self.parser.rest().len() - begin;
+            if now == taken {
+                break;
+            }
+            taken = now;
+        }
+        Ok(Some(taken))
+    }
+
+    /// Waits until the subject has begun to send something, and leaves that to the next demand.
+    pub(crate) fn await_bytes(&mut self) -> Result<(), Failure> {
+        self.read_at_most(1, PATIENCE)?;
+        let came = !self.parser.rest().is_empty();
+        if came { Ok(()) } else { violation(format!("nothing came from the subject for {} s", PATIENCE.as_secs())) }
+    }
+
+    /// Reads until so many bytes wait at least, and on until nothing comes for a moment, and leaves them to the next demand: that is
+    /// faster than to look at them.
+    pub(crate) fn read_ahead(&mut self, least: usize) -> Result<(), Failure> {
+        const MOMENT: Duration = Duration::from_millis(100);
+        while self.ended.is_none() {
+            let before = self.parser.rest().len();
+            self.read_at_most(BUFFER, if before < least { PATIENCE } else { MOMENT })?;
+            if self.parser.rest().len() == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn read(&mut self, timeout: Duration) -> Result<(), Failure> {
+        self.read_at_most(BUFFER, timeout)
+    }
+
+    fn read_at_most(&mut self, most: usize, timeout: Duration) -> Result<(), Failure> {
         let harness = |error: std::io::Error| Failure::Harness(format!("reading failed: {error}"));
-        let mut buffer = [0; 16_384];
-        match self.stream().read(&mut buffer, timeout) {
+        let mut buffer = [0; BUFFER];
+        match self.stream().read(&mut buffer[..most], timeout) {
             Ok(None) => {}
             Ok(Some(0)) => {
                 self.transcript.ended();

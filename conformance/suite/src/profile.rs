@@ -13,9 +13,11 @@ pub struct Profile {
     pub interval: Duration,
     /// Unanswered PINGs after which the peer is given up.
     pub probes: u32,
-    /// The most that PW-HB-013 lets the verdict be put off.
-    pub extension_max: Duration,
-    /// The longest time to detection that the side accepts (PW-HS-016); `None` accepts any.
+    /// The most that PW-HB-013 lets the verdict be put off; `None` is the default of section 10, which follows from the effective
+    /// timers.
+    pub extension_max: Option<Duration>,
+    /// The longest time to detection that the side accepts (PW-HS-016); `None` is the default of section 10, which
+    /// [`detection_limit`](Self::detection_limit) gives.
     pub detect_within: Option<Duration>,
     /// The PING_FLOOR to announce, in whole milliseconds.
     pub ping_floor: Duration,
@@ -23,13 +25,17 @@ pub struct Profile {
     pub frame_limit: u32,
     /// The message limit to announce, in bytes.
     pub message_limit: u32,
+    /// The largest frame to send, in bytes, also to a peer that would take larger ones (PW-DAT-009).
+    pub frame_sent: u32,
     /// The time for the peer's first packet (PW-HS-012).
     pub handshake_timeout: Duration,
     /// The time for the peer's CLOSE_ACK (PW-CLS-007).
     pub close_timeout: Duration,
-    /// The time in which the transport must take a byte, where one waits.
+    /// The time in which a byte must be acknowledged, where one waits for that (PW-CLS-015).
     pub write_stall: Duration,
-    /// The time to complete a packet, without what its length adds (PW-FRM-015).
+    /// How long a side that ends the connection reads on (PW-CLS-012).
+    pub linger: Duration,
+    /// The time to complete a packet, without what its length adds (PW-FRM-015), and an open message (PW-DAT-013).
     pub assembly_base: Duration,
     /// What the length adds to it, in bytes per second.
     pub assembly_rate: u32,
@@ -50,14 +56,16 @@ impl Default for Profile {
             idle,
             interval,
             probes,
-            extension_max: idle + interval * probes,
+            extension_max: None,
             detect_within: None,
             ping_floor: Duration::from_secs(1),
             frame_limit: 65_536,
             message_limit: 16_777_216,
+            frame_sent: 65_536,
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
             write_stall: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
             assembly_base: Duration::from_secs(10),
             assembly_rate: 1_024,
             busy_max: Duration::from_secs(60),
@@ -75,13 +83,15 @@ impl Profile {
         Self {
             idle: minute,
             interval: minute,
-            extension_max: minute,
+            extension_max: Some(minute),
             ping_floor: Duration::from_millis(10),
             frame_limit: 4_096,
             message_limit: 65_536,
             handshake_timeout: minute,
             close_timeout: minute,
             write_stall: minute,
+            // An end is waited for often, and nothing but this time may delay it.
+            linger: Duration::from_secs(1),
             assembly_base: minute,
             ..Self::default()
         }
@@ -93,7 +103,7 @@ impl Profile {
     #[must_use]
     pub fn brisk() -> Self {
         let (idle, interval, probes) = (Duration::from_millis(200), Duration::from_millis(150), 3);
-        Self { idle, interval, probes, extension_max: idle + interval * probes, ..Self::calm() }
+        Self { idle, interval, probes, extension_max: None, ..Self::calm() }
     }
 
     /// The longest silence without extensions: `idle + interval * probes` (PW-HB-013).
@@ -108,10 +118,34 @@ impl Profile {
         self.idle * 4 / 5 + self.interval * self.probes
     }
 
+    /// The longest time to detection that the side accepts, with the default where none is chosen (PW-HS-016): that speaks of the
+    /// side's own numbers, whatever floor the peer announces.
+    #[must_use]
+    pub fn detection_limit(&self) -> Duration {
+        self.detect_within.unwrap_or_else(|| (self.longest_silence() * 2).max(Duration::from_secs(60)))
+    }
+
+    /// The longest silence with a peer that announces this PING_FLOOR (PW-HB-005).
+    #[must_use]
+    pub fn longest_silence_with(&self, floor: Duration) -> Duration {
+        self.idle.max(floor) + self.interval.max(floor) * self.probes
+    }
+
     /// The time for a packet of `length` payload bytes to be complete (PW-FRM-015).
     #[must_use]
     pub fn assembly_time(&self, length: u32) -> Duration {
-        let milliseconds = (u64::from(length) + 16) * 1_000 / u64::from(self.assembly_rate);
-        self.assembly_base + Duration::from_millis(milliseconds)
+        self.assembly_base + self.assembly_share(length)
+    }
+
+    /// What a packet of `length` payload bytes adds to the time for it, or for its message (PW-DAT-013).
+    #[must_use]
+    pub fn assembly_share(&self, length: u32) -> Duration {
+        Duration::from_millis((u64::from(length) + 16) * 1_000 / u64::from(self.assembly_rate))
+    }
+
+    /// The most time that an open message ever has left (PW-DAT-013).
+    #[must_use]
+    pub fn message_time(&self) -> Duration {
+        self.assembly_time(self.frame_limit)
     }
 }

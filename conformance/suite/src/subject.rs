@@ -183,7 +183,9 @@ pub enum Happening {
     Admission,
     /// The peer refused a message of this side (PW-REJ-007).
     Rejected {
-        /// The number of the message among those of this side, from 1; 0 if the peer does not know it.
+        /// The class of the message.
+        class: u8,
+        /// The number of the message among those of its class of this side, from 1; 0 if the peer does not know it.
         ordinal: u64,
         /// The reason (spec section 11.4).
         reason: u16,

@@ -3,15 +3,16 @@
 use pulsewire_conformance::subject::{self, Happening};
 use pulsewire_protocol::{Event, Origin, Retry};
 
-/// PEER_TIMEOUT, WRITE_STALL, FRAME_STALL and CLOSE_TIMEOUT.
-const TIME_LIMITS: [&str; 4] = ["closed 48 here", "closed 49 here", "closed 50 here", "closed 54 here"];
+/// PEER_TIMEOUT, WRITE_STALL, FRAME_STALL, CLOSE_TIMEOUT and MESSAGE_STALL.
+const TIME_LIMITS: [&str; 5] =
+    ["closed 48 here", "closed 49 here", "closed 50 here", "closed 54 here", "closed 55 here"];
 
 /// What the core tells; `None` for what the oracle does not: gaps, the end of the handshake, and a CLOSE before the end.
 pub(super) fn of_core(event: &Event<'_>) -> Option<String> {
     Some(match event {
         Event::Admission(_) => "admission".into(),
         Event::Rejected(rejected) => {
-            format!("rejected {} {}", rejected.ordinal.map_or(0, u64::from), rejected.reason.0)
+            of_reject(rejected.class.0, rejected.ordinal.map_or(0, u64::from), rejected.reason.0)
         }
         Event::TooLarge(_) => "too large".into(),
         Event::Suspect(_) => "suspect".into(),
@@ -36,7 +37,7 @@ pub(super) fn of_core(event: &Event<'_>) -> Option<String> {
 pub(super) fn of_oracle(happening: &Happening) -> Option<String> {
     Some(match happening {
         Happening::Admission => "admission".into(),
-        Happening::Rejected { ordinal, reason } => format!("rejected {ordinal} {reason}"),
+        Happening::Rejected { class, ordinal, reason } => of_reject(*class, *ordinal, *reason),
         Happening::TooLarge => "too large".into(),
         Happening::Suspect => "suspect".into(),
         Happening::Recovered => "recovered".into(),
@@ -48,6 +49,10 @@ pub(super) fn of_oracle(happening: &Happening) -> Option<String> {
             subject::Origin::Transport => format!("closed {} below {orderly}", frame.reason),
         },
     })
+}
+
+fn of_reject(class: u8, ordinal: u64, reason: u16) -> String {
+    format!("rejected {ordinal} of class {class} for {reason}")
 }
 
 /// The core's sentence ends with the item LIMIT, where there is one; the oracle does not tell that.

@@ -128,6 +128,8 @@ impl Connection {
             return Ok(None);
         }
         self.outgoing.close_ack();
+        // What the peer did not complete before it never comes (PW-DAT-013).
+        self.fragments = Fragments::default();
         let heard = Box::new(close);
         match core::mem::replace(&mut self.state, State::Over) {
             State::Closing { said, since } => {
@@ -199,7 +201,7 @@ impl Connection {
         // Whoever keeps the connection must not keep what was under way.
         self.framer.drop_partial();
         self.fragments = Fragments::default();
-        closed.received = self.received;
+        (closed.received, closed.heard) = (self.received, self.last_byte_in.is_some());
         closed.unsent = self.outgoing.take_unsent();
         self.closed = Some(Box::new(closed));
     }
@@ -214,6 +216,7 @@ fn ending(reason: CloseReason) -> Closed {
         detail: String::new(),
         verdict: None,
         orderly: false,
+        heard: false,
         received: 0,
         acknowledged: None,
         unsent: Vec::new(),

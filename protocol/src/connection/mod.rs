@@ -87,8 +87,8 @@ pub struct Connection {
     /// The latest moment that was seen: time that goes back stands still (PW-TIM-002).
     now: Instant,
     counters: Counters,
-    /// When bytes last came that were not a message at once.
-    last_byte_in: Instant,
+    /// When bytes last came that were not a message at once, if any did.
+    last_byte_in: Option<Instant>,
     established: Option<Box<Established>>,
     closed: Option<Box<Closed>>,
     reason: Option<CloseReason>,
@@ -131,7 +131,7 @@ impl Connection {
             graced: Graced::default(),
             now,
             counters: Counters::default(),
-            last_byte_in: now,
+            last_byte_in: None,
             established: None,
             closed: None,
             reason: None,
@@ -240,7 +240,7 @@ impl Connection {
                 && let Some(heartbeat) = &mut self.heartbeat
             {
                 let told = self.outgoing.is_told();
-                heartbeat.handed_out(transfer(waiting, self.config.timeouts.assembly_rate), told);
+                heartbeat.handed_out(now, transfer(waiting, self.config.timeouts.assembly_rate), told);
             }
         }
         // The wait for the answer begins (PW-CLS-007).
@@ -283,9 +283,15 @@ impl Connection {
     fn note_progress(&mut self, now: Instant, progress: Progress) {
         if progress.any {
             let (acknowledged, waiting) = (self.outgoing.acknowledged_bytes(), self.outgoing.unacknowledged());
-            self.write_clock.acknowledged(now, acknowledged, waiting, self.config.heartbeat.busy_max);
+            self.write_clock.acknowledged(now, acknowledged, waiting);
             self.last_acknowledged = now;
             self.graced.linger = false;
+        }
+        if progress.close
+            && let State::Closing { since: Some(since), .. } | State::BothClosing { since: Some(since), .. } =
+                &mut self.state
+        {
+            *since = now;
         }
         if let Some(heartbeat) = &mut self.heartbeat {
             if progress.ping_departed {
@@ -357,6 +363,11 @@ impl Connection {
     pub(crate) fn receiving(&self) -> usize {
         let refusals = self.outgoing.rejects_buffered() + self.ordinals.buffered();
         self.framer.buffered() + self.fragments.buffered() + self.state.buffered() + refusals
+    }
+
+    /// When the message began that the peer has open.
+    pub(crate) fn open_since(&self) -> Option<Instant> {
+        self.fragments.open_since().map(|(since, _)| since)
     }
 
     /// Whether the handshake is not complete.

@@ -64,6 +64,8 @@ pub(super) struct Outgoing {
     ping_ends: Option<u64>,
     /// Where CLOSE_ACK ends, until it is taken.
     close_ack_ends: Option<u64>,
+    /// Where CLOSE ends, until it is acknowledged.
+    close_ends: Option<u64>,
     /// When the transport last took any.
     last_taken: Option<Instant>,
 }
@@ -88,6 +90,8 @@ pub(super) struct Progress {
     pub(super) ping_departed: bool,
     /// The latest PING is acknowledged.
     pub(super) ping_acknowledged: bool,
+    /// Bytes up to the end of CLOSE were acknowledged.
+    pub(super) close: bool,
     /// CLOSE_ACK was taken.
     pub(super) close_ack: bool,
 }
@@ -112,6 +116,7 @@ impl Outgoing {
             ping_departs: None,
             ping_ends: None,
             close_ack_ends: None,
+            close_ends: None,
             last_taken: None,
         }
     }
@@ -396,6 +401,7 @@ impl Outgoing {
             close.encode(&mut payload);
             self.poll_payload(Kind::CLOSE, &payload, out);
             self.farewell.close_handed = true;
+            self.close_ends = Some(self.handed + out.len() as u64);
         }
         if core::mem::take(&mut self.farewell.close_ack) {
             self.poll_payload(Kind::CLOSE_ACK, &received.to_be_bytes(), out);
@@ -426,8 +432,12 @@ impl Outgoing {
     fn progress(&mut self, before: u64) -> Progress {
         let (taken, acknowledged) = (self.taken, self.acknowledged_bytes());
         let departed = |end: &mut u64| *end <= taken && *end - PING_SIZE <= acknowledged;
+        let any = acknowledged > before;
+        let close = any && self.close_ends.is_some();
+        self.close_ends.take_if(|end| *end <= acknowledged);
         Progress {
-            any: acknowledged > before,
+            any,
+            close,
             ping_departed: self.ping_departs.take_if(departed).is_some(),
             ping_acknowledged: self.ping_ends.take_if(|end| *end <= acknowledged).is_some(),
             close_ack: self.close_ack_ends.take_if(|end| *end <= taken).is_some(),

@@ -1,5 +1,7 @@
 //! One message for many connections: what is the same for all of them is worked out once.
 
+use core::fmt;
+
 use crate::message::Message;
 use crate::wire::{Flags, HEADER_SIZE, Header, Kind, TRAILER_SIZE, payload_checksum};
 
@@ -21,7 +23,7 @@ use crate::wire::{Flags, HEADER_SIZE, Header, Kind, TRAILER_SIZE, payload_checks
 ///     }
 /// }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PreparedMessage {
     message: Message<'static>,
     /// Of the message as a single frame, for a receiver whose key is 0.
@@ -29,6 +31,12 @@ pub struct PreparedMessage {
     /// The same with CHECKSUM.
     checked_header: [u8; HEADER_SIZE],
     trailer: [u8; TRAILER_SIZE],
+}
+
+impl fmt::Debug for PreparedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PreparedMessage").field(&self.message).finish()
+    }
 }
 
 impl PreparedMessage {

@@ -71,11 +71,11 @@ impl Connection {
             return Ok(None);
         }
         let before = input.len();
-        let result = self.next_event(now, input);
         if before > 0 {
-            self.last_byte_in = now;
-            self.counters.bytes_received += (before - input.len()) as u64;
+            self.last_byte_in = Some(now);
         }
+        let result = self.next_event(now, input);
+        self.counters.bytes_received += (before - input.len()) as u64;
         // What follows the end is not acted on (PW-FRM-016).
         if result.is_err() || self.state.is_over() {
             *input = &[];
@@ -109,7 +109,7 @@ impl Connection {
         }
         let received = lent.len();
         if received > 0 {
-            self.last_byte_in = now;
+            self.last_byte_in = Some(now);
             self.counters.bytes_received += received as u64;
         }
         match self.framer.take_back(now, lent) {

@@ -29,7 +29,7 @@ pub(super) enum State {
     /// Messages go both ways.
     Open,
     /// This side asked to close: it sends no message any more, and still receives them (PW-CLS-002, PW-CLS-005). `since`: when
-    /// CLOSE was handed out, which begins the wait for its answer (PW-CLS-007).
+    /// CLOSE was handed out, or a byte up to its end last acknowledged, which begins the wait for its answer (PW-CLS-007).
     Closing { said: Box<CloseFrame>, since: Option<Instant> },
     /// The peer asked to close. What was accepted goes out, then CLOSE_ACK.
     PeerClosing { heard: Box<ClosePayload> },

@@ -104,9 +104,9 @@ impl Connection {
         true
     }
 
-    /// When CLOSE_ACK must have come, if CLOSE was handed out then (PW-CLS-007).
-    fn close_deadline(&self, handed_out: Option<Instant>) -> Option<Instant> {
-        Some(handed_out?.max(self.last_acknowledged) + self.config.timeouts.close)
+    /// When CLOSE_ACK must have come, if it is waited for since then (PW-CLS-007).
+    fn close_deadline(&self, since: Option<Instant>) -> Option<Instant> {
+        Some(since? + self.config.timeouts.close)
     }
 
     /// Whether a deadline was noticed so late that it is this side's fault (PW-TIM-001).
@@ -151,7 +151,8 @@ impl Connection {
 
     /// The peer is gone. What the heartbeat can't know is filled in.
     fn give_up(&mut self, now: Instant, mut verdict: Box<Verdict>) {
-        verdict.last_byte_in = verdict.last_byte_in.min(now - self.last_byte_in);
+        verdict.last_byte_in =
+            self.last_byte_in.map_or(verdict.last_byte_in, |last| verdict.last_byte_in.min(now - last));
         verdict.last_byte_out = self.outgoing.last_taken().map(|taken| now - taken);
         verdict.unsent = self.outgoing.unacknowledged() + self.outgoing.queued() as u64;
         let said = CloseFrame::from(CloseReason::PEER_TIMEOUT).with_text(verdict.to_string());

@@ -1,11 +1,13 @@
 //! Out: the batch that a driver writes.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 use bytes::Bytes;
 
 use crate::framer::LARGE;
+use crate::printing::Length;
 
 /// A batch of packets ready to be written: small ones copied together, large payloads referenced.
 ///
@@ -24,7 +26,7 @@ use crate::framer::LARGE;
 ///     Ok(())
 /// }
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Transmit {
     inline: Vec<u8>,
     segments: Vec<Segment>,
@@ -34,11 +36,16 @@ pub struct Transmit {
     left: usize,
 }
 
-#[derive(Debug)]
 enum Segment {
     Inline(Range<usize>),
     Batch(Vec<u8>),
     Shared(Bytes),
+}
+
+impl fmt::Debug for Transmit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Transmit").field(&Length(self.left)).finish()
+    }
 }
 
 impl Transmit {

@@ -26,6 +26,8 @@ pub(super) struct WriteClock {
     marks: VecDeque<Mark>,
     /// Both limits stand still while the peer pauses.
     rest: Rest,
+    /// How long, between two moments at which bytes are acknowledged.
+    busy_max: Duration,
     /// The limits began anew once since bytes were last acknowledged (PW-TIM-001).
     graced: bool,
 }
@@ -33,12 +35,15 @@ pub(super) struct WriteClock {
 impl WriteClock {
     /// `busy_max` bounds what a pause of the peer may add.
     pub(super) fn new(busy_max: Duration) -> Self {
-        Self { since: None, marks: VecDeque::new(), rest: Rest::new(busy_max), graced: false }
+        Self { since: None, marks: VecDeque::new(), rest: Rest::new(busy_max), busy_max, graced: false }
     }
 
     /// Bytes were handed out, so that the stream now ends at `end` and the last `waiting` bytes of it are not acknowledged.
     pub(super) fn handed_out(&mut self, now: Instant, end: u64, waiting: u64, timeouts: &Timeouts) {
         self.settle(now);
+        if self.since.is_none() {
+            self.rest.renew(self.busy_max);
+        }
         self.since.get_or_insert(now);
         let deadline = now + timeouts.write_stall + transfer(waiting, timeouts.assembly_rate);
         self.mark(Mark { end, deadline });
@@ -53,11 +58,10 @@ impl WriteClock {
         self.marks.push_back(mark);
     }
 
-    /// All before `acknowledged` is; `waiting` bytes behind it are not. `busy_max` bounds what a pause of the peer may add
-    /// from now on.
-    pub(super) fn acknowledged(&mut self, now: Instant, acknowledged: u64, waiting: u64, busy_max: Duration) {
+    /// All before `acknowledged` is; `waiting` bytes behind it are not.
+    pub(super) fn acknowledged(&mut self, now: Instant, acknowledged: u64, waiting: u64) {
         self.settle(now);
-        self.rest.renew(busy_max);
+        self.rest.renew(self.busy_max);
         self.graced = false;
         self.since = (waiting > 0).then_some(now);
         while self.marks.pop_front_if(|mark| mark.end <= acknowledged).is_some() {}

@@ -4,6 +4,8 @@
 //! are worked out when somebody asks.
 
 #[cfg(test)]
+mod flood_model;
+#[cfg(test)]
 mod model;
 mod pause;
 mod probe;
@@ -65,6 +67,9 @@ pub(crate) struct Heartbeat {
     sent_at: Option<Instant>,
     /// The highest number that a PONG had.
     answered: u64,
+    /// The floor that the peer announced, and when a PING was last handed out: the next one keeps that distance (PW-HB-026).
+    floor: Duration,
+    last_ping: Option<Instant>,
     state: State,
     /// The application knows that the peer is suspect: after this many probes.
     suspect: Option<u32>,
@@ -115,6 +120,8 @@ impl Heartbeat {
             rtt: RttEstimator::default(),
             sent_at: None,
             answered: 0,
+            floor: peer_floor,
+            last_ping: None,
             state: State::Quiet,
             suspect: None,
             notices: Vec::new(),
@@ -208,7 +215,8 @@ impl Heartbeat {
 
     /// The latest PING was handed out. All that was not acknowledged then takes so long to go away at the least rate. `told`: the
     /// transport tells what is acknowledged.
-    pub(crate) fn handed_out(&mut self, transfer: Duration, told: bool) {
+    pub(crate) fn handed_out(&mut self, now: Instant, transfer: Duration, told: bool) {
+        self.last_ping = Some(now);
         if let State::Probing(probe) = &mut self.state {
             probe.transfer = transfer;
             probe.look = told.then(|| probe.wait / probe::FIRST_LOOK);
@@ -292,11 +300,14 @@ impl Heartbeat {
                     excess,
                     self.extension_max,
                 )));
-                self.probe(last)
+                self.probe(now, last)
             }
             State::Probing(probe) if now < probe.since + probe.wait => {
                 probe.looked(now);
-                Action::Nothing
+                match probe.held.take_if(|held| now >= *held) {
+                    Some(_) => Action::Ping,
+                    None => Action::Nothing,
+                }
             }
             State::Probing(probe) => {
                 let deadline = probe.since + probe.wait;
@@ -323,21 +334,23 @@ impl Heartbeat {
                 probe.wait_again(now, self.interval, excess, self.extension_max);
                 let goes_on = core::mem::take(&mut probe.acknowledged);
                 self.suspect_after(now, unanswered);
-                if goes_on { self.probe(last) } else { Action::Nothing }
+                if goes_on { self.probe(now, last) } else { Action::Nothing }
             }
         }
     }
 
-    /// The next probe: a PING, unless as many as may be unanswered are (PW-HB-025). The answer to one of those serves as well.
-    fn probe(&mut self, last: u64) -> Action {
-        if last.saturating_sub(self.answered) < UNANSWERED_MAX {
-            self.sent_at = None;
-            return Action::Ping;
-        }
-        if let State::Probing(probe) = &mut self.state {
+    /// The next probe: a PING, unless as many as may be unanswered are (PW-HB-025): the answer to one of those serves as well.
+    /// It keeps its distance from the one before (PW-HB-026).
+    fn probe(&mut self, now: Instant, last: u64) -> Action {
+        let allowed = self.last_ping.map(|at| at + self.floor).filter(|allowed| *allowed > now);
+        let State::Probing(probe) = &mut self.state else { return Action::Nothing };
+        if last.saturating_sub(self.answered) >= UNANSWERED_MAX {
             probe.acknowledged = true;
+            return Action::Nothing;
         }
-        Action::Nothing
+        self.sent_at = None;
+        probe.held = allowed;
+        if allowed.is_none() { Action::Ping } else { Action::Nothing }
     }
 
     /// Notes that this many probes are unanswered, and tells the application at the first one (PW-HB-018).

@@ -234,9 +234,15 @@ impl World {
         let earlier = |instant: Instant| Instant::from_nanos(instant.as_nanos() - TICK.as_nanos() as u64);
         let heartbeat = &mut self.heartbeat;
         heartbeat.last_evidence = earlier(heartbeat.last_evidence);
+        // Longer ago than the floor is as long ago as that.
+        let floor = heartbeat.floor;
+        heartbeat.last_ping = heartbeat.last_ping.map(earlier).filter(|at| NOW - *at < floor);
         match &mut heartbeat.state {
             State::Quiet => {}
-            State::Probing(probe) => probe.since = earlier(probe.since),
+            State::Probing(probe) => {
+                probe.since = earlier(probe.since);
+                probe.held = probe.held.map(earlier);
+            }
             State::Spared { until } => *until = earlier(*until),
         }
         heartbeat.pauses_end = heartbeat.pauses_end.map(|end| earlier(end).max(earlier(NOW)));
@@ -269,7 +275,7 @@ impl World {
             Action::Ping => {
                 self.exchanges.iter_mut().for_each(|exchange| exchange.latest = false);
                 self.unflushed = Some(0);
-                self.heartbeat.handed_out(TICK * setup.transfer, false);
+                self.heartbeat.handed_out(NOW, TICK * setup.transfer, false);
             }
             Action::GiveUp(verdict) => {
                 let extended = verdict.for_round_trips + verdict.for_slow_writes + verdict.for_own_stalls;

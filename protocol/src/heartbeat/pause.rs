@@ -34,7 +34,7 @@ impl Heartbeat {
 
     /// Whether a BUSY other than 0 is no evidence (PW-HB-021).
     fn ignores_busy(&self, now: Instant) -> bool {
-        self.pauses_end.is_some_and(|end| now >= end)
+        self.pauses_end.is_some_and(|end| now > end)
     }
 
     /// Evidence came that is not BUSY: where no pause is in force, the next one follows none (PW-HB-021).

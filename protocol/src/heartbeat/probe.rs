@@ -53,6 +53,8 @@ pub(super) struct Probe {
     pub(super) progressed: bool,
     /// What the silence may still be extended by for the bytes in front of the latest PING (PW-HB-013).
     pub(super) transfer: Duration,
+    /// The PING is not queued before then, to keep its distance from the one before (PW-HB-026).
+    pub(super) held: Option<Instant>,
     /// How long after `since` to ask what is acknowledged, where the transport tells: soon at first, then ever more seldom. Nobody
     /// else would notice when the PING is.
     pub(super) look: Option<Duration>,
@@ -78,6 +80,7 @@ impl Probe {
             acknowledged: false,
             progressed: false,
             transfer: Duration::ZERO,
+            held: None,
             look: None,
             grace_spent: false,
             extensions: Extensions { own_stalls: late, ..Extensions::default() },
@@ -104,10 +107,9 @@ impl Probe {
 
     /// When something is to be done or asked.
     pub(super) fn deadline(&self) -> Instant {
-        match self.look.filter(|_| !self.acknowledged) {
-            Some(look) => self.since + look.min(self.wait),
-            None => self.since + self.wait,
-        }
+        let judged = self.since + self.wait;
+        let asked = self.look.filter(|_| !self.acknowledged).map(|look| self.since + look);
+        judged.min(asked.unwrap_or(judged)).min(self.held.unwrap_or(judged))
     }
 
     /// Asks the next time after this one.

@@ -12,29 +12,22 @@ use crate::time::Instant;
 pub(super) struct Entry<T> {
     pub(super) connection: Connection,
     pub(super) data: T,
-    /// The table closed the connection, and has not named it yet.
-    overloaded: bool,
 }
 
 impl<T> Entry<T> {
     pub(super) fn new(connection: Connection, data: T) -> Self {
-        Self { connection, data, overloaded: false }
+        Self { connection, data }
     }
 
     pub(super) fn into_parts(self) -> (Connection, T) {
         (self.connection, self.data)
     }
-
-    /// When the driver has to hear of it.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        if self.overloaded { Some(Instant::ZERO) } else { self.connection.poll_timeout() }
-    }
 }
 
 /// A connection of a table, borrowed. When it is given back, its deadline is noted, and what it holds is counted.
 ///
-/// If it came to hold more than [`TableLimits::buffered`](crate::TableLimits::buffered) allows, it is closed then with
-/// OVERLOADED, and [`ConnectionTable::handle_timeout`](crate::ConnectionTable::handle_timeout) names it.
+/// If all together came to hold more than [`TableLimits::buffered`](crate::TableLimits::buffered) allows,
+/// [`ConnectionTable::handle_timeout`](crate::ConnectionTable::handle_timeout) closes those that hold most.
 #[derive(Debug)]
 pub struct ConnectionRef<'t, T> {
     id: ConnectionId,
@@ -59,7 +52,6 @@ impl<'t, T> ConnectionRef<'t, T> {
 
     /// Lets time come to `now`.
     pub(super) fn pass_time(&mut self, now: Instant) {
-        self.entry.overloaded = false;
         self.entry.connection.handle_timeout(now);
     }
 
@@ -81,16 +73,8 @@ impl<'t, T> ConnectionRef<'t, T> {
 
     fn count(&mut self) {
         let after = Share::of(&self.entry.connection);
-        if after == self.before {
-            return;
-        }
-        self.usage.remove(self.before);
-        self.usage.add(after);
-        if let Some(limit) = self.usage.exceeded(self.before, after) {
-            self.entry.connection.overload(limit);
-            self.entry.overloaded = true;
-            self.usage.remove(after);
-            self.usage.add(Share::of(&self.entry.connection));
+        if after != self.before {
+            self.usage.change(self.id.slot(), self.before, after);
         }
     }
 }
@@ -113,7 +97,7 @@ impl<T> Drop for ConnectionRef<'_, T> {
     fn drop(&mut self) {
         self.count();
         // A deadline that moved to later is found when the noted one runs out: then this is one comparison.
-        if let Some(deadline) = self.entry.deadline() {
+        if let Some(deadline) = self.entry.connection.poll_timeout() {
             self.wheel.note(self.id.slot(), deadline);
         }
     }

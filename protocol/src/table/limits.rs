@@ -4,10 +4,12 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::ops::Deref;
 
+use super::holders::Holders;
 use crate::close::CloseReason;
 use crate::config::within;
 use crate::connection::Connection;
 use crate::error::ConfigError;
+use crate::time::Instant;
 
 /// What the connections of a table may take together.
 ///
@@ -26,9 +28,10 @@ pub struct TableLimits {
     /// Bytes of memory that they hold for what is only partly received and what waits to be sent: the sum of
     /// [`Connection::buffered`]. At least 64 KiB, default 1 GiB; `usize::MAX`: no limit.
     ///
-    /// Above it nothing is accepted for sending ([`SendRefused::Full`](crate::SendRefused::Full)), nothing is inserted, and a
-    /// connection that takes more memory for what it receives is closed with OVERLOADED (PW-CLS-020). So it is exceeded by no
-    /// more than what one connection took in until its [`ConnectionRef`](crate::ConnectionRef) was given back.
+    /// Above it nothing is accepted for sending ([`SendRefused::Full`](crate::SendRefused::Full)), nothing is inserted, and where
+    /// connections take more memory for what they receive, [`ConnectionTable::handle_timeout`](crate::ConnectionTable::handle_timeout)
+    /// closes those that hold most with OVERLOADED, and first of all those whose message has been open for ten seconds
+    /// (PW-CLS-020). So it is exceeded by no more than what came in until the next call of that.
     pub buffered: usize,
 }
 
@@ -139,14 +142,17 @@ impl<T> core::error::Error for InsertError<T> {}
 pub(super) struct Share {
     handshaking: bool,
     receiving: usize,
-    buffered: usize,
+    pub(super) buffered: usize,
+    /// When the message began that the peer has open.
+    pub(super) open_since: Option<Instant>,
 }
 
 impl Share {
     #[inline]
     pub(super) fn of(connection: &Connection) -> Self {
         let (receiving, buffered) = (connection.receiving(), connection.buffered());
-        Self { handshaking: connection.is_handshaking(), receiving, buffered }
+        let open_since = connection.open_since();
+        Self { handshaking: connection.is_handshaking(), receiving, buffered, open_since }
     }
 }
 
@@ -156,11 +162,14 @@ pub(super) struct Usage {
     limits: ValidTableLimits,
     handshakes: u32,
     buffered: usize,
+    pub(super) holders: Holders,
+    /// Somebody came to receive into more memory than there is.
+    crowded: bool,
 }
 
 impl Usage {
     pub(super) fn new(limits: ValidTableLimits) -> Self {
-        Self { limits, handshakes: 0, buffered: 0 }
+        Self { limits, handshakes: 0, buffered: 0, holders: Holders::default(), crowded: false }
     }
 
     pub(super) fn handshakes(&self) -> usize {
@@ -203,10 +212,23 @@ impl Usage {
         self.buffered = self.buffered.saturating_sub(share.buffered);
     }
 
-    /// The limit on what is buffered, if it is exceeded and a connection has come to receive into more memory than before.
+    /// The connection in this slot counts otherwise than before.
     #[inline]
-    pub(super) fn exceeded(&self, before: Share, after: Share) -> Option<usize> {
-        let limit = self.limits.buffered;
-        (self.buffered > limit && after.receiving > before.receiving).then_some(limit)
+    pub(super) fn change(&mut self, slot: u32, before: Share, after: Share) {
+        self.remove(before);
+        self.add(after);
+        self.holders.note(slot, after.buffered, after.open_since);
+        self.crowded |= self.buffered > self.limits.buffered && after.receiving > before.receiving;
+    }
+
+    /// The limit on what is buffered, if it is exceeded and somebody has to go.
+    #[inline]
+    pub(super) fn exceeded(&self) -> Option<usize> {
+        (self.crowded && self.buffered > self.limits.buffered).then_some(self.limits.buffered)
+    }
+
+    /// There is room again, or nobody left who holds much.
+    pub(super) fn settle(&mut self) {
+        self.crowded = false;
     }
 }

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod entry;
+mod holders;
 mod id;
 mod limits;
 #[cfg(target_has_atomic = "64")]
@@ -158,6 +159,7 @@ impl<T> ConnectionTable<T> {
         if let Some(entry) = self.slots.get_mut(id) {
             self.wheel.cancel(id.slot());
             self.usage.remove(Share::of(&entry.connection));
+            self.usage.holders.remove(id.slot());
             entry.connection.limit_queue(usize::MAX);
         }
     }
@@ -213,19 +215,41 @@ impl<T> ConnectionTable<T> {
         self.usage.buffered()
     }
 
+    /// The connections that hold the most memory, with the bytes ([`Connection::buffered`]), the largest first. Those that hold less
+    /// than 4 KiB are not listed.
+    #[must_use]
+    pub fn largest_holders(&self, count: usize) -> Vec<(ConnectionId, usize)> {
+        let named = |(slot, bytes)| Some((self.slots.at(slot)?.0, bytes));
+        self.usage.holders.largest(count).into_iter().filter_map(named).collect()
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) has something to look at.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.wheel.earliest()
+        if self.usage.exceeded().is_some() { Some(Instant::ZERO) } else { self.wheel.earliest() }
     }
 
     /// Lets time come to `now` for one connection whose deadline has passed, and names it: poll it then. Names also those that
-    /// were closed for [`TableLimits::buffered`]. Call until `None`.
+    /// it closes for [`TableLimits::buffered`]. Call until `None`.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<ConnectionId> {
+        if let Some(limit) = self.usage.exceeded() {
+            if let Some(id) = self.close_largest(now, limit) {
+                return Some(id);
+            }
+            self.usage.settle();
+        }
         let Self { slots, wheel, usage } = self;
-        let slot = wheel.expire(now, |slot| slots.at(slot)?.1.deadline())?;
+        let slot = wheel.expire(now, |slot| slots.at(slot)?.1.connection.poll_timeout())?;
         let (id, entry) = slots.at_mut(slot)?;
         ConnectionRef::new(id, entry, wheel, usage).pass_time(now);
+        Some(id)
+    }
+
+    /// Closes the connection whose end frees most (PW-CLS-020).
+    fn close_largest(&mut self, now: Instant, limit: usize) -> Option<ConnectionId> {
+        let slot = self.usage.holders.first_to_close(now)?;
+        let (id, _) = self.slots.at(slot)?;
+        self.get_mut(id)?.overload(limit);
         Some(id)
     }
 }

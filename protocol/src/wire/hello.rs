@@ -1,6 +1,7 @@
 //! HELLO and HELLO_ACK (section 7 of the specification).
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::num::NonZeroU32;
 use core::time::Duration;
 
@@ -9,10 +10,11 @@ use bytes::Bytes;
 use super::header::Kind;
 use super::items::{self, Item};
 use crate::error::ProtocolError;
+use crate::printing::{Length, Secret};
 use crate::time::millis;
 
 /// The payload of HELLO or HELLO_ACK.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Hello {
     /// The lowest version offered; in HELLO_ACK the version chosen.
     pub version_lowest: u8,
@@ -30,6 +32,21 @@ pub struct Hello {
     pub resync: bool,
     /// For the server's application.
     pub token: Option<Bytes>,
+}
+
+impl fmt::Debug for Hello {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hello")
+            .field("version_lowest", &self.version_lowest)
+            .field("version_highest", &self.version_highest)
+            .field("sync_key", &Secret)
+            .field("frame_limit", &self.frame_limit)
+            .field("message_limit", &self.message_limit)
+            .field("ping_floor", &self.ping_floor)
+            .field("resync", &self.resync)
+            .field("token", &self.token.as_ref().map(|token| Length(token.len())))
+            .finish()
+    }
 }
 
 const RESYNC: u32 = 1;

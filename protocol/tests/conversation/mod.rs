@@ -157,7 +157,12 @@ impl Runner {
         self.sent[0].extend_from_slice(&out);
         self.sent[1].extend_from_slice(step.out.bytes());
         if out != step.out.bytes() {
-            let [sent, expected] = self.sent.each_ref().map(|stream| packets(stream, self.conversation.keys.peer));
+            let [sent, mut expected] = self.sent.each_ref().map(|stream| packets(stream, self.conversation.keys.peer));
+            // A client that gives up because of HELLO_ACK may say so, and this one does not where it could read no more of it
+            // than the key (PW-HS-018).
+            if self.conversation.requirements.iter().any(|id| id == "PW-HS-018") && sent.len() == 1 {
+                expected.truncate(1);
+            }
             assert_eq!(sent, expected, "{place}: sent");
         }
         assert_eq!(in_order(events), in_order(step.events.clone()), "{place}: events");

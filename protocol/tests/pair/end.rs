@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pulsewire_protocol::{
-    Closed, Config, Connection, Disconnect, Event, Header, Hello, Instant, Kind, Message, ProtocolError, Transmit,
+    Closed, Config, Connection, Disconnect, Event, HEADER_SIZE, Header, Hello, Instant, Kind, Message, ProtocolError,
+    Transmit,
 };
 
 use super::{PEER_KEY, SERVER_KEY, hello, hello_packet, parse, seed, valid};
@@ -127,6 +128,9 @@ impl End {
         assert_eq!(bytes.len(), batch.len());
         assert_eq!(any, !bytes.is_empty());
         let packets = parse(&bytes, self.peer_key, any && std::mem::take(&mut self.begins));
+        let data = packets.iter().filter(|(header, _)| header.kind == Kind::DATA);
+        let data: usize = data.map(|(header, _)| HEADER_SIZE + header.body_size()).sum();
+        assert!(data <= max || max < 528, "{data} bytes of messages in a batch of {max}");
         self.sent.extend(packets.into_iter().map(|(header, payload)| (self.now, header, payload)));
         self.handed.extend_from_slice(&bytes);
         any

@@ -12,7 +12,7 @@ def build():
     scripts = [
         ping_acknowledged_late(), no_byte_acknowledged(), one_byte_acknowledged(), pong_before_acknowledgement(),
         measured_from_the_front(), slow_ping(), slow_ping_bound(), slow_is_no_round_trip(),
-        write_stall_not_acknowledged(), nothing_more(), first_bytes(), later_bytes(), all_bytes(),
+        write_stall_not_acknowledged(), write_stall_of_first(), nothing_more(), first_bytes(), later_bytes(), all_bytes(),
         close_not_acknowledged(), close_timeout_runs_on(),
     ]
     return [script.build() for script in scripts]
@@ -197,6 +197,18 @@ def write_stall_not_acknowledged():
         write_stall=800,
     )
     script.send(20, b"hello", out=[out_data(b"hello")])
+    script.wait(819)
+    script.wait(820, out=[fault("WRITE_STALL")], events=[failed("WRITE_STALL")])
+    return script
+
+
+def write_stall_of_first():
+    script = calm_telling(
+        "write-stall-of-first", ["PW-CLS-015"], "What is handed out later gives what went before it no time.",
+        write_stall=800,
+    )
+    script.send(20, b"hello", out=[out_data(b"hello")])
+    script.send(500, b"hello", out=[out_data(b"hello")])
     script.wait(819)
     script.wait(820, out=[fault("WRITE_STALL")], events=[failed("WRITE_STALL")])
     return script

@@ -1,7 +1,8 @@
 """control.json: the packets other than DATA, after the handshake (sections 6.1, 8 and 9)."""
 
 from .codec import (
-    BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DRAIN, FIRST, LIMIT, MORE, PONG, REJECT, TEXT, item, packet, u16, u32, u64,
+    BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST, LIMIT, MORE, PONG, REJECT, TEXT, header, item, packet, u16,
+    u32, u64,
 )
 from .names import NEVER, REASONS, REJECT_REASONS, default_retry_after
 from .stream import COMMUNICATION, Vectors, data, message, ping
@@ -228,5 +229,11 @@ def behind_close(vectors):
     for name, raw in [("data", hello), ("drain", drain(0)), ("close", close())]:
         vectors.add(f"{name}-behind-close", refused, [close(), raw], end, UNEXPECTED)
     vectors.add("close-ack-behind-close", ["PW-CLS-010"], [close(), packet(CLOSE_ACK, u64(0))], end, UNEXPECTED)
+    order = ["PW-HDR-017", "PW-CLS-013"]
+    too_long = header(DATA, 65_537, FIRST, COMMUNICATION)
+    vectors.add("data-above-limit-behind-close", order, [close(), too_long], end, "FRAME_TOO_LARGE")
+    vectors.add("drain-length-behind-close", order, [close(), header(DRAIN, 7)], end, "BAD_LENGTH")
+    vectors.add("data-at-header-behind-close", order, [close(), header(DATA, 5, FIRST, 2)], end, UNEXPECTED)
+    vectors.resync("data-without-checksum-behind-close", order, [close(), hello], end, UNEXPECTED)
     fault = [closed(17)]
     vectors.add("anything-behind-fault", ["PW-CLS-009"], [close(17), hello, packet(0x0B)], fault, "peer_failed")

@@ -131,6 +131,10 @@ def trailers(vectors):
     ignorable = packet(0xC0, b"x", CHECKSUM, trailer_fault=WRONG)
     vectors.add("wrong-trailer-of-ignorable", ["PW-HDR-013"], [ignorable], [], wrong)
     vectors.resync("checksum-required", ["PW-FRM-008"], [hello, data(b"x"), hello], events, "CHECKSUM_REQUIRED")
+    order = ["PW-HDR-017", "PW-FRM-008"]
+    vectors.resync("checksum-required-before-fragments", order, [hello, data(b"", MORE)], events, "CHECKSUM_REQUIRED")
+    large = header(DATA, 65_537, FIRST, COMMUNICATION)
+    vectors.resync("frame-limit-before-checksum-required", order, [hello, large], events, "FRAME_TOO_LARGE")
     vectors.resync(
         "checksum-required-of-data-only", ["PW-FRM-008"], [ping(1), packet(0xC0, b"x"), hello], [{"ping": 1}, *events]
     )

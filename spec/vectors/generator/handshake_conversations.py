@@ -1,6 +1,6 @@
 """conversations/handshake.json: how a connection begins, or does not (section 7)."""
 
-from .codec import CHECKSUM, CLOSE, DATA, FIRST, HELLO, HELLO_ACK, PING, TEXT, TOKEN, item, packet, u64
+from .codec import CHECKSUM, CLOSE, DATA, FIRST, HELLO, HELLO_ACK, PING, SYNC_KEY, TEXT, TOKEN, item, json_bytes, packet, u64
 from .hello_vectors import hello_payload, limits, ping_floor, sync_key, versions
 from .names import NEVER, REASONS
 from .script import OWN_KEY, PEER_KEY, Script, by_side, calm, close_payload, ended, to_side
@@ -18,9 +18,10 @@ def build():
         detect_within_default_at(), detect_within_default_above(), detect_within_configured_at(),
         detect_within_configured_above(), client_at_detect_within(), client_above_detect_within(),
         incompatible_before_admission(),
-        bad_ack_with_key(), bad_ack_key_behind(), bad_ack_without_key(), bad_ack_cut_off(), ack_versions_differ(),
-        ack_token_twice(), ack_with_token(), ack_with_wrong_trailer(), refused_client_orderly(), refused_client_off_wire(),
-        refused_text_cut(),
+        bad_ack_with_key(), bad_ack_key_behind(), bad_ack_without_key(), bad_ack_cut_off(),
+        bad_ack_key_length(), ack_versions_differ(), ack_token_twice(), ack_with_token(),
+        ack_with_wrong_trailer(), refused_client_orderly(), refused_client_off_wire(), refused_text_cut(),
+        first_packet_is_ignorable(), longest_token_of_client(), longest_token_for_server(), silence_begins_with_accept(),
     ]
     return [script.build() for script in scripts]
 
@@ -305,6 +306,13 @@ def bad_ack_cut_off():
     )
 
 
+def bad_ack_key_length():
+    return bad_ack(
+        "bad-ack-key-length", "The key has five bytes: the client says nothing.",
+        versions(1, 1) + item(SYNC_KEY, b"\x01\x02\x03\x04\x05"), "BAD_HELLO", None, ["PW-HS-007", "PW-HS-018"],
+    )
+
+
 def ack_versions_differ():
     return bad_ack(
         "ack-versions-differ", "A server chooses two versions.", versions(1, 2) + sync_key(PEER_KEY),
@@ -368,4 +376,56 @@ def refused_text_cut():
     script.receive(10, script.peer_hello(TOKEN_BYTES), events=[{"admission": {"token": TOKEN_BYTES.hex()}}])
     payload = close_payload(40_000, 0, 5, item(TEXT, b"n" * 494))
     script.refuse(20, 40_000, "n" * 495, 5, out=[packet(CLOSE, payload, key=0)], events=[ended(40_000, "local")])
+    return script
+
+
+# What comes first, and when the first silence begins.
+
+
+def first_packet_is_ignorable():
+    script = calm(
+        "first-packet-is-ignorable", ["PW-HDR-008", "PW-FRM-004"],
+        "An ignorable kind is passed over once the first packet has come, not in its place.",
+    )
+    script.start()
+    script.receive(
+        10, packet(0xC0, b"x", key=0), out=[fault("UNEXPECTED_PACKET", key=0)], events=[failed("UNEXPECTED_PACKET")],
+    )
+    return script
+
+
+# What HELLO has room for with all its other items.
+LONGEST = b"t" * 4_050
+
+
+def longest_token_of_client():
+    script = calm(
+        "longest-token", ["PW-HS-001", "PW-HDR-014"], "TOKEN fills HELLO, which has 4,096 bytes.", "client",
+        token=LONGEST,
+    )
+    script.start(out=[script.own_hello()])
+    script.receive(20, script.peer_hello(), events=[script.established()])
+    return script
+
+
+def longest_token_for_server():
+    script = calm(
+        "longest-token-for-server", ["PW-HS-020", "PW-HDR-014"], "The application gets all of it.", admission=True,
+    )
+    script.start()
+    script.receive(10, script.peer_hello(LONGEST), events=[{"admission": {"token": json_bytes(LONGEST)}}])
+    script.command(20, "accept", out=[script.own_hello()], events=[script.established(json_bytes(LONGEST))])
+    return script
+
+
+def silence_begins_with_accept():
+    script = Script(
+        "silence-begins-with-accept", ["PW-HB-006", "PW-HS-020"],
+        "The first silence begins when the server accepts, not when HELLO came.", admission=True,
+    )
+    script.start()
+    script.receive(10, script.peer_hello(), events=[{"admission": {"token": None}}])
+    script.command(510, "accept", out=[script.own_hello()], events=[script.established()])
+    script.wait(609)
+    script.wait(610, out=[by_side(PING, u64(1))])
     return script

@@ -1,6 +1,6 @@
 """conversations/heartbeat.json: probing, its waits, and the ends that time brings (section 8.1 to 8.3, 5 and 10)."""
 
-from .codec import CHECKSUM, CLOSE, DATA, FIRST, MORE, PING, PONG, REJECT, u16, u64
+from .codec import BUSY, CHECKSUM, CLOSE, DATA, FIRST, MORE, PING, PONG, REJECT, u16, u32, u64
 from .names import REASONS, REJECT_REASONS
 from .script import Script, by_side, calm, close_payload, ended, to_side
 
@@ -20,7 +20,9 @@ def build():
         evidence_of_passed_over(), evidence_of_refused(),
         late_twice(), late_twice_unflushed(), late_in_each_silence(), late_by_interval(), late_idle(),
         progress_partly_granted(), unflushed_after_round_trip(), extension_by_default(), round_trips_beyond_extension(),
-        ping_withdrawn(), pings_unanswered(), pings_answered_late(), ping_floor_kept(),
+        progress_after_round_trip(), pong_twice(), ping_withdrawn(), pings_unanswered(), pings_answered_late(), ping_floor_kept(),
+        bad_ping_before_flood(), frame_stall_after_skipping(), frame_stall_in_pause(),
+        bucket_holds_sixteen(), pong_replaced(),
     ]
     return [script.build() for script in scripts]
 
@@ -412,7 +414,7 @@ def trickle(name, about):
 
 def slow_write():
     script, _ = trickle(
-        "slow-write", "1,000 bytes are given at once, and a trickle is taken: 800 ms + 1,000 B / 1 KB/s.",
+        "slow-write", "1,000 bytes are handed out at once, and a trickle is taken: 800 ms + 1,000 B / 1 KB/s.",
     )
     script.wait(1_799)
     script.wait(1_800, events=[failed("WRITE_STALL")])
@@ -674,6 +676,40 @@ def round_trips_beyond_extension():
     return script
 
 
+def progress_after_round_trip():
+    script = Script(
+        "progress-after-round-trip", ["PW-HB-011", "PW-HB-013"],
+        "A byte in a wait starts that wait again, as long as it was: 240.", "client",
+        peer={"frame_limit": 1_024}, probes=1,
+    )
+    script.greet()
+    script.wait(100, out=[ping(1)])
+    script.receive(180, pong(1))
+    script.room(200, 0)
+    script.send(210, bytes(1_000))
+    script.wait(280)
+    script.room(300, 1, out=[by_side(DATA, bytes(1_000), CHECKED, 2)[:1]])
+    script.wait(520)
+    script.wait(759)
+    script.wait(760, events=[failed("PEER_TIMEOUT")])
+    return script
+
+
+def pong_twice():
+    script = Script(
+        "pong-twice", ["PW-HB-009", "PW-HB-012"],
+        "A second PONG with the same number is no error, and no measurement: the wait is 240.", "client",
+    )
+    script.greet()
+    script.wait(100, out=[ping(1)])
+    script.receive(180, pong(1))
+    script.receive(190, pong(1))
+    script.wait(290, out=[ping(2)])
+    script.wait(529)
+    script.wait(530, out=[ping(3)], events=[SUSPECT])
+    return script
+
+
 def ping_withdrawn():
     script = Script(
         "ping-withdrawn", ["PW-HB-004"], "A PING that waits behind a packet is withdrawn when evidence comes.", "client",
@@ -705,10 +741,12 @@ def fourteen(script):
 def pings_unanswered():
     script = Script(
         "pings-unanswered", ["PW-HB-025", "PW-HB-012"],
-        "Fourteen PINGs are unanswered: the next probes are not sent, and their waits count as ever.", "client",
+        "Fourteen PINGs are unanswered: the next probes are not sent, and their waits go on as if they had been taken.",
+        "client",
     )
     probe = fourteen(script)
     script.wait(probe)
+    script.send(probe + 50, b"x", out=[by_side(DATA, b"x", CHECKED, 2)])
     script.wait(probe + 100, events=[SUSPECT])
     script.wait(probe + 200)
     script.wait(probe + 299)
@@ -748,4 +786,71 @@ def ping_floor_kept():
     script.wait(220, events=[SUSPECT])
     script.wait(289)
     script.wait(290, out=[ping(2)])
+    return script
+
+
+def bad_ping_before_flood():
+    script = calm(
+        "bad-ping-before-flood", ["PW-HB-017", "PW-HB-007"], "The bucket is empty, and the number at fault: that is first.",
+        ping_floor=1_000,
+    )
+    script.greet()
+    for n in range(1, 17):
+        asked(script, 10, n)
+    script.receive(10, to_side(PING, u64(16)), out=[fault("BAD_PING")], events=[failed("BAD_PING")])
+    return script
+
+
+def frame_stall_after_skipping():
+    script = calm(
+        "frame-stall-after-skipping", ["PW-FRM-015"],
+        "The time for what may be a header runs from the moment at which skipping reached it.", resync=True,
+        assembly_base=500,
+    )
+    script.greet()
+    # The magic alone, and then a packet: which of the two it is only the twelfth byte tells.
+    raw = b"\xf7\x9a" + to_side(DATA, bytes(484), FIRST | CHECKSUM, 2)
+    script.receive(10, raw[:11])
+    script.receive(300, raw[11:12])
+    script.wait(815)
+    script.wait(816, out=[fault("FRAME_STALL")], events=[failed("FRAME_STALL")])
+    return script
+
+
+def frame_stall_in_pause():
+    script = calm(
+        "frame-stall-in-pause", ["PW-FRM-015", "PW-HB-020"],
+        "The time of a packet under way goes on while the peer pauses.", assembly_base=500,
+    )
+    script.greet()
+    script.receive(10, to_side(BUSY, u32(900)), to_side(DATA, bytes(184), FIRST, 2)[:100])
+    script.wait(709)
+    script.wait(710, out=[fault("FRAME_STALL")], events=[failed("FRAME_STALL")])
+    return script
+
+
+def bucket_holds_sixteen():
+    script = calm(
+        "bucket-holds-sixteen", ["PW-HB-017"], "However long no PING comes, the bucket holds no more than sixteen.",
+        ping_floor=1_000,
+    )
+    script.greet()
+    for n in range(1, 17):
+        asked(script, 50_000, n)
+    script.receive(50_000, to_side(PING, u64(17)), out=[fault("PING_FLOOD")], events=[failed("PING_FLOOD")])
+    return script
+
+
+def pong_replaced():
+    script = calm(
+        "pong-replaced", ["PW-HB-008"], "Two PINGs come while PONG waits behind a packet: one PONG answers both.",
+        "client",
+    )
+    script.greet()
+    raw = by_side(DATA, b"slow", CHECKED, 2)
+    script.room(10, 5)
+    script.send(20, b"slow", out=[raw[:5]])
+    script.receive(30, to_side(PING, u64(1)))
+    script.receive(40, to_side(PING, u64(7)))
+    script.room(50, None, out=[raw[5:], by_side(PONG, u64(7))])
     return script

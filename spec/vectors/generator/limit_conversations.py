@@ -20,7 +20,8 @@ def build():
         write_stall_rests(), write_stall_rests_no_longer(), write_stall_rests_anew(),
         asleep_in_handshake(), asleep_twice_in_handshake(), late_by_interval(), late_by_more(),
         asleep_with_half_packet(), asleep_twice_with_half_packet(), asleep_with_each_packet(),
-        asleep_with_open_message(), asleep_twice_with_open_message(), asleep_with_bytes_untaken(),
+        asleep_with_open_message(), asleep_twice_with_open_message(), asleep_with_each_message(),
+        asleep_with_bytes_untaken(),
         asleep_twice_with_bytes_untaken(), asleep_in_each_stretch(), asleep_in_closing(), asleep_twice_in_closing(),
         clock_set_back(), clock_set_back_with_half_packet(),
     ]
@@ -353,6 +354,16 @@ def asleep_twice_with_open_message():
     script.receive(ASLEEP + 500, data(b"def", MORE))
     script.wait(2 * ASLEEP, out=[fault("MESSAGE_STALL")], events=[failed("MESSAGE_STALL")], late=True)
     return script
+
+
+def asleep_with_each_message():
+    script = opened(
+        "asleep-with-each-message", "The next message begins anew as well.", ["PW-TIM-001", "PW-DAT-013"],
+    )
+    script.wait(ASLEEP, out=[ping(1)], late=True)
+    script.receive(ASLEEP + 500, data(b"def", 0), data(b"abc", FIRST | MORE), events=[message(b"abcdef")])
+    script.wait(2 * ASLEEP, out=[ping(2)], late=True)
+    return stalls(script, 2 * ASLEEP + 1_028, 1)
 
 
 def untaken(name, about):

@@ -15,7 +15,7 @@ def build():
         busy_in_pieces(), busy_dropped(), busy_with_checksum(), busy_while_exhausted_in_pieces(),
         row_after_run_out(), row_of_others(), just_in_busy_max(), at_busy_max(), just_after_busy_max(), no_busy_max(),
         heard_after_run_out(), ping_withdrawn_by_busy(), ping_withdrawn_by_own_pause(), busy_spoils_measurement(),
-        own_pause_spoils_measurement(), probing_goes_on_behind_pause(), own_pause_outlasts_busy(),
+        own_pause_spoils_measurement(), measured_in_own_pause(), probing_goes_on_behind_pause(), own_pause_outlasts_busy(),
     ]
     return [script.build() for script in scripts]
 
@@ -409,6 +409,20 @@ def own_pause_spoils_measurement():
     script.command(120, "pause", out=[own_busy(200)])
     script.command(170, "resume", out=[own_busy(0)])
     return unmeasured(script, 190)
+
+
+def measured_in_own_pause():
+    script = Script(
+        "own-pause-spoils-measurement-in-it", ["PW-HB-012", "PW-HB-023"],
+        "PING is taken whole while this side pauses: its answer is no measurement.", "client",
+    )
+    script.greet()
+    script.room(90, 5)
+    script.wait(100, out=[ping(1)[:5]])
+    script.command(120, "pause")
+    script.room(130, None, out=[ping(1)[5:], own_busy(200)])
+    script.command(170, "resume", out=[own_busy(0)])
+    return unmeasured(script, 220)
 
 
 def probing_goes_on_behind_pause():

@@ -193,7 +193,7 @@ class Script:
     def build(self):
         return {
             "name": self.name, "requirements": self.requirements, "about": self.about, "role": self.role,
-            "config": self.config | {"token": None if self.config["token"] is None else self.config["token"].hex()},
+            "config": self.config | {"token": None if self.config["token"] is None else json_bytes(self.config["token"])},
             "keys": {"own": OWN_KEY, "peer": PEER_KEY}, "steps": self.steps,
         }
 

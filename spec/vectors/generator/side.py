@@ -31,7 +31,8 @@ class Side(Receiver):
         self.out = Outgoing(config)
         self.heartbeat = None
         self.handshake_began = 0
-        self.close_began = None  # its CLOSE was handed out, or a byte was acknowledged since
+        self.close_began = None  # its CLOSE was handed out, or a byte up to its end was acknowledged since
+        self.close_ends = None  # where in the stream its CLOSE ends, until that is acknowledged
         self.renew_at = None  # BUSY of this side
         self.paused = False
         self.message_timer = None
@@ -369,6 +370,7 @@ class Side(Receiver):
             self.heartbeat.ping_handed_out(self.now, self.out.handed_out - self.out.acknowledged)
         if kind == CLOSE:
             self.close_began = self.now
+            self.close_ends = self.out.handed_out
 
     def acknowledge(self, total):
         """The peer's host has so many bytes of the stream, as far as the transport can tell."""
@@ -376,11 +378,13 @@ class Side(Receiver):
             return
         self.out.acknowledge(total)
         self.restarted.discard("WRITE_STALL")
-        if self.close_began is not None:
+        if self.close_ends is not None:
             self.close_began = self.now
+            if total >= self.close_ends:
+                self.close_ends = None
         if self.heartbeat:
             self.heartbeat.bytes_acknowledged()
-            if self.out.ping_ends is not None and total >= self.out.ping_ends:
+            if not self.heartbeat.ping_waits and self.out.ping_ends is not None and total >= self.out.ping_ends:
                 self.heartbeat.ping_acknowledged(self.now)
             self.measure_from_now()
 

@@ -156,7 +156,7 @@ fn expect_busy(peer: &mut Peer, within: Duration) -> Result<(Duration, Instant),
 }
 
 /// Makes the subject pause, which says so.
-fn pause(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Result<(Duration, Instant), Failure> {
+pub(super) fn pause(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Result<(Duration, Instant), Failure> {
     context.obeyed(peer, Command::Pause(id))?;
     let busy = expect_busy(peer, PATIENCE)?;
     require(!busy.0.is_zero(), "BUSY with 0 came at the beginning of a pause")?;
@@ -164,7 +164,7 @@ fn pause(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Result<(Duration
 }
 
 /// Makes the subject read again: what comes before BUSY with 0 is BUSY, and nothing else.
-fn resume(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Outcome {
+pub(super) fn resume(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Outcome {
     context.obeyed(peer, Command::Resume(id))?;
     while !expect_busy(peer, PATIENCE)?.0.is_zero() {}
     Ok(())
@@ -294,8 +294,8 @@ fn write_stall_goes_on(context: &mut Context<'_>) -> Outcome {
     context.takes(due)?;
     let (mut peer, id) = context.establish_with_id()?;
     pause(context, &mut peer, id)?;
-    waiting::fill(context, &mut peer, id)?;
-    let (frame, _) = context.await_ending(&peer, id, due + PATIENCE)?;
+    waiting::fill_for_good(context, &peer, id)?;
+    let (frame, _) = context.await_ending(&peer, id, due + waiting::LONG_PATIENCE)?;
     require(frame.reason == reason::WRITE_STALL, format!("ended with {}", reason::name(frame.reason)))
 }
 

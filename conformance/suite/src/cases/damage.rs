@@ -1,10 +1,9 @@
 //! Section 5: what damage does beside the packet that it hits.
 
 use super::BOTH;
-use super::resync::BYTES_PERMITTED;
 use crate::case::{Case, Need};
 use crate::codec::registry::{flag, kind, reason, reject};
-use crate::codec::{Close, Header, Packet};
+use crate::codec::{Close, Packet};
 use crate::context::Context;
 use crate::peer::{Message, Peer};
 use crate::profile::Profile;
@@ -35,29 +34,12 @@ pub(super) const CASES: &[Case] = &[
         what_is_passed_over,
         [Need::Resync]
     ),
-    case!(
-        "PW-FRM-011/bytes-of-dropped-packets",
-        "counts the bytes of dropped packets with those that it skips",
-        BOTH,
-        Profile::calm,
-        bytes_of_dropped_packets,
-        [Need::Resync]
-    ),
-    case!(
-        "PW-FRM-011/one-gap-in-pieces",
-        "counts bytes skipped in a row as one gap, however they come",
-        BOTH,
-        Profile::calm,
-        one_gap_in_pieces,
-        [Need::Resync]
-    )
-    .whole_only(),
 ];
 
 fn no_effect(context: &mut Context<'_>) -> Outcome {
     let packets = [
         (Packet::drain(u64::MAX), reason::BAD_COUNT),
-        (Packet::reject(u64::MAX, reject::TOO_LARGE), reason::BAD_COUNT),
+        (Packet::reject(0, u64::MAX, reject::TOO_LARGE), reason::BAD_COUNT),
         (Packet::pong(1_000_000), reason::BAD_PONG),
         (Packet::ping(0), reason::BAD_PING),
     ];
@@ -130,40 +112,4 @@ fn what_is_passed_over(context: &mut Context<'_>) -> Outcome {
         peer.expect_rejection(reason::FRAME_TOO_LARGE)?;
     }
     Ok(())
-}
-
-/// A connection on which the bytes of dropped packets have used up the budget of skipped bytes, but for those that are given.
-fn almost_used_up(context: &mut Context<'_>) -> Result<(Peer, usize), Failure> {
-    let mut peer = context.establish()?;
-    let around = Header::SIZE + Header::TRAILER_SIZE;
-    let size = (peer.announced().frame_limit as usize).min(BYTES_PERMITTED - around);
-    // Fewer than the gaps that one window permits.
-    let count = (BYTES_PERMITTED / (size + around)).min(15);
-    let dropped = Packet::data(flag::FIRST, 0, vec![0; size]).encode_with_wrong_trailer(peer.key());
-    for ordinal in (2..).take(count) {
-        peer.send_raw(&dropped)?;
-        peer.expect_reject(ordinal, reject::DAMAGED)?;
-    }
-    Ok((peer, BYTES_PERMITTED - count * (size + around)))
-}
-
-fn bytes_of_dropped_packets(context: &mut Context<'_>) -> Outcome {
-    let (mut peer, left) = almost_used_up(context)?;
-    peer.send_raw(&vec![0; left])?;
-    peer.alive()?;
-    // The last eleven may become a header.
-    let (mut peer, left) = almost_used_up(context)?;
-    peer.send_raw(&vec![0; left + Header::SIZE])?;
-    peer.expect_rejection(reason::RESYNC_BUDGET)?;
-    Ok(())
-}
-
-fn one_gap_in_pieces(context: &mut Context<'_>) -> Outcome {
-    let mut peer = context.establish()?;
-    // More pieces than gaps are permitted, each by itself.
-    for _ in 0..200 {
-        peer.send_raw(&[0; 13])?;
-    }
-    peer.alive()?;
-    peer.barrier()
 }

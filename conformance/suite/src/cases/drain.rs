@@ -163,7 +163,7 @@ fn close_count(context: &mut Context<'_>) -> Outcome {
 }
 
 /// The connection ended for this reason.
-fn ended_with(context: &mut Context<'_>, peer: &Peer, id: Id, code: u16) -> Outcome {
+pub(super) fn ended_with(context: &mut Context<'_>, peer: &Peer, id: Id, code: u16) -> Outcome {
     let (frame, _) = context.await_ending(peer, id, PATIENCE)?;
     let (given, due) = (reason::name(frame.reason), reason::name(code));
     require(frame.reason == code, format!("ended with {given} instead of {due}"))

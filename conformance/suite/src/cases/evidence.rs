@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::{BOTH, LATENESS_TOLERANCE};
+use super::{BOTH, CLOCK_TOLERANCE, LATENESS_TOLERANCE};
 use crate::case::{Case, Need};
 use crate::clock;
-use crate::codec::Packet;
 use crate::codec::registry::{flag, kind, reason};
+use crate::codec::{Header, Packet};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
-use crate::verdict::{Failure, Outcome, violation};
+use crate::verdict::{Failure, Outcome, not_before, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(
@@ -20,6 +20,49 @@ pub(super) const CASES: &[Case] = &[
         Profile::brisk,
         every_kind
     ),
+    case!(
+        "PW-HB-001/header-alone",
+        "takes a header for a sign of life as soon as it verifies",
+        BOTH,
+        Profile::brisk,
+        header_alone
+    )
+    .whole_only(),
+    case!(
+        "PW-HB-002/dropped-packets",
+        "takes packets with a wrong trailer for signs of life",
+        BOTH,
+        Profile::brisk,
+        dropped_packets,
+        [Need::Resync]
+    )
+    .whole_only(),
+    case!(
+        "PW-HB-002/dropped-packets-cut",
+        "takes each byte of a packet for a sign of life, though its trailer is wrong in the end",
+        BOTH,
+        Profile::brisk,
+        dropped_packets_cut,
+        [Need::Resync]
+    )
+    .whole_only(),
+    case!(
+        "PW-HB-002/part-of-busy",
+        "does not take a part of BUSY for a sign of life",
+        BOTH,
+        Profile::brisk,
+        part_of_busy
+    )
+    .whole_only(),
+    case!(
+        "PW-HB-002/dropped-busy",
+        "does not take BUSY with a wrong trailer for a sign of life",
+        BOTH,
+        Profile::brisk,
+        dropped_busy,
+        [Need::Resync]
+    )
+    .whole_only(),
     case!(
         "PW-HB-002/payload-on-its-way",
         "does not give up a peer whose payload is on its way",
@@ -52,15 +95,6 @@ pub(super) const CASES: &[Case] = &[
         skipped_bytes,
         [Need::Resync]
     ),
-    case!(
-        "PW-HB-003/dropped-packets",
-        "does not take dropped packets for a sign of life",
-        BOTH,
-        Profile::brisk,
-        dropped_packets,
-        [Need::Resync]
-    )
-    .whole_only(),
     case!(
         "PW-HB-003/own-sending",
         "does not take what it sends for a sign of the peer's life",
@@ -133,7 +167,7 @@ fn every_kind(context: &mut Context<'_>) -> Outcome {
     let step = context.profile.idle / 2;
     let kinds = [
         Packet::busy(0),
-        Packet::reject(0, 2),
+        Packet::reject(0, 0, 2),
         Packet::control(kind::FIRST_PRIVATE, []),
         Packet::data(flag::FIRST | flag::MORE, 0, *b"begun "),
         Packet::data(flag::MORE, 0, *b"and "),
@@ -169,6 +203,93 @@ fn payload_on_its_way(context: &mut Context<'_>, size: usize) -> Outcome {
     peer.expect_message(&Message::new(0, payload))
 }
 
+fn header_alone(context: &mut Context<'_>) -> Outcome {
+    let idle = context.profile.idle;
+    context.takes(idle * 4)?;
+    let mut peer = context.establish_mute()?;
+    for _ in 0..3 {
+        if let Some(arrival) = peer.receive_by(clock::now() + idle / 2)? {
+            return violation(format!("{arrival:?} came to a peer that spoke half an idle time before"));
+        }
+        let payload = [7; 100];
+        let bytes = Packet::data(flag::FIRST, 0, payload).encode(peer.key());
+        let (header, rest) = bytes.split_at(Header::SIZE);
+        peer.send_raw(header)?;
+        let since = peer.last_sent_at;
+        let (number, at) = peer.expect_ping()?;
+        let sentence = format!("PING came {} ms after a header", (at - since).as_millis());
+        not_before(at - since + CLOCK_TOLERANCE, idle * 4 / 5, sentence)?;
+        peer.send_raw(rest)?;
+        peer.expect_message(&Message::new(0, payload))?;
+        peer.send(&Packet::pong(number))?;
+    }
+    Ok(())
+}
+
+/// A packet that is passed over, with a payload and a wrong trailer.
+fn dropped(peer: &Peer) -> Vec<u8> {
+    let packet = Packet { flags: flag::CHECKSUM, ..Packet::control(kind::FIRST_PRIVATE, *b"never acted on") };
+    packet.encode_with_wrong_trailer(peer.key())
+}
+
+fn dropped_packets(context: &mut Context<'_>) -> Outcome {
+    let duration = context.profile.longest_silence() * 3;
+    context.takes(duration)?;
+    let mut peer = context.establish_mute()?;
+    let bytes = dropped(&peer);
+    // Fewer than the 16 gaps that are allowed.
+    survives(&mut peer, duration, duration / 12, |peer, _| peer.send_raw(&bytes))?;
+    peer.answers_pings = true;
+    peer.alive()
+}
+
+fn dropped_packets_cut(context: &mut Context<'_>) -> Outcome {
+    let duration = context.profile.longest_silence() * 3;
+    context.takes(duration)?;
+    let mut peer = context.establish_mute()?;
+    let bytes = dropped(&peer);
+    let (header, rest) = bytes.split_at(Header::SIZE);
+    // The header in one piece, since no part of it is a sign of life.
+    let pieces: Vec<&[u8]> = [header].into_iter().chain(rest.chunks(1)).collect();
+    let mut sent = 0;
+    survives(&mut peer, duration, duration / 40, |peer, turn| {
+        sent = turn as usize + 1;
+        peer.send_raw(pieces[turn as usize % pieces.len()])
+    })?;
+    for piece in pieces.iter().cycle().skip(sent).take((pieces.len() - sent % pieces.len()) % pieces.len()) {
+        peer.send_raw(piece)?;
+    }
+    peer.answers_pings = true;
+    peer.alive()
+}
+
+fn part_of_busy(context: &mut Context<'_>) -> Outcome {
+    context.takes(context.profile.longest_silence())?;
+    if context.profile.assembly_time(4) <= context.profile.longest_silence() + LATENESS_TOLERANCE {
+        return Err(Failure::NotApplicable("with the subject's numbers the packet's own time is up before".into()));
+    }
+    let step = (context.profile.longest_silence() + LATENESS_TOLERANCE) / 4;
+    let mut peer = context.establish_mute()?;
+    let bytes = Packet::busy(0).encode(peer.key());
+    // The last byte never comes.
+    let (front, rest) = bytes[..bytes.len() - 1].split_at(Header::SIZE + 1);
+    let pieces: Vec<&[u8]> = [front].into_iter().chain(rest.chunks(1)).collect();
+    given_up(context, &mut peer, step, |peer, turn| match pieces.get(turn as usize) {
+        Some(piece) => peer.send_raw(piece),
+        None => Ok(()),
+    })
+}
+
+fn dropped_busy(context: &mut Context<'_>) -> Outcome {
+    context.takes(context.profile.longest_silence())?;
+    // Fewer than the 16 gaps that are allowed.
+    let step = (context.profile.longest_silence() + LATENESS_TOLERANCE) / 14;
+    let mut peer = context.establish_mute()?;
+    let busy = Packet { flags: flag::CHECKSUM, ..Packet::busy(0) };
+    let bytes = busy.encode_with_wrong_trailer(peer.key());
+    given_up(context, &mut peer, step, |peer, _| peer.send_raw(&bytes))
+}
+
 fn partial_header(context: &mut Context<'_>) -> Outcome {
     context.takes(context.profile.longest_silence())?;
     if context.profile.assembly_time(0) <= context.profile.longest_silence() + LATENESS_TOLERANCE {
@@ -189,17 +310,6 @@ fn skipped_bytes(context: &mut Context<'_>) -> Outcome {
     let step = context.profile.idle / 4;
     let mut peer = context.establish_mute()?;
     given_up(context, &mut peer, step, |peer, _| peer.send_raw(&[0; 20]))
-}
-
-fn dropped_packets(context: &mut Context<'_>) -> Outcome {
-    context.takes(context.profile.longest_silence())?;
-    // Fewer than the 16 gaps that are allowed.
-    let step = (context.profile.longest_silence() + LATENESS_TOLERANCE) / 14;
-    let mut peer = context.establish_mute()?;
-    // Without a payload, because bytes of a payload are evidence before they are dropped.
-    let dropped = Packet { flags: flag::CHECKSUM, ..Packet::control(kind::FIRST_PRIVATE, []) };
-    let dropped = dropped.encode_with_wrong_trailer(peer.key());
-    given_up(context, &mut peer, step, |peer, _| peer.send_raw(&dropped))
 }
 
 fn own_sending(context: &mut Context<'_>) -> Outcome {

@@ -1,7 +1,8 @@
 //! Section 9: what the application is told of a CLOSE, and what goes on behind one.
 
-use super::BOTH;
 use super::close::{closing, closing_with_id};
+use super::drain::ended_with;
+use super::{BOTH, CLIENT, waiting};
 use crate::case::Case;
 use crate::clock;
 use crate::codec::registry::{item, kind, reason};
@@ -22,12 +23,41 @@ pub(super) const CASES: &[Case] = &[
         no_silence_judged
     ),
     case!(
+        "PW-CLS-006/own-reason",
+        "reports its own reason where CLOSE crossed that of its peer",
+        BOTH,
+        Profile::calm,
+        own_reason
+    ),
+    case!(
+        "PW-CLS-008/reasons-not-for-the-wire",
+        "accepts reasons of CLOSE that should not be on the wire, and answers them",
+        BOTH,
+        Profile::calm,
+        reasons_not_for_the_wire
+    ),
+    case!(
+        "PW-CLS-008/refusal-is-not-answered",
+        "answers nothing to CLOSE in place of HELLO_ACK",
+        CLIENT,
+        Profile::calm,
+        refusal_is_not_answered
+    ),
+    case!(
         "PW-CLS-008/reason-is-told",
         "tells its application the reason of a CLOSE, also one that it does not know",
         BOTH,
         Profile::calm,
         reason_is_told
     ),
+    case!(
+        "PW-CLS-011/own-close-waits",
+        "reports the peer's reason when the stream ends behind the peer's CLOSE while its own waits",
+        BOTH,
+        Profile::calm,
+        own_close_waits
+    )
+    .whole_only(),
     case!(
         "PW-CLS-014/last-item-counts",
         "takes the last of several equal items of CLOSE",
@@ -68,6 +98,50 @@ fn no_silence_judged(context: &mut Context<'_>) -> Outcome {
     peer.expect_end()?;
     let (frame, _) = context.await_ending(&peer, id, PATIENCE)?;
     require(frame.reason == reason::NORMAL, format!("ended with {}", reason::name(frame.reason)))
+}
+
+fn own_reason(context: &mut Context<'_>) -> Outcome {
+    for (own, of_peer) in [(reason::GOING_AWAY, reason::NORMAL), (0x8001, 0x8002)] {
+        let (mut peer, id) = context.establish_with_id()?;
+        context.close_from(&peer, id, own)?;
+        peer.expect_close(own)?;
+        peer.send(&Close::new(of_peer, peer.received).to_packet())?;
+        peer.expect_kind(kind::CLOSE_ACK)?;
+        peer.send(&Packet::close_ack(peer.received))?;
+        peer.expect_end()?;
+        peer.half_close();
+        ended_with(context, &peer, id, own)?;
+    }
+    Ok(())
+}
+
+fn own_close_waits(context: &mut Context<'_>) -> Outcome {
+    let (mut peer, id) = context.establish_with_id()?;
+    waiting::fill(context, &mut peer, id)?;
+    context.close_from(&peer, id, 0x8001)?;
+    peer.send(&Close::new(reason::GOING_AWAY, 1).to_packet())?;
+    peer.half_close();
+    ended_with(context, &peer, id, reason::GOING_AWAY)
+}
+
+fn reasons_not_for_the_wire(context: &mut Context<'_>) -> Outcome {
+    for code in [0, 5, 256, 259, 1_000, 32_767] {
+        let mut peer = context.establish()?;
+        peer.send(&Close::new(code, 1).to_packet())?;
+        peer.expect_kind(kind::CLOSE_ACK)?;
+        peer.expect_end()?;
+    }
+    Ok(())
+}
+
+fn refusal_is_not_answered(context: &mut Context<'_>) -> Outcome {
+    for code in [reason::REFUSED, reason::NORMAL, 0x8000] {
+        let mut peer = context.open()?;
+        peer.read_hello(kind::HELLO)?;
+        peer.send_raw(&Close::new(code, 0).to_packet().encode(0))?;
+        peer.expect_end()?;
+    }
+    Ok(())
 }
 
 /// The application is told what this CLOSE says, as far as `said` looks at it.

@@ -310,7 +310,7 @@ fn control_length(context: &mut Context<'_>) -> Outcome {
         (kind::CLOSE, 13),
         (kind::CLOSE, 513),
         (kind::CLOSE_ACK, 9),
-        (kind::REJECT, 11),
+        (kind::REJECT, 12),
         (kind::BUSY, 3),
         (kind::DRAIN, 0xFF_FFFF),
     ];

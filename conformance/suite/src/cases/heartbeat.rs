@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BOTH, CLOCK_TOLERANCE, LATENESS_TOLERANCE};
+use super::{BOTH, CLOCK_TOLERANCE, LATENESS_TOLERANCE, waiting};
 use crate::case::Case;
 use crate::clock;
 use crate::codec::registry::{kind, reason};
@@ -226,13 +226,14 @@ fn own_numbers_grow(context: &mut Context<'_>) -> Outcome {
 }
 
 fn peer_reads_nothing(context: &mut Context<'_>) -> Outcome {
-    let limit = context.profile.longest_silence() + context.profile.extension_max;
+    let longest = context.profile.longest_silence();
+    let limit = longest + context.profile.extension_max.unwrap_or(longest);
     context.takes(limit)?;
     let peer = context.establish_mute()?;
     let id = context.youngest(&peer)?;
     let since = peer.last_sent_at;
-    context.fill_queue(&peer, id, &[0xEE; 60_000])?;
-    let (frame, _) = context.await_ending(&peer, id, limit + PATIENCE)?;
+    context.fill_queue_or_end(&peer, id, &[0xEE; 60_000])?;
+    let (frame, _) = context.await_ending(&peer, id, limit + waiting::LONG_PATIENCE)?;
     require(frame.reason == reason::PEER_TIMEOUT, format!("ended with {}", reason::name(frame.reason)))?;
     let silence = clock::elapsed(since);
     let sentence = format!("given up after {} ms", silence.as_millis());

@@ -1,5 +1,7 @@
 //! Section 7: the items of HELLO and HELLO_ACK.
 
+use std::time::Duration;
+
 use super::{BOTH, SERVER};
 use crate::case::Case;
 use crate::codec::registry::{item, reason};
@@ -97,14 +99,12 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
-/// The items are refused with this reason.
-fn refused(context: &mut Context<'_>, items: &[Item], code: u16) -> Outcome {
-    refused_payload(context, encode_items(items), code)
-}
-
-fn refused_payload(context: &mut Context<'_>, payload: Vec<u8>, code: u16) -> Outcome {
+/// `payload` makes something bad of good items.
+fn refused_payload(context: &mut Context<'_>, payload: impl FnOnce(Vec<Item>) -> Vec<u8>, code: u16) -> Outcome {
     let mut peer = context.open()?;
-    peer.offer_payload(payload)?;
+    // With the key of this peer, with which a client may say why it gives up (PW-HS-018).
+    let items = peer.hello.to_items();
+    peer.offer_payload(payload(items))?;
     peer.expect_refusal(code)
 }
 
@@ -182,8 +182,11 @@ fn token(context: &mut Context<'_>) -> Outcome {
     let room = 4_096 - encode_items(&items).len() - 4;
     items.push(Item::new(item::TOKEN, vec![0; room]));
     accept(&mut peer, &items)?;
-    items.last_mut().expect("it was pushed just now").value.push(0);
-    refused(context, &items, reason::BAD_LENGTH)
+    let with_more = |mut items: Vec<Item>| {
+        items.push(Item::new(item::TOKEN, vec![0; room + 1]));
+        encode_items(&items)
+    };
+    refused_payload(context, with_more, reason::BAD_LENGTH)
 }
 
 fn item_cut_off(context: &mut Context<'_>) -> Outcome {
@@ -192,9 +195,13 @@ fn item_cut_off(context: &mut Context<'_>) -> Outcome {
     items.push(Item::new(0x9000, *b"ignorable"));
     accept(&mut peer, &items)?;
     for missing in [1, 9, 10, 12] {
-        let mut payload = encode_items(&items);
-        payload.truncate(payload.len() - missing);
-        refused_payload(context, payload, reason::BAD_HELLO)?;
+        let cut_off = |mut items: Vec<Item>| {
+            items.push(Item::new(0x9000, *b"ignorable"));
+            let mut payload = encode_items(&items);
+            payload.truncate(payload.len() - missing);
+            payload
+        };
+        refused_payload(context, cut_off, reason::BAD_HELLO)?;
     }
     Ok(())
 }
@@ -216,9 +223,12 @@ fn bytes_left_over(context: &mut Context<'_>) -> Outcome {
     let items = peer.hello.to_items();
     accept(&mut peer, &items)?;
     for extra in 1..4 {
-        let mut payload = encode_items(&items);
-        payload.extend(vec![0; extra]);
-        refused_payload(context, payload, reason::BAD_HELLO)?;
+        let with_more = |items: Vec<Item>| {
+            let mut payload = encode_items(&items);
+            payload.extend(vec![0; extra]);
+            payload
+        };
+        refused_payload(context, with_more, reason::BAD_HELLO)?;
     }
     Ok(())
 }
@@ -238,6 +248,12 @@ fn repeated_item(context: &mut Context<'_>) -> Outcome {
 
 fn ping_floor_range(context: &mut Context<'_>) -> Outcome {
     let (bad, good) = ([0, 60_001, u32::MAX], [1, 60_000]);
+    let minute = Duration::from_secs(60);
+    if context.profile.longest_silence_with(minute) > context.profile.detection_limit() {
+        // The greatest floor is well formed, and yet too long for it.
+        judges_item(context, &[Item::ping_floor(60_000)], &[], reason::INCOMPATIBLE_TIMERS)?;
+        return judges_item(context, &bad.map(Item::ping_floor), &[Item::ping_floor(1)], reason::BAD_HELLO);
+    }
     judges_item(context, &bad.map(Item::ping_floor), &good.map(Item::ping_floor), reason::BAD_HELLO)
 }
 

@@ -100,7 +100,7 @@ fn every_kind_between_frames(context: &mut Context<'_>) -> Outcome {
     let between = [
         Packet::busy(60_000),
         Packet::busy(0),
-        Packet::reject(0, reject::DAMAGED),
+        Packet::reject(0, 0, reject::DAMAGED),
         Packet::drain(0),
         Packet::control(kind::FIRST_PRIVATE, *b"passed over"),
     ];

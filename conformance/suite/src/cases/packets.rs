@@ -84,7 +84,7 @@ fn slow_assembly() -> Profile {
 
 fn unknown_flag_on_other_kinds(context: &mut Context<'_>) -> Outcome {
     let packets =
-        [Packet::busy(0), Packet::reject(0, reject::DAMAGED), Packet::control(kind::FIRST_PRIVATE, *b"flags")];
+        [Packet::busy(0), Packet::reject(0, 0, reject::DAMAGED), Packet::control(kind::FIRST_PRIVATE, *b"flags")];
     for good in packets {
         for bit in [0x10, 0x80] {
             refuses(context, reason::UNKNOWN_FLAG, &Packet { flags: bit, ..good.clone() }, &good)?;
@@ -114,7 +114,7 @@ fn trailer_of_empty_payload(context: &mut Context<'_>) -> Outcome {
 }
 
 fn trailer_of_control_packet(context: &mut Context<'_>) -> Outcome {
-    let packets = [Packet::busy(0), Packet::drain(0), Packet::reject(0, reject::DAMAGED), Packet::ping(1)];
+    let packets = [Packet::busy(0), Packet::drain(0), Packet::reject(0, 0, reject::DAMAGED), Packet::ping(1)];
     for packet in packets {
         judges_trailer(context, &Packet { flags: flag::CHECKSUM, ..packet })?;
     }

@@ -1,7 +1,7 @@
 //! Section 8.3: the numbers of PING and PONG, and how many PINGs are borne.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{BOTH, waiting};
 use crate::case::Case;
@@ -158,28 +158,45 @@ fn pong_ahead(context: &mut Context<'_>) -> Outcome {
 
 fn flood(context: &mut Context<'_>) -> Outcome {
     let refill = context.profile.ping_floor / 2;
+    let margin = if refill < PATIENCE { 2 } else { 0 };
     let mut peer = context.establish()?;
     let began = clock::now();
-    let pings: Vec<Packet> = (1..=16).map(Packet::ping).collect();
-    peer.send_glued(&pings)?;
-    while peer.expect_kind(kind::PONG)?.number() < 16 {}
+    ping_and_await(&mut peer, 1..=16)?;
     peer.alive()?;
-    // Those that the bucket has gained since, and one more.
-    let margin = if refill < PATIENCE { 2 } else { 0 };
-    let gained = clock::elapsed(began).as_millis() / refill.as_millis().max(1) + margin;
-    let pings: Vec<Packet> = (17..).take(usize::try_from(gained).unwrap_or(1_000) + 1).map(Packet::ping).collect();
-    peer.send_glued(&pings)?;
+    let mut last = 16;
+    while clock::elapsed(began) < PATIENCE * 2 {
+        // Those that the bucket has gained since, and a few more.
+        let first = last + 1;
+        last = 16 + gained(began, refill) + margin + 1;
+        if floods(&mut peer, first..=last)? {
+            return Ok(());
+        }
+        // Again only where the machine was so busy that the bucket gained those few on their way.
+        require(last <= 16 + gained(began, refill), "more PINGs are answered than the bucket can hold")?;
+    }
+    violation("any number of PINGs is answered")
+}
+
+/// The PINGs that a bucket gains between `began` and now.
+fn gained(began: Instant, refill: Duration) -> u64 {
+    let gained = clock::elapsed(began).as_millis() / refill.as_millis().max(1);
+    u64::try_from(gained).expect("a case ends before that")
+}
+
+/// Sends the PINGs with these numbers in one piece. Gives whether the subject closes with PING_FLOOD, or answers the last of them.
+fn floods(peer: &mut Peer, numbers: RangeInclusive<u64>) -> Result<bool, Failure> {
+    let last = *numbers.end();
+    peer.send_glued(&numbers.map(Packet::ping).collect::<Vec<_>>())?;
     loop {
         match peer.receive()? {
+            Arrival::Packet(packet) if packet.kind == kind::PONG && packet.number() == last => return Ok(false),
             Arrival::Packet(packet) if packet.kind == kind::PONG => {}
             Arrival::Packet(packet) => {
                 peer.check_close(&packet, reason::PING_FLOOD)?;
-                return peer.expect_end();
+                peer.expect_end()?;
+                return Ok(true);
             }
             Arrival::End | Arrival::Reset => return violation("closed without CLOSE; PING_FLOOD was due"),
-        }
-        if clock::elapsed(peer.last_sent_at) > PATIENCE {
-            return violation("any number of PINGs is answered");
         }
     }
 }
@@ -216,21 +233,17 @@ fn no_more_than_16_saved(context: &mut Context<'_>) -> Outcome {
     const SAVED: u32 = 24;
     let gain = context.profile.ping_floor / 2;
     context.takes(gain * SAVED)?;
-    let mut peer = context.establish()?;
-    quiet(&mut peer, gain * SAVED)?;
-    // Fewer than there would be if all were saved, and so many more than 16 that none of them is gained meanwhile.
+    // Fewer than there would be if all were saved, and many more than 16.
     let last = 16 + u64::from(SAVED) - 6;
-    peer.send_glued(&(1..=last).map(Packet::ping).collect::<Vec<_>>())?;
-    loop {
-        match peer.receive()? {
-            Arrival::Packet(packet) if packet.kind == kind::PONG => {
-                require(packet.number() < last, format!("{last} PINGs are answered that came at once"))?;
-            }
-            Arrival::Packet(packet) => {
-                peer.check_close(&packet, reason::PING_FLOOD)?;
-                return peer.expect_end();
-            }
-            Arrival::End | Arrival::Reset => return violation("closed without CLOSE; PING_FLOOD was due"),
+    // Again where the machine was so busy that the bucket gained the others on their way.
+    for _ in 0..3 {
+        let mut peer = context.establish()?;
+        quiet(&mut peer, gain * SAVED)?;
+        let began = clock::now();
+        if floods(&mut peer, 1..=last)? {
+            return Ok(());
         }
+        require(last <= 16 + gained(began, gain), format!("{last} PINGs are answered that came at once"))?;
     }
+    Err(Failure::Harness(format!("this machine is too busy to send {last} PINGs at once")))
 }

@@ -1,5 +1,6 @@
 //! Section 5: resynchronising.
 
+use super::budget::GAPS_PERMITTED;
 use super::{BOTH, refuses};
 use crate::case::{Case, Need};
 use crate::codec::Packet;
@@ -129,36 +130,7 @@ pub(super) const CASES: &[Case] = &[
         message_begun_since,
         [Need::Resync]
     ),
-    case!(
-        "PW-FRM-011/too-many-gaps",
-        "bears 16 gaps in a window, and closes with RESYNC_BUDGET at the next",
-        BOTH,
-        Profile::calm,
-        too_many_gaps,
-        [Need::Resync]
-    ),
-    case!(
-        "PW-FRM-011/too-many-dropped-packets",
-        "counts each dropped packet as a gap",
-        BOTH,
-        Profile::calm,
-        too_many_dropped_packets,
-        [Need::Resync]
-    ),
-    case!(
-        "PW-FRM-011/too-many-bytes",
-        "bears 65,536 skipped bytes in a window, and closes with RESYNC_BUDGET above",
-        BOTH,
-        Profile::calm,
-        too_many_bytes,
-        [Need::Resync]
-    ),
 ];
-
-/// The gaps that one window permits.
-const GAPS_PERMITTED: usize = 16;
-/// The skipped bytes that one window permits.
-pub(super) const BYTES_PERMITTED: usize = 65_536;
 
 fn garbage_between_packets(context: &mut Context<'_>) -> Outcome {
     let lengths: Vec<usize> = (1..=40).chain([500, 4_000]).collect();
@@ -356,41 +328,5 @@ fn message_begun_since(context: &mut Context<'_>) -> Outcome {
     // From here on a continuation without a beginning is a fault again.
     peer.send(&lost[2])?;
     peer.expect_rejection(reason::BAD_FRAGMENT)?;
-    Ok(())
-}
-
-fn too_many_gaps(context: &mut Context<'_>) -> Outcome {
-    let mut peer = context.establish()?;
-    for _ in 0..GAPS_PERMITTED {
-        peer.send_raw(&[0; 12])?;
-        peer.alive()?;
-    }
-    peer.send_raw(&[0; 12])?;
-    peer.expect_rejection(reason::RESYNC_BUDGET)?;
-    Ok(())
-}
-
-fn too_many_dropped_packets(context: &mut Context<'_>) -> Outcome {
-    let mut peer = context.establish()?;
-    let dropped = Packet::data(flag::FIRST, 0, *b"dropped").encode_with_wrong_trailer(peer.key());
-    for ordinal in (2..).take(GAPS_PERMITTED) {
-        peer.send_raw(&dropped)?;
-        peer.expect_reject(ordinal, reject::DAMAGED)?;
-    }
-    peer.alive()?;
-    peer.send_raw(&dropped)?;
-    peer.expect_rejection(reason::RESYNC_BUDGET)?;
-    Ok(())
-}
-
-fn too_many_bytes(context: &mut Context<'_>) -> Outcome {
-    let mut peer = context.establish()?;
-    peer.send_raw(&vec![0; BYTES_PERMITTED])?;
-    peer.alive()?;
-    peer.send_raw(&[0; 12])?;
-    peer.expect_rejection(reason::RESYNC_BUDGET)?;
-    let mut peer = context.establish()?;
-    peer.send_raw(&vec![0; BYTES_PERMITTED + 12])?;
-    peer.expect_rejection(reason::RESYNC_BUDGET)?;
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! Appendix A: what each kind means in each state that can be reached from outside.
 
 use super::admission::{asking, judging};
-use super::close::closing;
+use super::close::{closing, is_read_on};
 use super::{BOTH, CLIENT, SERVER, waiting};
 use crate::case::{Case, Need};
+use crate::clock;
 use crate::codec::registry::{flag, kind, reason, reject};
 use crate::codec::{Close, Packet, encode_items};
 use crate::context::Context;
-use crate::peer::{Arrival, Message, PATIENCE, Peer};
+use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
 use crate::subject::Id;
 use crate::verdict::{Failure, Outcome, require, violation};
@@ -80,7 +81,7 @@ fn every_kind(peer: &Peer) -> Vec<Packet> {
     vec![
         Packet::control(kind::HELLO, items.clone()),
         Packet::control(kind::HELLO_ACK, items),
-        Packet::reject(0, reject::DAMAGED),
+        Packet::reject(0, 0, reject::DAMAGED),
         Packet::data(flag::FIRST, 0, *b"data"),
         Packet::ping(1_000),
         Packet::busy(0),
@@ -211,7 +212,7 @@ fn own_close(context: &mut Context<'_>) -> Outcome {
 
 /// The connection ended for this reason.
 fn ended_with(context: &mut Context<'_>, peer: &Peer, id: Id, code: u16) -> Outcome {
-    let (frame, _) = context.await_ending(peer, id, PATIENCE)?;
+    let (frame, _) = context.await_ending(peer, id, waiting::LONG_PATIENCE)?;
     let (given, due) = (reason::name(frame.reason), reason::name(code));
     require(frame.reason == code, format!("ended with {given} instead of {due}"))
 }
@@ -231,7 +232,8 @@ fn close_still_waits(context: &mut Context<'_>) -> Outcome {
 /// `packet` comes in one piece with a CLOSE. PONG may come before the end, and CLOSE_ACK before a fault is met.
 fn glued_to_close(context: &mut Context<'_>, packet: &Packet) -> Result<Peer, Failure> {
     let mut peer = context.establish()?;
-    peer.send_glued(&[Close::new(reason::NORMAL, 1).to_packet(), packet.clone()])?;
+    // Its count leaves room for a REJECT.
+    peer.send_glued(&[Close::new(reason::NORMAL, 0).to_packet(), packet.clone()])?;
     Ok(peer)
 }
 
@@ -311,10 +313,10 @@ fn over(context: &mut Context<'_>) -> Outcome {
     for packet in every_kind(&peer) {
         let key = peer.key();
         let bad = Packet { class: 1, ..Packet::ping(1) };
+        let began = clock::now();
         peer.send_raw(&[bad.encode(key), packet.encode(key)].concat())?;
         peer.expect_rejection(reason::BAD_PACKET)?;
-        peer.send(&packet)?;
-        require(!peer.was_reset()?, "what came behind the end was answered with a reset")?;
+        is_read_on(&mut peer, &packet.encode(key), began)?;
         let mut other = context.establish()?;
         other.send_glued(&[Close::new(reason::BAD_FRAGMENT, 0).to_packet(), packet])?;
         other.expect_end()?;

@@ -6,7 +6,7 @@ use super::registry::{item, kind, reason};
 use crate::subject::CloseFrame;
 
 /// The bytes of TEXT for which a CLOSE has room: 512 less the fields and the head of the item.
-const TEXT_MAX: usize = 512 - 14 - 4;
+pub(crate) const TEXT_MAX: usize = 512 - 14 - 4;
 
 /// What a CLOSE says.
 #[derive(Clone, Debug, PartialEq, Eq)]

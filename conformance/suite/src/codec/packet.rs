@@ -86,9 +86,10 @@ impl Packet {
         Self::control(kind::CLOSE_ACK, received.to_be_bytes())
     }
 
-    pub(crate) fn reject(ordinal: u64, reason: u16) -> Self {
+    pub(crate) fn reject(class: u8, ordinal: u64, reason: u16) -> Self {
         let mut payload = ordinal.to_be_bytes().to_vec();
         payload.extend_from_slice(&reason.to_be_bytes());
+        payload.push(class);
         Self::control(kind::REJECT, payload)
     }
 
@@ -101,15 +102,16 @@ impl Packet {
         Self::control(kind::DRAIN, received.to_be_bytes())
     }
 
-    /// The ordinal and the reason of a REJECT.
+    /// The class, the ordinal and the reason of a REJECT.
     ///
     /// # Panics
     ///
-    /// As [`number`](Self::number), if the payload has not 10 bytes.
-    pub(crate) fn rejected(&self) -> (u64, u16) {
-        let (ordinal, reason) = self.payload.split_first_chunk().expect("10 bytes, by the length rule of REJECT");
-        let reason = reason.try_into().expect("10 bytes, by the length rule of REJECT");
-        (u64::from_be_bytes(*ordinal), u16::from_be_bytes(reason))
+    /// As [`number`](Self::number), if the payload has not 11 bytes.
+    pub(crate) fn rejected(&self) -> (u8, u64, u16) {
+        let (ordinal, rest) = self.payload.split_first_chunk().expect("11 bytes, by the length rule of REJECT");
+        let (reason, rest) = rest.split_first_chunk().expect("11 bytes, by the length rule of REJECT");
+        let [class] = rest.try_into().expect("11 bytes, by the length rule of REJECT");
+        (class, u64::from_be_bytes(*ordinal), u16::from_be_bytes(*reason))
     }
 
     /// The pause of a BUSY, in milliseconds.

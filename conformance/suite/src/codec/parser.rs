@@ -1,7 +1,5 @@
 //! Cuts what a subject sends into packets, and forgives nothing.
 
-use std::mem;
-
 use super::checksum::crc32c;
 use super::packet::{Header, Packet};
 use super::registry::{flag, kind};
@@ -62,8 +60,9 @@ impl Parser {
         if self.buffer.len() < size {
             return Ok(None);
         }
-        let rest = self.buffer.split_off(size);
-        self.last = mem::replace(&mut self.buffer, rest);
+        // What follows may be megabytes that were read ahead: it is moved, and not copied to new memory for each packet.
+        self.last = self.buffer[..size].to_vec();
+        self.buffer.drain(..size);
         let (payload, trailer) = self.last[Header::SIZE..].split_at(header.length as usize);
         if header.flags & flag::CHECKSUM != 0 && trailer != crc32c(payload).to_be_bytes() {
             return Err(format!("PW-HDR-012: a wrong trailer on {}", kind::name(header.kind)));

@@ -37,7 +37,7 @@ pub(crate) mod kind {
     pub(crate) fn control_lengths(kind: u8) -> Option<std::ops::RangeInclusive<u32>> {
         match kind {
             HELLO | HELLO_ACK => Some(14..=4_096),
-            REJECT => Some(10..=10),
+            REJECT => Some(11..=11),
             PING | PONG | DRAIN | CLOSE_ACK => Some(8..=8),
             BUSY => Some(4..=4),
             CLOSE => Some(14..=512),
@@ -110,6 +110,7 @@ pub(crate) mod reason {
     pub(crate) const BAD_PING: u16 = 52;
     pub(crate) const BAD_PONG: u16 = 53;
     pub(crate) const CLOSE_TIMEOUT: u16 = 54;
+    pub(crate) const MESSAGE_STALL: u16 = 55;
     pub(crate) const PEER_ENDED: u16 = 256;
     pub(crate) const RESET: u16 = 257;
     pub(crate) const ABORTED: u16 = 259;
@@ -117,6 +118,19 @@ pub(crate) mod reason {
     /// Whether it names a fault of the peer, so that a CLOSE with it is final (PW-CLS-009).
     pub(crate) fn is_fault(reason: u16) -> bool {
         (16..=255).contains(&reason)
+    }
+
+    /// Whether an application may close with it (section 9.3): one of four, a fault that the registry lists, or one of its own.
+    pub(crate) fn is_for_applications(reason: u16) -> bool {
+        match reason {
+            NORMAL | GOING_AWAY | REFUSED | OVERLOADED | 32_768.. => true,
+            fault => is_fault(fault) && !name(fault).starts_with("reason"),
+        }
+    }
+
+    /// Whether it may stand in a CLOSE (section 11.3).
+    pub(crate) fn is_for_the_wire(reason: u16) -> bool {
+        !matches!(reason, 0 | 5..=15 | 256..=32_767)
     }
 
     /// The time to wait before connecting again, in milliseconds, where the application does not choose one.
@@ -130,6 +144,7 @@ pub(crate) mod reason {
             | WRITE_STALL
             | FRAME_STALL
             | CLOSE_TIMEOUT
+            | MESSAGE_STALL
             | 256..=258 => 1_000,
             _ => u32::MAX,
         }
@@ -168,6 +183,7 @@ pub(crate) mod reason {
             BAD_PING => "BAD_PING",
             BAD_PONG => "BAD_PONG",
             CLOSE_TIMEOUT => "CLOSE_TIMEOUT",
+            MESSAGE_STALL => "MESSAGE_STALL",
             PEER_ENDED => "PEER_ENDED",
             RESET => "RESET",
             258 => "NETWORK_LOST",

@@ -3,7 +3,9 @@
 mod admission;
 #[cfg(test)]
 mod conversations;
+mod counts;
 mod ending;
+mod life;
 mod packets;
 mod phase;
 #[cfg(any(test, feature = "driven"))]
@@ -18,16 +20,18 @@ use std::time::{Duration, Instant};
 use super::fault::Fault;
 use super::framing::{Found, Framer};
 use super::heartbeat::Heartbeat;
+use super::limit::Limit;
 use super::link::{Received, Transport};
 use super::messages::{Assembler, Refusal};
 use super::outgoing::Outgoing;
 use super::table::Table;
 use super::{Behaviour, Bug};
 use crate::clock;
-use crate::codec::registry::{kind, reason, reject};
-use crate::codec::{Close, Header, Hello, Packet, encode_items};
+use crate::codec::registry::{item, kind, reason, reject};
+use crate::codec::{Close, Header, Hello, Item, Packet, TEXT_MAX, encode_items};
 use crate::role::Role;
 use crate::subject::{CloseFrame, Happening, Id, Origin};
+use counts::Counts;
 use phase::{Farewell, Phase, judge_in_phase};
 #[cfg(any(test, feature = "driven"))]
 pub(super) use pipe::Pipe;
@@ -36,9 +40,8 @@ pub(super) use pipe::Pipe;
 const TURN: Duration = Duration::from_millis(10);
 /// How long it waits while the transport does not take what it has to send.
 const TURN_WHILE_BLOCKED: Duration = Duration::from_millis(1);
-
-/// How long a side that has ended its direction reads on (PW-CLS-012), and how long a last CLOSE may take to go out.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes of a PING.
+const PING_SIZE: u64 = 20;
 
 /// A connection and everything that belongs to it.
 pub(super) struct Connection {
@@ -53,6 +56,11 @@ pub(super) struct Connection {
     assembler: Assembler,
     outgoing: Outgoing,
     heartbeat: Option<Heartbeat>,
+    counts: Counts,
+    /// What a client that gives up because of HELLO_ACK says so with (PW-HS-018).
+    key_to_give_up: Option<u32>,
+    /// The latest moment that it has seen.
+    latest: Instant,
     /// How many faults there had been on all connections when this one began. Only a bug looks at it.
     faults_before: u64,
     /// The application was told that the peer is suspect.
@@ -68,6 +76,8 @@ pub(super) struct Connection {
     /// The peer's direction of the stream has ended.
     peer_ended: bool,
     peer: Farewell,
+    /// What the peer's CLOSE said.
+    peer_said: Option<CloseFrame>,
     /// What a test keeps in place of returning it.
     #[cfg(any(test, feature = "driven"))]
     kept: Option<Vec<crate::peer::Message>>,
@@ -98,11 +108,14 @@ impl Connection {
             role,
             id: table.insert(),
             greeting,
-            phase: Phase::Greeting { until: now + behaviour.profile.handshake_timeout },
+            phase: Phase::Greeting { limit: Limit::new(now) },
             framer: Framer::new(Arc::clone(&behaviour)),
             assembler: Assembler::new(Arc::clone(&behaviour)),
             outgoing,
             heartbeat: None,
+            counts: Counts::default(),
+            key_to_give_up: None,
+            latest: now,
             faults_before: table.faults(),
             suspect: false,
             busy_due: None,
@@ -111,6 +124,7 @@ impl Connection {
             orderly: false,
             peer_ended: false,
             peer: Farewell::default(),
+            peer_said: None,
             #[cfg(any(test, feature = "driven"))]
             kept: None,
             table,
@@ -179,19 +193,28 @@ impl Connection {
 
     /// Sends what can be sent, and ends what is thereby done.
     pub(super) fn send(&mut self, now: Instant) {
+        let now = self.no_earlier(now);
         self.queue_last_words();
         if self.behaviour.has(Bug::OneBlocksAll) && !self.table.may_send(self.id, self.outgoing.is_empty()) {
             return;
         }
-        let flushed = self.outgoing.flush(&mut *self.link, now);
-        if let Phase::Closing { sent_at, .. } = &mut self.phase
+        let moment = self.moment(now);
+        let flushed = self.outgoing.flush(&mut *self.link, moment);
+        if let Phase::Closing { sent, .. } = &mut self.phase
             && flushed.close
         {
-            *sent_at = Some(now);
+            *sent = Some(Limit::new(now));
+        }
+        if flushed.bytes > 0 {
+            self.phase.bytes_taken(now, &self.behaviour);
         }
         if let Some(heartbeat) = &mut self.heartbeat {
             if flushed.bytes > 0 {
                 heartbeat.bytes_taken();
+            }
+            if let Some(number) = flushed.asked {
+                // All in front of it was taken.
+                heartbeat.ping_handed_out(number, PING_SIZE);
             }
             if flushed.ping {
                 heartbeat.ping_taken(now);
@@ -201,8 +224,8 @@ impl Connection {
             }
         }
         let done = match self.phase {
-            Phase::Acknowledging { queued } => queued && self.outgoing.is_empty(),
-            Phase::Closing { acknowledged, .. } => acknowledged && self.outgoing.is_empty(),
+            Phase::Acknowledging { queued, .. } => queued && self.outgoing.is_empty(),
+            Phase::Closing { over, .. } => over.is_some() && self.outgoing.is_empty(),
             Phase::Failing { .. } => self.outgoing.is_empty(),
             Phase::Greeting { .. } | Phase::Judging { .. } | Phase::Open | Phase::Lingering { .. } | Phase::Gone => {
                 false
@@ -222,12 +245,12 @@ impl Connection {
         {
             *queued = true;
             let frame = self.ending.as_ref().map_or(CloseFrame::from(reason::NORMAL), |(frame, _)| frame.clone());
-            self.outgoing.push_last(Close::from_frame(&frame, received).to_packet());
+            self.outgoing.push_last(self.say(&frame, received).to_packet());
             if self.peer.closed {
                 self.outgoing.push_last(Packet::close_ack(received));
             }
         }
-        if let Phase::Acknowledging { queued: queued @ false } = &mut self.phase
+        if let Phase::Acknowledging { queued: queued @ false, .. } = &mut self.phase
             && !has_messages
         {
             *queued = true;
@@ -237,14 +260,27 @@ impl Connection {
         }
     }
 
+    /// The CLOSE that says what the application wants (PW-CLS-021).
+    fn say(&self, frame: &CloseFrame, received: u64) -> Close {
+        if self.behaviour.has(Bug::LosesOwnText) {
+            return Close::new(frame.reason, received);
+        }
+        let mut close = Close::from_frame(frame, received);
+        if self.behaviour.has(Bug::CutsCharacters) && frame.text.len() > TEXT_MAX {
+            close.items = vec![Item::new(item::TEXT, &frame.text.as_bytes()[..TEXT_MAX])];
+        }
+        close
+    }
+
     pub(super) fn receive(&mut self, bytes: &[u8], now: Instant) {
+        let now = self.no_earlier(now);
         if self.phase.is_over() {
             return;
         }
-        if let Phase::Greeting { until } = &mut self.phase
+        if let Phase::Greeting { limit } = &mut self.phase
             && self.behaviour.has(Bug::HandshakeTimeRestarts)
         {
-            *until = now + self.behaviour.profile.handshake_timeout;
+            limit.progress(now);
         }
         self.framer.push(bytes, now);
         loop {
@@ -265,11 +301,8 @@ impl Connection {
                 return;
             }
         }
-        if let Some(heartbeat) = &mut self.heartbeat
-            && let Some(kind) = self.framer.kind_under_way()
-            && !self.behaviour.has(Bug::PayloadIsNoEvidence)
-        {
-            heartbeat.payload(kind, now);
+        if let Some(header) = self.framer.header_under_way() {
+            self.part_came(&header, now);
         }
     }
 
@@ -290,27 +323,38 @@ impl Connection {
 
     fn take(&mut self, found: Found, now: Instant) -> Result<(), Fault> {
         match found {
-            Found::Header(header) if header.kind == kind::DATA => match self.assembler.begin(&header) {
-                Some(refusal) => self.refuse(refusal),
-                None => Ok(()),
-            },
+            Found::Verified(header) => {
+                if !self.behaviour.has(Bug::HeaderIsNoEvidence) {
+                    self.part_came(&header, now);
+                }
+                Ok(())
+            }
+            Found::Header(header) if header.kind == kind::DATA => {
+                match self.assembler.begin(&header, self.moment(now)) {
+                    Some(refusal) => self.refuse(refusal),
+                    None => Ok(()),
+                }
+            }
             Found::Header(_) => Ok(()),
             Found::Skipped => self.assembler.skipped().map_or(Ok(()), |refusal| self.refuse(refusal)),
             Found::Dropped(header) => {
+                self.part_came(&header, now);
+                if header.kind != kind::DATA {
+                    return Ok(());
+                }
                 self.assembler.dropped(&header).into_iter().try_for_each(|refusal| self.refuse(refusal))
             }
-            Found::Packet(packet) => {
-                match (&mut self.heartbeat, packet.kind) {
-                    // A PONG is measured before it counts as evidence.
-                    (None, _) | (Some(_), kind::PONG) => {}
-                    (Some(_), _) if self.behaviour.has(Bug::PongOnlyIsEvidence) => {}
-                    (Some(heartbeat), kind::BUSY) => {
-                        if heartbeat.busy(Duration::from_millis(packet.pause().into()), now) {
-                            self.outgoing.cancel_ping();
-                        }
-                    }
-                    (Some(heartbeat), _) => heartbeat.packet(now),
+            Found::Packet(packet) if packet.kind == kind::BUSY => {
+                if let Some(heartbeat) = &mut self.heartbeat
+                    && !self.behaviour.has(Bug::PongOnlyIsEvidence)
+                    && heartbeat.busy(Duration::from_millis(packet.pause().into()), now)
+                {
+                    self.outgoing.cancel_ping();
                 }
+                self.act(packet, now)
+            }
+            Found::Packet(packet) => {
+                self.evidence(packet.kind, now);
                 self.act(packet, now)
             }
         }

@@ -4,19 +4,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
+use super::limit::Limit;
 use super::{Behaviour, Bug};
 use crate::codec::registry::{flag, kind, reason};
 use crate::codec::{Header, Packet, crc32c};
 
 /// What the framer found next.
 pub(super) enum Found {
-    /// A valid header, judged. Its packet is found when it is whole, or dropped.
+    /// A header that verifies, not judged yet.
+    Verified(Header),
+    /// The same header, judged. Its packet is found when it is whole, or dropped.
     Header(Header),
     /// A valid packet.
     Packet(Packet),
     /// Bytes that belong to no valid packet were passed over.
     Skipped,
-    /// A DATA packet with this header was dropped for its trailer.
+    /// A packet with this header was dropped for its trailer.
     Dropped(Header),
 }
 
@@ -24,13 +27,14 @@ pub(super) enum Found {
 pub(super) struct Framer {
     behaviour: Arc<Behaviour>,
     buffer: Vec<u8>,
-    /// When the first byte of the buffer came.
-    begun_at: Option<Instant>,
+    /// Since when the packet at the front is on its way: its first byte came, or was reached by skipping.
+    under_way: Option<Limit>,
     /// The key in force: 0 until the first packet, then the one that this side announced.
     key: u32,
     /// The first packet is still to come.
     at_first_packet: bool,
-    /// The header at the front was judged and told.
+    /// The header at the front was told to verify, and was judged.
+    verified: bool,
     judged: bool,
     /// The last bytes were skipped, so that more of them are the same gap.
     skipping: bool,
@@ -43,9 +47,10 @@ impl Framer {
         Self {
             behaviour,
             buffer: Vec::new(),
-            begun_at: None,
+            under_way: None,
             key: 0,
             at_first_packet: true,
+            verified: false,
             judged: false,
             skipping: false,
             budget,
@@ -66,7 +71,7 @@ impl Framer {
             self.skipping = false;
         }
         if self.buffer.is_empty() {
-            self.begun_at = Some(now);
+            self.under_way = Some(Limit::new(now));
         }
         self.buffer.extend_from_slice(bytes);
     }
@@ -78,25 +83,28 @@ impl Framer {
 
     /// The time to complete the packet that is being received starts anew (PW-HB-023).
     pub(super) fn restart_clock(&mut self, now: Instant) {
-        self.begun_at = self.begun_at.map(|_| now);
+        self.under_way = self.under_way.map(|_| Limit::new(now));
     }
 
-    /// The kind of the packet to whose payload the newest bytes belong (PW-HB-002). The bug takes any bytes for those of DATA.
-    pub(super) fn kind_under_way(&self) -> Option<u8> {
+    /// The header, which was verified, of the packet to which the newest bytes belong (PW-HB-001). The bug takes any bytes for
+    /// those of a packet.
+    pub(super) fn header_under_way(&self) -> Option<Header> {
         let waiting = self.buffer.len() > Header::SIZE && self.verifies(0);
-        let garbage = self.behaviour.has(Bug::GarbageIsEvidence).then_some(kind::DATA);
-        if waiting { Some(Header::decode(&self.buffer).kind) } else { garbage }
+        let garbage = Header { kind: kind::DATA, flags: 0, class: 0, length: 0 };
+        let garbage = self.behaviour.has(Bug::GarbageIsEvidence).then_some(garbage);
+        if waiting { Some(Header::decode(&self.buffer)) } else { garbage }
     }
 
-    /// When the packet that is being received must be complete (PW-FRM-015).
-    pub(super) fn stall_deadline(&self) -> Option<Instant> {
+    /// Whether the packet that is being received should be complete by now (PW-FRM-015).
+    pub(super) fn is_stalled(&mut self, interval: Duration, now: Instant) -> bool {
         if self.at_first_packet || self.behaviour.has(Bug::NeverStalls) {
-            return None;
+            return false;
         }
         let verified = self.buffer.len() >= Header::SIZE && self.verifies(0);
         let counts = verified && !self.behaviour.has(Bug::StallIgnoresLength);
         let length = if counts { Header::decode(&self.buffer).length } else { 0 };
-        Some(self.begun_at? + self.behaviour.profile.assembly_time(length))
+        let time = self.behaviour.profile.assembly_time(length);
+        self.under_way.as_mut().is_some_and(|limit| limit.is_up(time, interval, now))
     }
 
     /// What is at the front now; all but a header is taken off. `judge_in_state` has the rules that depend on what came before.
@@ -118,6 +126,10 @@ impl Framer {
             return self.skip(now);
         }
         self.skipping = false;
+        if !self.verified {
+            self.verified = true;
+            return Ok(Some(Found::Verified(header)));
+        }
         if !self.judged {
             self.judge(&header)?;
             judge_in_state(&header)?;
@@ -132,7 +144,7 @@ impl Framer {
         let trailer = &self.buffer[Header::SIZE + payload.len()..size];
         let wrong = header.flags & flag::CHECKSUM != 0 && trailer != crc32c(payload).to_be_bytes();
         if wrong && self.verifies_trailer(&header) {
-            return self.drop_packet(&header, judge_in_state, now);
+            return self.drop_packet(&header, now);
         }
         let mut payload = payload.to_vec();
         if self.behaviour.has(Bug::CountsTrailerInLength) {
@@ -249,12 +261,7 @@ impl Framer {
     }
 
     /// The trailer is wrong: drops the packet, or closes without RESYNC.
-    fn drop_packet(
-        &mut self,
-        header: &Header,
-        judge_in_state: &dyn Fn(&Header) -> Result<(), Fault>,
-        now: Instant,
-    ) -> Result<Option<Found>, Fault> {
+    fn drop_packet(&mut self, header: &Header, now: Instant) -> Result<Option<Found>, Fault> {
         let too_early = self.at_first_packet && !self.behaviour.has(Bug::DropsDamagedHello);
         if too_early || !self.behaviour.profile.resync {
             return Err(Fault::new(reason::PAYLOAD_CHECKSUM));
@@ -263,14 +270,15 @@ impl Framer {
         self.consume(size, now);
         let counted = if self.behaviour.has(Bug::DroppedBytesAreFree) { 0 } else { size };
         self.spend(counted, true, now)?;
-        if header.kind == kind::DATA {
-            return Ok(Some(Found::Dropped(*header)));
-        }
-        self.next(judge_in_state, now)
+        Ok(Some(Found::Dropped(*header)))
     }
 
     fn spend(&mut self, bytes: usize, is_new_gap: bool, now: Instant) -> Result<(), Fault> {
-        if self.budget.spend(bytes, is_new_gap, now) || self.behaviour.has(Bug::SkipsForEver) {
+        let limit =
+            if self.behaviour.has(Bug::BudgetIgnoresFrameLimit) { 0 } else { self.behaviour.profile.frame_limit };
+        // So that damage to any packet can be survived, as often as gaps are allowed.
+        let most = (GAPS_MAX as usize * (limit as usize + PACKET_OVERHEAD)).max(BYTES_MIN);
+        if self.budget.spend(bytes, is_new_gap, most, now) || self.behaviour.has(Bug::SkipsForEver) {
             return Ok(());
         }
         Err(Fault::new(reason::RESYNC_BUDGET))
@@ -278,13 +286,22 @@ impl Framer {
 
     fn consume(&mut self, count: usize, now: Instant) {
         self.buffer.drain(..count);
-        self.judged = false;
+        (self.verified, self.judged) = (false, false);
         // What is left came with the newest bytes.
-        self.begun_at = (!self.buffer.is_empty()).then_some(now);
+        self.under_way = (!self.buffer.is_empty()).then(|| Limit::new(now));
     }
 }
 
-/// What may be skipped within one window (PW-FRM-011).
+/// How long a window lasts.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Gaps that one permits.
+const GAPS_MAX: u32 = 16;
+/// Bytes that one permits at the least.
+const BYTES_MIN: usize = 65_536;
+/// Bytes of a packet besides its payload.
+const PACKET_OVERHEAD: usize = Header::SIZE + Header::TRAILER_SIZE;
+
+/// What was skipped and dropped within one window (PW-FRM-011).
 struct Budget {
     window_began: Option<Instant>,
     bytes: usize,
@@ -292,14 +309,13 @@ struct Budget {
 }
 
 impl Budget {
-    /// Counts a gap, or more bytes of the last one; `false` if that is too much.
-    fn spend(&mut self, bytes: usize, is_new_gap: bool, now: Instant) -> bool {
-        const WINDOW: Duration = Duration::from_secs(60);
+    /// Counts a gap, or more bytes of the last one; `false` if that is too much, or more than `most` bytes.
+    fn spend(&mut self, bytes: usize, is_new_gap: bool, most: usize, now: Instant) -> bool {
         if self.window_began.is_none_or(|began| now >= began + WINDOW) {
             *self = Self { window_began: Some(now), bytes: 0, gaps: 0 };
         }
         self.bytes += bytes;
         self.gaps += u32::from(is_new_gap);
-        self.bytes <= 65_536 && self.gaps <= 16
+        self.bytes <= most && self.gaps <= GAPS_MAX
     }
 }

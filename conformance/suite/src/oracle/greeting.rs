@@ -137,10 +137,14 @@ impl Behaviour {
 
     /// PW-HS-016.
     pub(super) fn compare_timers(&self, peer: &Hello) -> Result<(), Fault> {
-        let floor = Duration::from_millis(peer.ping_floor.into());
-        let silence = self.profile.idle.max(floor) + self.profile.interval.max(floor) * self.profile.probes;
-        let too_long = self.profile.detect_within.is_some_and(|within| silence > within);
-        if too_long && !self.has(Bug::ForgetsDetectWithin) {
+        let silence = self.profile.longest_silence_with(Duration::from_millis(peer.ping_floor.into()));
+        let by_default = self.profile.detect_within.is_none();
+        let any = by_default && self.has(Bug::AnyFloorByDefault) || self.has(Bug::ForgetsDetectWithin);
+        let limit = match () {
+            () if by_default && self.has(Bug::MinuteByDefault) => Duration::from_secs(60),
+            () => self.profile.detection_limit(),
+        };
+        if silence > limit && !any {
             return Err(Fault::new(reason::INCOMPATIBLE_TIMERS));
         }
         Ok(())

@@ -1,14 +1,19 @@
 //! The heartbeat of one connection (spec section 8): it says when to probe and when to give up.
 
 mod pause;
+mod round_trip;
+#[cfg(test)]
+mod timelines;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
 use super::{Behaviour, Bug};
-use crate::codec::registry::{kind, reason};
+use crate::codec::registry::reason;
 use pause::PeerPause;
+use round_trip::RoundTrip;
 
 /// What a deadline asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +26,25 @@ pub(super) enum Action {
     GiveUp,
 }
 
+/// PINGs of this side that may be unanswered at a time (PW-HB-025).
+const UNANSWERED_MAX: usize = 14;
+
 enum State {
     /// The peer gave a sign of life; at `probe_at` it is asked for another.
     Quiet { probe_at: Instant },
-    /// PING went out and nothing came back yet.
-    Probing { taken_at: Option<Instant>, deadline: Instant, progress: bool },
+    /// It was asked, or would have been if the answers to so many PINGs were not due already.
+    Probing(Probe),
+}
+
+/// A probe, and the wait for an answer to it.
+struct Probe {
+    acknowledged: bool,
+    since: Instant,
+    wait: Duration,
+    /// What the wait may still be longer for bytes that go away slowly, when E is used up.
+    slow: Duration,
+    /// A byte was acknowledged since the wait began.
+    progress: bool,
 }
 
 /// Probes, their answers, and the PINGs of the peer.
@@ -35,12 +54,16 @@ pub(super) struct Heartbeat {
     interval: Duration,
     floor: Duration,
     state: State,
-    silent_since: Instant,
     unanswered: u32,
+    /// What this silence was put off by: the E of PW-HB-013.
+    extended: Duration,
     /// A probe stayed unanswered, and no evidence came since.
     suspect: bool,
     grace_used: bool,
-    last_number: u64,
+    /// The number of the PING that was handed out last.
+    last_asked: u64,
+    /// The numbers of the PINGs that were handed out and not answered.
+    asked: VecDeque<u64>,
     /// When the transport took the latest PING, until the first answer to it. A sign of life of another kind takes nothing away.
     taken_at: Option<Instant>,
     round_trip: Option<RoundTrip>,
@@ -48,12 +71,6 @@ pub(super) struct Heartbeat {
     highest_received: u64,
     tokens: f64,
     tokens_at: Instant,
-}
-
-/// The estimator of RFC 6298, in seconds.
-struct RoundTrip {
-    smoothed: f64,
-    variation: f64,
 }
 
 impl Heartbeat {
@@ -67,11 +84,12 @@ impl Heartbeat {
             behaviour,
             floor,
             state: State::Quiet { probe_at: now },
-            silent_since: now,
             unanswered: 0,
+            extended: Duration::ZERO,
             suspect: false,
             grace_used: false,
-            last_number: 0,
+            last_asked: 0,
+            asked: VecDeque::new(),
             taken_at: None,
             round_trip: None,
             highest_received: 0,
@@ -82,8 +100,13 @@ impl Heartbeat {
         heartbeat
     }
 
+    /// The effective `idle` without jitter, and the effective `interval` (PW-HB-005).
+    pub(super) fn effective(&self) -> (Duration, Duration) {
+        (self.idle.max(self.floor), self.interval)
+    }
+
     /// The peer gave a sign of life (PW-HB-004).
-    pub(super) fn evidence(&mut self, now: Instant) {
+    fn evidence(&mut self, now: Instant) {
         if !self.behaviour.has(Bug::MissesAddUp) {
             self.unanswered = 0;
         }
@@ -92,39 +115,45 @@ impl Heartbeat {
     }
 
     fn be_quiet(&mut self, since: Instant) {
-        self.silent_since = since;
+        self.extended = Duration::ZERO;
         self.grace_used = false;
         self.state = State::Quiet { probe_at: since + self.jittered_idle() };
     }
 
-    /// A packet other than BUSY came: it is a sign of life (PW-HB-001).
-    pub(super) fn packet(&mut self, now: Instant) {
+    /// A header that verifies came, or more of its packet: a sign of life, unless that is BUSY (PW-HB-001, PW-HB-002).
+    pub(super) fn sign_of_life(&mut self, now: Instant) {
         self.end_pause(now);
-        self.pause.other_packet();
+        self.pause.other_evidence(now);
         self.evidence(now);
     }
 
-    /// BUSY came (PW-HB-020); tells whether the peer pauses now.
+    /// A part of BUSY came, which proves nothing: only a bug cares.
+    pub(super) fn part_of_busy(&mut self, now: Instant) {
+        if self.behaviour.has(Bug::BusyPartIsEvidence) {
+            self.evidence(now);
+        }
+    }
+
+    /// BUSY came whole (PW-HB-020); tells whether a PING that was not handed out is withdrawn.
     pub(super) fn busy(&mut self, pause: Duration, now: Instant) -> bool {
         // An answer behind it says nothing about the way (section 8.3).
         self.taken_at = None;
         self.end_pause(now);
-        if self.pause.busy(pause, now) {
+        let is_evidence = self.pause.busy(pause, now);
+        if is_evidence {
             self.evidence(now);
         }
-        self.pause.until().is_some()
+        is_evidence
     }
 
-    /// Bytes of a payload came, whose header was verified (PW-HB-002).
-    pub(super) fn payload(&mut self, kind: u8, now: Instant) {
-        self.end_pause(now);
-        if kind != kind::BUSY || !self.pause.ignores_busy(now) {
-            self.evidence(now);
-        }
+    /// This side stops reading, and so does not see when an answer comes.
+    pub(super) fn stop_reading(&mut self) {
+        self.taken_at = None;
     }
 
     /// This side reads again (PW-HB-023), also where a pause of the peer has ended meanwhile.
     pub(super) fn read_again(&mut self, now: Instant) {
+        self.taken_at = None;
         self.end_pause(now);
         self.begin_silence(now);
     }
@@ -144,9 +173,9 @@ impl Heartbeat {
         }
     }
 
-    /// Whether the peer pauses.
-    pub(super) fn peer_pauses(&self) -> bool {
-        self.pause.until().is_some()
+    /// For how long pauses of the peer have been honoured, all together.
+    pub(super) fn honoured(&self, now: Instant) -> Duration {
+        self.pause.honoured(now)
     }
 
     /// Whether a probe of this silence stayed unanswered for its wait (PW-HB-018).
@@ -161,75 +190,97 @@ impl Heartbeat {
         }
     }
 
-    /// The transport took bytes, of whatever packet.
+    /// The transport took bytes, of whatever packet: as far as this side knows, they are acknowledged.
     pub(super) fn bytes_taken(&mut self) {
-        if let State::Probing { progress, .. } = &mut self.state {
-            *progress = true;
+        if let State::Probing(probe) = &mut self.state {
+            probe.progress = true;
         }
     }
 
-    /// The transport took the whole PING (PW-HB-010).
+    /// PING was handed out behind so many bytes that are not acknowledged, its own included.
+    pub(super) fn ping_handed_out(&mut self, number: u64, unacknowledged: u64) {
+        self.last_asked = number;
+        self.asked.push_back(number);
+        self.taken_at = None;
+        let rate = u64::from(self.behaviour.profile.assembly_rate);
+        if let State::Probing(probe) = &mut self.state {
+            probe.slow = Duration::from_millis(unacknowledged * 1_000 / rate);
+        }
+    }
+
+    /// The transport took the whole PING: the wait starts (PW-HB-010).
     pub(super) fn ping_taken(&mut self, now: Instant) {
         self.taken_at = Some(now);
-        let wait = self.wait();
-        if let State::Probing { taken_at, deadline, .. } = &mut self.state {
-            *taken_at = Some(now);
-            *deadline = now + wait;
-        }
+        let State::Probing(mut probe) = std::mem::replace(&mut self.state, State::Quiet { probe_at: now }) else {
+            return;
+        };
+        probe.acknowledged = true;
+        let put_off = self.progress(now - probe.since, &mut probe);
+        probe.since += put_off;
+        self.state = State::Probing(probe);
     }
 
+    /// When [`tick`](Self::tick) has something to do next.
     pub(super) fn deadline(&self) -> Instant {
-        if let Some(until) = self.pause.until() {
-            return until;
-        }
-        match self.state {
-            State::Quiet { probe_at } => probe_at,
-            State::Probing { deadline, .. } => deadline.min(self.latest_verdict()),
+        match (self.pause.until(), &self.state) {
+            (Some(until), _) => until,
+            (None, State::Quiet { probe_at }) => *probe_at,
+            (None, State::Probing(probe)) => probe.since + probe.wait,
         }
     }
 
     /// Does what the time asks for.
     pub(super) fn tick(&mut self, now: Instant) -> Action {
         self.end_pause(now);
-        if now < self.deadline() {
+        let deadline = self.deadline();
+        if self.pause.until().is_some() || now < deadline {
             return Action::Wait;
         }
-        let (wait, latest) = (self.wait(), self.latest_verdict());
-        match &mut self.state {
-            State::Quiet { .. } => return self.probe(now),
-            State::Probing { taken_at: None, deadline, .. } if self.behaviour.has(Bug::WaitsForTransport) => {
-                *deadline = now + wait;
+        let State::Probing(mut probe) = std::mem::replace(&mut self.state, State::Quiet { probe_at: now }) else {
+            return self.probe(now);
+        };
+        if !probe.acknowledged && (probe.progress || self.behaviour.has(Bug::WaitsForTransport)) {
+            let endless = self.behaviour.has(Bug::WaitsForTransport);
+            let more = if endless { probe.wait } else { self.progress(probe.wait, &mut probe) };
+            if more > Duration::ZERO {
+                self.state = State::Probing(Probe { since: now, wait: more, progress: false, ..probe });
                 return Action::Wait;
             }
-            State::Probing { .. } if now >= latest => {}
-            State::Probing { deadline, .. } if now > *deadline + self.interval && !self.grace_used => {
-                self.grace_used = true;
-                return self.probe(now);
-            }
-            State::Probing { taken_at: None, deadline, progress } if *progress => {
-                *progress = false;
-                *deadline = now + wait;
-                return Action::Wait;
-            }
-            State::Probing { .. } => {}
         }
-        self.unanswered += 1;
-        self.suspect = true;
+        if now > deadline + self.interval && !self.grace_used {
+            self.grace_used = true;
+        } else {
+            self.unanswered += 1;
+            self.suspect = true;
+        }
         let early = u32::from(self.behaviour.has(Bug::VerdictTooEarly));
-        let enough = self.unanswered + early >= self.behaviour.profile.probes || now >= latest;
-        if enough && !self.behaviour.has(Bug::NeverGivesUp) { Action::GiveUp } else { self.probe(now) }
+        let enough = self.unanswered + early >= self.behaviour.profile.probes;
+        if enough && !self.behaviour.has(Bug::NeverGivesUp) {
+            return Action::GiveUp;
+        }
+        if probe.acknowledged {
+            return self.probe(now);
+        }
+        let wait = self.next_wait();
+        self.state = State::Probing(Probe { since: now, wait, progress: false, ..probe });
+        Action::Wait
     }
 
     /// A PONG came (PW-HB-009).
     pub(super) fn pong(&mut self, number: u64, now: Instant) -> Result<(), Fault> {
         let is_zero = number == 0 && !self.behaviour.has(Bug::AcceptsPongZero);
-        if (is_zero || number > self.last_number) && !self.behaviour.has(Bug::AcceptsStrangePong) {
+        if (is_zero || number > self.last_asked) && !self.behaviour.has(Bug::AcceptsStrangePong) {
             return Err(Fault::new(reason::BAD_PONG));
         }
-        if number == self.last_number
+        if !self.behaviour.has(Bug::AnswersOneByOne) {
+            self.asked.retain(|asked| *asked > number);
+        } else if let Some(place) = self.asked.iter().position(|asked| *asked == number) {
+            self.asked.remove(place);
+        }
+        if number == self.last_asked
             && let Some(taken_at) = self.taken_at.take()
         {
-            self.measure((now - taken_at).as_secs_f64());
+            RoundTrip::measure(&mut self.round_trip, now - taken_at);
         }
         Ok(())
     }
@@ -252,47 +303,61 @@ impl Heartbeat {
         Ok(())
     }
 
+    /// Asks the peer, unless it has as many PINGs to answer as it may: then it counts as asked, and the wait starts (PW-HB-025).
     fn probe(&mut self, now: Instant) -> Action {
-        let repeats = self.behaviour.has(Bug::PingNumberRepeats) && self.last_number > 0;
-        self.last_number += u64::from(!repeats);
-        self.taken_at = None;
-        self.state = State::Probing { taken_at: None, deadline: now + self.wait(), progress: false };
-        Action::Probe(self.last_number)
+        let is_full = self.asked.len() >= UNANSWERED_MAX && !self.behaviour.has(Bug::AsksWithoutEnd);
+        if is_full && self.behaviour.has(Bug::ForgivesWhenFull) {
+            self.state = State::Quiet { probe_at: now + self.idle };
+            return Action::Wait;
+        }
+        let wait = self.next_wait();
+        let probe = Probe { acknowledged: is_full, since: now, wait, slow: Duration::ZERO, progress: false };
+        self.state = State::Probing(probe);
+        if is_full {
+            return Action::Wait;
+        }
+        let repeats = self.behaviour.has(Bug::PingNumberRepeats) && self.last_asked > 0;
+        // A PING that is withdrawn was never sent, and leaves no hole.
+        Action::Probe(self.last_asked + u64::from(!repeats))
     }
 
     /// Jitter comes first, then the floor (PW-HB-005).
     fn jittered_idle(&self) -> Duration {
         let share = 1.0 - 0.2 * self.behaviour.fraction();
+        if self.behaviour.has(Bug::JittersBelowFloor) {
+            return self.idle.max(self.floor).mul_f64(share);
+        }
         self.idle.mul_f64(share).max(self.floor)
     }
 
-    /// The wait for an answer (section 8.3).
-    fn wait(&self) -> Duration {
+    /// The next wait for an answer (section 8.3). What it is longer than `interval` is taken from what is left of E.
+    fn next_wait(&mut self) -> Duration {
         if self.behaviour.has(Bug::ProbesInARow) && self.unanswered + 1 < self.behaviour.profile.probes {
             return self.interval / 8;
         }
-        let measured = self.round_trip.as_ref().map_or(Duration::ZERO, |round_trip| {
-            Duration::from_secs_f64(round_trip.smoothed + 4.0 * round_trip.variation)
-        });
-        measured.clamp(self.interval, self.interval * 4)
+        let measured = self.round_trip.as_ref().map_or(Duration::ZERO, RoundTrip::wait);
+        let wait = measured.clamp(self.interval, self.interval * 4);
+        self.interval + self.extend(wait - self.interval)
     }
 
-    /// However much the verdict was put off, it comes by then (PW-HB-013).
-    fn latest_verdict(&self) -> Instant {
-        if self.behaviour.has(Bug::NeverGivesUp) {
-            return self.silent_since + Duration::from_secs(86_400);
-        }
-        let longest_silence = self.idle.max(self.floor) + self.interval * self.behaviour.profile.probes;
-        self.silent_since + longest_silence + self.behaviour.profile.extension_max
+    /// Puts the verdict off by as much of `time` as E permits (PW-HB-013).
+    fn extend(&mut self, time: Duration) -> Duration {
+        let granted = time.min(self.extension_max().saturating_sub(self.extended));
+        self.extended += granted;
+        granted
     }
 
-    fn measure(&mut self, sample: f64) {
-        match &mut self.round_trip {
-            None => self.round_trip = Some(RoundTrip { smoothed: sample, variation: sample / 2.0 }),
-            Some(RoundTrip { smoothed, variation }) => {
-                *variation = 0.75 * *variation + 0.25 * (*smoothed - sample).abs();
-                *smoothed = 0.875 * *smoothed + 0.125 * sample;
-            }
-        }
+    /// Its default speaks of effective numbers.
+    fn extension_max(&self) -> Duration {
+        let (idle, interval) = self.effective();
+        self.behaviour.profile.extension_max.unwrap_or(idle + interval * self.behaviour.profile.probes)
+    }
+
+    /// The same, where bytes go away slowly: each PING has something more for that.
+    fn progress(&mut self, time: Duration, probe: &mut Probe) -> Duration {
+        let granted = self.extend(time);
+        let more = (time - granted).min(probe.slow);
+        probe.slow -= more;
+        granted + more
     }
 }

@@ -1,16 +1,24 @@
 //! From DATA packets to messages, and which of them are refused (spec section 6).
 
+mod time;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::fault::Fault;
+use super::limit::Moment;
 use super::{Behaviour, Bug};
 use crate::codec::registry::{flag, reason, reject};
 use crate::codec::{Header, Packet};
 use crate::peer::Message;
+use time::MessageTime;
 
 /// A message that this side refuses (spec section 6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
+    pub(super) class: u8,
+    /// The number among the messages of that class, or 0.
     pub(super) ordinal: u64,
     pub(super) reason: u16,
 }
@@ -21,6 +29,7 @@ struct Open {
     message: Message,
     /// It was too large: its frames are passed over (PW-REJ-004).
     refused: bool,
+    time: MessageTime,
 }
 
 /// The receiving side of the message layer.
@@ -29,8 +38,8 @@ pub(super) struct Assembler {
     open: Option<Open>,
     /// After a gap: continuations of a message that is lost may still come (PW-FRM-010).
     lost_message: bool,
-    /// Verified headers with FIRST.
-    begun: u64,
+    /// Verified headers with FIRST, by class.
+    begun: BTreeMap<u8, u64>,
     /// Bytes were skipped, so that `begun` may lack some.
     skipped: bool,
     /// Messages received whole.
@@ -39,7 +48,7 @@ pub(super) struct Assembler {
 
 impl Assembler {
     pub(super) fn new(behaviour: Arc<Behaviour>) -> Self {
-        Self { behaviour, open: None, lost_message: false, begun: 0, skipped: false, received: 0 }
+        Self { behaviour, open: None, lost_message: false, begun: BTreeMap::new(), skipped: false, received: 0 }
     }
 
     /// Whether more frames of a message are to come.
@@ -104,18 +113,19 @@ impl Assembler {
     }
 
     /// A header that passed [`judge`](Self::judge), before its payload; gives the message that it makes too large.
-    pub(super) fn begin(&mut self, header: &Header) -> Option<Refusal> {
+    pub(super) fn begin(&mut self, header: &Header, moment: Moment) -> Option<Refusal> {
         if header.flags & flag::FIRST != 0 {
-            self.begun += 1;
+            *self.begun.entry(header.class).or_default() += 1;
             return None;
         }
+        self.add_time(header.length, moment);
         let too_large = self.is_too_large(header);
         let again = self.behaviour.has(Bug::RejectsTwice);
         let open = self.open.as_mut().filter(|open| too_large && !open.refused || open.refused && again)?;
         open.refused = true;
         open.message.payload.clear();
         self.received += u64::from(self.behaviour.has(Bug::CountsRefused));
-        Some(Refusal { ordinal: open.ordinal, reason: reject::TOO_LARGE })
+        Some(Refusal { class: header.class, ordinal: open.ordinal, reason: reject::TOO_LARGE })
     }
 
     /// A packet other than DATA came: only a bug cares.
@@ -135,8 +145,10 @@ impl Assembler {
     pub(super) fn dropped(&mut self, header: &Header) -> Vec<Refusal> {
         let mut refusals: Vec<Refusal> = self.lose_open().into_iter().collect();
         if header.flags & flag::FIRST != 0 {
-            refusals.push(self.damaged(self.ordinal()));
-            self.begun -= u64::from(self.behaviour.has(Bug::OrdinalLacksDropped));
+            refusals.push(self.damaged(header.class, self.ordinal(header.class)));
+            if self.behaviour.has(Bug::OrdinalLacksDropped) {
+                *self.begun.entry(header.class).or_default() -= 1;
+            }
         }
         if self.behaviour.has(Bug::RejectsWholeFirst) {
             refusals.reverse();
@@ -151,31 +163,36 @@ impl Assembler {
         self.lost_message = true;
         let again = self.behaviour.has(Bug::RejectsDamageAgain);
         let open = self.open.take().filter(|open| !open.refused || again)?;
-        Some(self.damaged(open.ordinal))
+        Some(self.damaged(open.message.class, open.ordinal))
     }
 
-    fn damaged(&self, ordinal: u64) -> Refusal {
+    fn damaged(&self, class: u8, ordinal: u64) -> Refusal {
         let wrong = self.behaviour.has(Bug::NamesWrongRejectReason);
-        Refusal { ordinal, reason: if wrong { reject::TOO_LARGE } else { reject::DAMAGED } }
+        Refusal { class, ordinal, reason: if wrong { reject::TOO_LARGE } else { reject::DAMAGED } }
     }
 
-    /// The number of the message that began last; 0 where that is not known (PW-REJ-002).
-    fn ordinal(&self) -> u64 {
+    /// The number of the message of this class that began last; 0 where that is not known (PW-REJ-002).
+    fn ordinal(&self, class: u8) -> u64 {
         if self.skipped && !self.behaviour.has(Bug::OrdinalAfterSkip) {
             return 0;
         }
-        self.begun - u64::from(self.behaviour.has(Bug::OrdinalFromZero))
+        let begun = if self.behaviour.has(Bug::CountsOverClasses) {
+            self.begun.values().sum()
+        } else {
+            self.begun.get(&class).copied().unwrap_or_default()
+        };
+        begun - u64::from(self.behaviour.has(Bug::OrdinalFromZero))
     }
 
     /// Takes a frame that passed [`judge`](Self::judge); gives the message that it completes.
-    pub(super) fn receive(&mut self, packet: Packet) -> Option<Message> {
-        let delivered = self.join(packet);
+    pub(super) fn receive(&mut self, packet: Packet, moment: Moment) -> Option<Message> {
+        let delivered = self.join(packet, moment);
         let counts_frames = self.behaviour.has(Bug::WrongReceivedCount);
         self.received += u64::from(delivered.is_some() || counts_frames);
         delivered.filter(|message| !message.payload.is_empty() || !self.behaviour.has(Bug::DropsEmptyMessage))
     }
 
-    fn join(&mut self, packet: Packet) -> Option<Message> {
+    fn join(&mut self, packet: Packet, moment: Moment) -> Option<Message> {
         let (first, more) = (packet.has(flag::FIRST), packet.has(flag::MORE));
         let encrypted = packet.has(flag::ENCRYPTED) && !self.behaviour.has(Bug::LosesEncryptedMark);
         let frame = Message { class: packet.class, encrypted, payload: packet.payload };
@@ -184,9 +201,11 @@ impl Assembler {
         }
         if first {
             self.lost_message = false;
-            self.open = Some(Open { ordinal: self.ordinal(), message: frame, refused: false });
+            let (ordinal, time) = (self.ordinal(frame.class), MessageTime::new(&self.behaviour, moment));
+            self.open = Some(Open { ordinal, message: frame, refused: false, time });
             return None;
         }
+        self.add_time(u32::try_from(frame.payload.len()).expect("less than 16 MiB"), moment);
         // Without an open message this is what is left of a lost one.
         let mut open = self.open.take()?;
         if !open.refused {
@@ -197,6 +216,28 @@ impl Assembler {
             return None;
         }
         Some(open.message).filter(|_| !open.refused)
+    }
+
+    /// A later frame of the open message was verified, or is complete (PW-DAT-013).
+    fn add_time(&mut self, length: u32, moment: Moment) {
+        if let Some(open) = &mut self.open {
+            open.time.add(length, &self.behaviour, moment);
+        }
+    }
+
+    /// This side reads again: the open message has its whole time (PW-HB-023).
+    pub(super) fn restart_clock(&mut self, moment: Moment) {
+        if let Some(open) = self.open.as_mut().filter(|_| !self.behaviour.has(Bug::OwnPauseRunsMessageTime)) {
+            open.time.restart(&self.behaviour, moment);
+        }
+    }
+
+    /// Whether the open message has no time left (PW-DAT-013).
+    pub(super) fn is_stalled(&mut self, interval: Duration, moment: Moment) -> bool {
+        let bug = |bug| self.behaviour.has(bug);
+        let judged = |open: &&mut Open| !open.refused || !bug(Bug::RefusedNeverStalls);
+        let open = self.open.as_mut().filter(judged).filter(|_| !bug(Bug::MessagesNeverStall));
+        open.is_some_and(|open| open.time.is_up(interval, &self.behaviour, moment))
     }
 }
 

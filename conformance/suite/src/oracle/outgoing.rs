@@ -1,16 +1,22 @@
 //! What waits to be sent, and in which order it goes (PW-HB-015, PW-REJ-005, PW-CLS-003).
 
+mod messages;
+mod wire;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::limit::Moment;
 use super::link::Transport;
 use super::messages::Refusal;
 use super::{Behaviour, Bug};
-use crate::codec::registry::{flag, kind};
+use crate::codec::registry::kind;
 use crate::codec::{Hello, Packet};
 use crate::peer::Message;
+pub(super) use messages::MessageQueue;
+use wire::Wire;
 
 /// Bytes written before the next read, about.
 const FLUSH_MAX: usize = 128 << 10;
@@ -23,36 +29,24 @@ pub(super) struct Outgoing {
     /// What the peer announced; nothing but first packets goes out without it.
     peer: Option<Hello>,
     wire: Wire,
-    first: VecDeque<Packet>,
+    /// First packets, and the key of each.
+    first: VecDeque<(Packet, u32)>,
     fault: Option<Packet>,
     pongs: VecDeque<u64>,
     ping: Option<u64>,
+    /// Before that time none is handed out (PW-HB-026).
+    ping_allowed_at: Instant,
     busy: Option<u32>,
     drain: VecDeque<u64>,
     rejects: VecDeque<Refusal>,
     /// REJECT that were ever queued. Only a bug looks at it.
     rejected: usize,
-    frames: VecDeque<Packet>,
-    messages: VecDeque<Message>,
+    messages: MessageQueue,
     last: VecDeque<Packet>,
-    /// Messages of which a frame was handed to the transport, and of which the last one was.
-    begun: u64,
-    completed: u64,
     close_sent: bool,
+    close_ack_sent: bool,
     /// Nothing more goes out but what is on the wire.
     over: bool,
-}
-
-/// The packet that is being written.
-struct Wire {
-    bytes: Vec<u8>,
-    /// How many of them the transport took.
-    taken: usize,
-    /// When they were given to it.
-    given_at: Instant,
-    /// When it took some for the last time, since then.
-    progress_at: Instant,
-    kind: u8,
 }
 
 /// What a flush did.
@@ -60,35 +54,36 @@ struct Wire {
 pub(super) struct Flushed {
     /// Bytes that the transport took.
     pub(super) bytes: usize,
-    /// Whether it took the last byte of a PING.
+    /// The number of a PING that was handed out.
+    pub(super) asked: Option<u64>,
+    /// Whether the transport took the last byte of a PING.
     pub(super) ping: bool,
-    /// Whether it took a frame of a message.
+    /// Whether a frame of a message was handed out.
     pub(super) message: bool,
-    /// Whether CLOSE was given to it.
+    /// Whether CLOSE was handed out.
     pub(super) close: bool,
 }
 
 impl Outgoing {
     pub(super) fn new(behaviour: Arc<Behaviour>, now: Instant) -> Self {
         Self {
-            behaviour,
             peer: None,
-            wire: Wire { bytes: Vec::new(), taken: 0, given_at: now, progress_at: now, kind: kind::HELLO },
+            wire: Wire::new(Arc::clone(&behaviour), now),
             first: VecDeque::new(),
             fault: None,
             pongs: VecDeque::new(),
             ping: None,
+            ping_allowed_at: now,
             busy: None,
             drain: VecDeque::new(),
             rejects: VecDeque::new(),
             rejected: 0,
-            frames: VecDeque::new(),
-            messages: VecDeque::new(),
+            messages: MessageQueue::new(Arc::clone(&behaviour)),
             last: VecDeque::new(),
-            begun: 0,
-            completed: 0,
             close_sent: false,
+            close_ack_sent: false,
             over: false,
+            behaviour,
         }
     }
 
@@ -100,7 +95,12 @@ impl Outgoing {
 
     /// The first packet of this side, which has key 0.
     pub(super) fn push_first(&mut self, packet: Packet) {
-        self.first.push_back(packet);
+        self.first.push_back((packet, 0));
+    }
+
+    /// The CLOSE of a client that gives up because of what HELLO_ACK says, with the key that it read there (PW-HS-018).
+    pub(super) fn push_refusal(&mut self, close: Packet, key: u32) {
+        self.first.push_back((close, key));
     }
 
     /// At most one PONG waits (PW-HB-008).
@@ -115,7 +115,8 @@ impl Outgoing {
         self.ping = Some(number);
     }
 
-    /// The peer pauses: a PING that waits is not sent (PW-HB-020).
+    /// The peer pauses, or showed that it lives, or this side pauses: a PING that was not handed out is withdrawn (PW-HB-004,
+    /// PW-HB-020, PW-HB-023).
     pub(super) fn cancel_ping(&mut self) {
         self.ping = None;
     }
@@ -145,15 +146,7 @@ impl Outgoing {
         if !fits && !self.behaviour.has(Bug::IgnoresPeerLimits) {
             return;
         }
-        if self.behaviour.has(Bug::DropsOldest) && self.messages.len() >= 64 {
-            self.messages.pop_front();
-        }
-        let small = message.payload.len() < 1_000;
-        if self.behaviour.has(Bug::DeliversOutOfOrder) || self.behaviour.has(Bug::SmallOvertakes) && small {
-            self.messages.push_front(message);
-        } else {
-            self.messages.push_back(message);
-        }
+        self.messages.push(message);
     }
 
     /// Queues a CLOSE or CLOSE_ACK behind every message.
@@ -178,23 +171,23 @@ impl Outgoing {
         self.over = !self.behaviour.has(Bug::FlushesAfterFault);
     }
 
-    /// Forgets the messages that no byte was sent of.
+    /// Forgets the messages of which no byte was handed out.
     pub(super) fn take_messages(&mut self) -> Vec<Message> {
-        self.messages.drain(..).collect()
+        self.messages.take_all()
     }
 
     pub(super) fn has_messages(&self) -> bool {
-        !self.messages.is_empty() || !self.frames.is_empty()
+        !self.messages.is_empty()
     }
 
-    /// Messages that were begun to be sent (PW-REJ-008).
-    pub(super) fn begun(&self) -> u64 {
-        self.begun
+    /// What was sent of messages.
+    pub(super) fn messages(&self) -> &MessageQueue {
+        &self.messages
     }
 
-    /// Messages that were sent to the last frame (PW-CLS-019).
-    pub(super) fn completed(&self) -> u64 {
-        self.completed
+    /// Whether CLOSE_ACK was handed out, behind which nothing goes.
+    pub(super) fn close_ack_sent(&self) -> bool {
+        self.close_ack_sent
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -203,35 +196,34 @@ impl Outgoing {
         self.wire.is_taken() && self.first.is_empty() && (self.over || self.fault.is_none() && !waits)
     }
 
-    /// When the transport has taken too long (PW-CLS-015).
-    pub(super) fn stall_deadline(&self) -> Option<Instant> {
-        let waits = !self.wire.is_taken() && !self.behaviour.has(Bug::WritesForEver);
-        waits.then(|| self.wire.deadline(self.behaviour.profile.write_stall, self.behaviour.profile.assembly_rate))
+    /// Whether what was handed out goes away too slowly (PW-CLS-015).
+    pub(super) fn is_stalled(&mut self, interval: Duration, moment: Moment) -> bool {
+        self.wire.is_stalled(interval, moment)
     }
 
     /// Writes as much as the transport takes, up to a limit: a transport that takes everything must not keep this side from
     /// reading the PING that is to be answered ahead of it (PW-HB-015).
-    pub(super) fn flush(&mut self, link: &mut dyn Transport, now: Instant) -> Flushed {
+    pub(super) fn flush(&mut self, link: &mut dyn Transport, moment: Moment) -> Flushed {
         let mut flushed = Flushed::default();
         while flushed.bytes < FLUSH_MAX {
             if self.wire.is_taken() {
-                let Some((packet, key)) = self.next_packet() else {
+                let Some((packet, key)) = self.next_packet(moment.now) else {
                     return flushed;
                 };
                 flushed.message |= packet.kind == kind::DATA;
                 flushed.close |= packet.kind == kind::CLOSE;
-                self.wire.give(&packet, key, now);
-                if self.behaviour.has(Bug::PadsPackets) {
-                    self.wire.bytes.push(0);
+                if packet.kind == kind::PING {
+                    flushed.asked = Some(packet.number());
                 }
+                self.wire.hand_out(&packet, key, moment);
             }
-            let count = link.write(&self.wire.bytes[self.wire.taken..]);
+            let count = link.write(self.wire.rest());
             if count == 0 {
                 return flushed;
             }
-            self.wire.take(count, now);
+            self.wire.take(count, moment);
             flushed.bytes += count;
-            flushed.ping |= self.wire.is_taken() && self.wire.kind == kind::PING;
+            flushed.ping |= self.wire.is_taken() && self.wire.kind() == kind::PING;
         }
         flushed
     }
@@ -245,30 +237,31 @@ impl Outgoing {
     }
 
     /// The next packet and its key.
-    fn next_packet(&mut self) -> Option<(Packet, u32)> {
+    fn next_packet(&mut self, now: Instant) -> Option<(Packet, u32)> {
         let key = self.peer_key();
-        if let Some(packet) = self.first.pop_front() {
-            return Some((packet, 0));
+        if let Some(first) = self.first.pop_front() {
+            return Some(first);
         }
         if self.over {
             return None;
         }
-        let packet = self.next_control().or_else(|| self.next_frame()).or_else(|| self.last.pop_front())?;
+        let packet = self.next_control(now).or_else(|| self.next_frame()).or_else(|| self.last.pop_front())?;
         self.close_sent |= packet.kind == kind::CLOSE;
-        self.over |= packet.kind == kind::CLOSE_ACK;
+        self.close_ack_sent |= packet.kind == kind::CLOSE_ACK;
+        self.over |= self.close_ack_sent;
         Some((packet, key))
     }
 
     /// The next packet that goes ahead of messages.
-    fn next_control(&mut self) -> Option<Packet> {
+    fn next_control(&mut self, now: Instant) -> Option<Packet> {
         let has_messages = self.has_messages();
         let waits = |bug| self.behaviour.has(bug) && has_messages;
         let silent = self.close_sent && self.behaviour.has(Bug::NoRejectBehindClose);
         if !waits(Bug::RejectWaitsInLine)
             && !silent
-            && let Some(Refusal { ordinal, reason }) = self.rejects.pop_front()
+            && let Some(Refusal { class, ordinal, reason }) = self.rejects.pop_front()
         {
-            return Some(Packet::reject(ordinal, reason));
+            return Some(Packet::reject(class, ordinal, reason));
         }
         if let Some(close) = self.fault.take() {
             self.over = !self.behaviour.has(Bug::ActsAfterFault);
@@ -279,7 +272,9 @@ impl Outgoing {
         {
             return Some(Packet::pong(number));
         }
-        if let Some(number) = self.ping.take_if(|_| !waits(Bug::PingWaitsInLine)) {
+        let ping_may_go = now >= self.ping_allowed_at && !waits(Bug::PingWaitsInLine);
+        if let Some(number) = self.ping.take_if(|_| ping_may_go) {
+            self.ping_allowed_at = now + self.ping_floor();
             return Some(Packet::ping(number));
         }
         if let Some(pause) = self.busy.take_if(|_| !waits(Bug::BusyWaitsInLine)) {
@@ -294,49 +289,13 @@ impl Outgoing {
     }
 
     fn next_frame(&mut self) -> Option<Packet> {
-        if self.frames.is_empty() {
-            let message = self.messages.pop_front()?;
-            self.frames = self.cut(&message).into();
-            self.begun += 1;
-        }
-        let frame = self.frames.pop_front()?;
-        self.completed += u64::from(self.frames.is_empty());
-        Some(frame)
+        self.messages.next_frame(self.peer.as_ref()?)
     }
 
-    fn cut(&self, message: &Message) -> Vec<Packet> {
-        let mut limit = self.peer.as_ref().map_or(512, |peer| peer.frame_limit as usize);
-        if self.behaviour.has(Bug::LimitsOfLastPeer) {
-            limit = self.behaviour.frame_limit_of_last_peer.load(Ordering::Relaxed) as usize;
-        }
-        let size = if self.behaviour.has(Bug::IgnoresPeerLimits) { 16_777_215 } else { limit };
-        let mut frames = message.frames(size);
-        let omits = |frame: &Packet| {
-            let later = self.behaviour.has(Bug::OmitsLaterChecksums) && !frame.has(flag::FIRST);
-            later || self.behaviour.has(Bug::OmitsChecksum)
-        };
-        frames.iter_mut().filter(|frame| omits(frame)).for_each(|frame| frame.flags &= !flag::CHECKSUM);
-        frames
-    }
-}
-
-impl Wire {
-    fn give(&mut self, packet: &Packet, key: u32, now: Instant) {
-        *self = Self { bytes: packet.encode(key), taken: 0, given_at: now, progress_at: now, kind: packet.kind };
-    }
-
-    fn take(&mut self, count: usize, now: Instant) {
-        self.taken += count;
-        self.progress_at = now;
-    }
-
-    fn is_taken(&self) -> bool {
-        self.taken == self.bytes.len()
-    }
-
-    /// No byte may wait longer than `stall` for the next to be taken, nor than that and the time for all of them at `rate`.
-    fn deadline(&self, stall: Duration, rate: u32) -> Instant {
-        let for_all = Duration::from_millis(self.bytes.len() as u64 * 1_000 / u64::from(rate));
-        (self.progress_at + stall).min(self.given_at + stall + for_all)
+    /// Between two PINGs lies the PING_FLOOR of the peer at the least (PW-HB-026).
+    fn ping_floor(&self) -> Duration {
+        let floor = self.peer.as_ref().map_or(0, |peer| peer.ping_floor);
+        let ignored = self.behaviour.has(Bug::IgnoresPingFloor) || self.behaviour.has(Bug::JittersBelowFloor);
+        if ignored { Duration::ZERO } else { Duration::from_millis(floor.into()) }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Behaviour, Bug};
+use crate::codec::registry::reason;
 use crate::peer::Message;
 use crate::subject::{CloseFrame, Command, Event, Happening, Id, Refusal, Reply, Unsupported};
 
@@ -225,6 +226,7 @@ impl Table {
                 Reply::Refused { reason: refusal, payload: self.give_back(payload) }
             }
             Command::Close { connection, frame } => {
+                let frame = self.permitted(frame, reason::NORMAL);
                 self.change(&mut contents, connection, Entry::is_open, |entry| entry.closing = Some(frame))
             }
             Command::Drain(id) => self.change(&mut contents, id, Entry::is_open, |entry| entry.drains += 1),
@@ -237,6 +239,7 @@ impl Table {
                 entry.judgement = Some(Judgement::Accept);
             }),
             Command::Refuse { connection, frame } => {
+                let frame = self.permitted(frame, reason::REFUSED);
                 self.change(&mut contents, connection, Entry::is_judged, |entry| {
                     entry.judgement = Some(Judgement::Refuse(frame));
                 })
@@ -244,6 +247,14 @@ impl Table {
             Command::Unknown { .. } => return Err(Unsupported::UNKNOWN),
         };
         Ok(reply)
+    }
+
+    /// What an application may say (section 9.3): a reason that it may not choose is replaced.
+    fn permitted(&self, frame: CloseFrame, otherwise: u16) -> CloseFrame {
+        if reason::is_for_applications(frame.reason) || self.behaviour.has(Bug::SaysAnyReason) {
+            return frame;
+        }
+        CloseFrame { reason: otherwise, ..frame }
     }
 
     /// PW-HB-024.

@@ -120,10 +120,15 @@ impl Peer {
         }
     }
 
-    /// The next packet must be a REJECT of this message, for this reason.
+    /// The next packet must be a REJECT of this message of class 0, for this reason.
     pub(crate) fn expect_reject(&mut self, ordinal: u64, code: u16) -> Outcome {
-        let came = self.expect_kind(kind::REJECT)?.rejected();
-        require(came == (ordinal, code), format!("REJECT {came:?} came instead of {:?}", (ordinal, code)))
+        self.expect_reject_of(0, ordinal, code)
+    }
+
+    /// The next packet must be a REJECT of this message of this class, for this reason.
+    pub(crate) fn expect_reject_of(&mut self, class: u8, ordinal: u64, code: u16) -> Outcome {
+        let (came, due) = (self.expect_kind(kind::REJECT)?.rejected(), (class, ordinal, code));
+        require(came == due, format!("REJECT with class, ordinal and reason {came:?} came instead of {due:?}"))
     }
 
     /// The next packet must be a CLOSE with this reason.

@@ -1,9 +1,39 @@
 //! What every packet of a subject is held to, whatever the case is about.
 
 use super::Peer;
-use crate::codec::registry::{flag, kind, reject};
+use crate::codec::registry::{flag, kind, reason, reject};
 use crate::codec::{Close, Packet};
 use crate::verdict::{Outcome, require, violation};
+
+/// What came since the last frame of an open message (PW-DAT-014).
+#[derive(Default)]
+pub(super) struct BetweenFrames {
+    /// Bytes of that frame; `None` if no message is open.
+    frame: Option<usize>,
+    /// Bytes of other DATA packets since.
+    others: usize,
+}
+
+impl BetweenFrames {
+    fn take(&mut self, packet: &Packet) -> Outcome {
+        let size = packet.header().packet_size();
+        let (first, more) = (packet.has(flag::FIRST), packet.has(flag::MORE));
+        match self.frame {
+            Some(frame) if first && !more => {
+                self.others += size;
+                let others = self.others;
+                require(
+                    others <= frame,
+                    format!("PW-DAT-014: {others} bytes of other messages behind a frame of {frame} bytes"),
+                )
+            }
+            Some(_) | None => {
+                *self = Self { frame: more.then_some(size), others: 0 };
+                Ok(())
+            }
+        }
+    }
+}
 
 impl Peer {
     /// Holds a packet to what this side announced and to the order of PINGs.
@@ -12,6 +42,7 @@ impl Peer {
             kind::DATA => {
                 let (size, limit) = (packet.payload.len(), self.hello.frame_limit as usize);
                 require(size <= limit, format!("PW-DAT-009: a frame of {size} bytes, above the announced {limit}"))?;
+                self.between_frames.take(packet)?;
                 let checked = !self.hello.resync || packet.has(flag::CHECKSUM);
                 require(checked, "PW-FRM-007: DATA without CHECKSUM to a peer that announced RESYNC")
             }
@@ -27,11 +58,11 @@ impl Peer {
                 let Some(close) = close else {
                     return violation("section 9: a CLOSE that is cut off");
                 };
-                let on_wire = !(256..32_768).contains(&close.reason);
+                let on_wire = reason::is_for_the_wire(close.reason);
                 require(on_wire, format!("section 11.3: {} never appears on the wire", close.reason))
             }
             kind::REJECT => {
-                let (_, code) = packet.rejected();
+                let (_, _, code) = packet.rejected();
                 let defined = matches!(code, reject::TOO_LARGE | reject::DAMAGED | 32_768..);
                 require(defined, format!("section 11.4: REJECT with the reason {code}, which is not defined"))
             }

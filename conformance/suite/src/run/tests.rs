@@ -1,7 +1,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::*;
 use crate::expectations::Expectations;
@@ -61,20 +61,20 @@ impl Drop for Folder {
     }
 }
 
+/// One after the other, so that the second case shows that the run went on. No other subject is tried: on a busy machine the short
+/// watchdog would judge that one too.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the watchdog watches in real time")]
 fn a_case_that_hangs_is_a_harness_error_and_the_run_goes_on() {
-    let began = Instant::now();
-    let options = Options { watchdog: Duration::from_millis(50), ..only("PW-HDR-001") };
-    let hanging: Arc<dyn Subject> = Arc::new(Broken(|| {
+    let options = Options { watchdog: Duration::from_millis(50), jobs: 1, ..only("PW-HDR-001") };
+    let hanging = || {
         thread::park_timeout(Duration::from_secs(60));
         SubjectError::failed("too late")
-    }));
-    let report = run(&[hanging, Arc::new(Broken(|| SubjectError::unsupported("no role")))], &options);
-    assert_eq!((report.totals().harness_error, report.totals().not_applicable), (2, 2));
-    assert!(report.cases[0].verdict.reason().contains("hangs"), "{report}");
+    };
+    let report = run(&[Arc::new(Broken(hanging))], &options);
+    assert_eq!((report.cases.len(), report.totals().harness_error), (2, 2), "{report}");
+    // Nobody waited for the subject, whose own reason is another.
+    assert!(report.cases.iter().all(|case| case.verdict.reason().contains("hangs")), "{report}");
     assert_eq!(report.exit_code(), 2);
-    assert!(began.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
@@ -194,8 +194,10 @@ fn the_same_seed_gives_the_same_trace() {
     };
     let selection =
         Selection::new(&[], &["header".into(), "sync-key".into(), "messages".into()], &[], &[]).expect("areas");
-    // How many messages fit into a queue depends on how many of them the system took meanwhile.
-    let is_timed = |case: &&Case| case.id == "PW-DAT-011/until-the-queue-is-full";
+    // How many messages fit into a queue depends on how many of them the system took meanwhile, and so does which of them goes
+    // first. How much of a message comes in its time depends on the clock.
+    let timed = ["PW-DAT-011/until-the-queue-is-full", "PW-DAT-013/", "PW-DAT-014/", "PW-DAT-015/"];
+    let is_timed = |case: &&Case| timed.iter().any(|id| case.id.starts_with(id));
     for case in crate::cases::cases().filter(|case| selection.holds(case) && !is_timed(case)) {
         for variant in case.roles().iter().map(|role| Variant::whole(*role)) {
             let [first, second] = [(); 2].map(|()| trace(case, variant, 7));

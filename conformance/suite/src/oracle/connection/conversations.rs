@@ -2,6 +2,7 @@
 //!
 //! It looks at its clock every millisecond, as it gives no deadline; and its application is told of fewer things.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use pulsewire_spec::vectors::{
 
 use super::Connection;
 use super::pipe::Pipe;
-use super::vectors::{behaviour, kept_words, message_word};
+use super::vectors::{behaviour, kept_words, message_word, rejected_word};
 use crate::clock;
 use crate::codec::Close;
 use crate::codec::registry::{kind, reason};
@@ -25,22 +26,34 @@ use crate::subject::{CloseFrame, Command, Happening, Origin, Reply};
 
 /// What the oracle cannot do, or does otherwise where the text leaves it free.
 const LEFT_OUT: [(&str, &str); 4] = [
-    ("client", "it has no TOKEN to send"),
     ("network-lost", "it takes a transport that gives up for a reset"),
+    ("own-pause-outlasts-busy", "it renews BUSY earlier"),
     ("own-pause-renewed", "it renews BUSY earlier"),
     ("stream-ended-behind-close", "it goes on to write what it owes to a peer that has ended its direction"),
 ];
 
 #[test]
 fn conversations_as_they_are_written() {
-    let mut run = 0;
+    let (mut run, mut acknowledging, mut with_token, mut broken) = (0, Vec::new(), Vec::new(), Vec::new());
     for conversation in vectors::conversations() {
-        if LEFT_OUT.iter().all(|(name, _)| *name != conversation.name) {
-            Runner::new(conversation).run();
+        if conversation.config.acknowledges {
+            // Its transports cannot tell what the peer's host has acknowledged.
+            acknowledging.push(&conversation.name);
+        } else if conversation.role == ConversationRole::Client && conversation.config.token.is_some() {
+            // It has no TOKEN to send.
+            with_token.push(&conversation.name);
+        } else if LEFT_OUT.iter().all(|(name, _)| *name != conversation.name) {
+            // All of them are run before the first failure ends the test.
+            let kept = catch_unwind(AssertUnwindSafe(|| Runner::new(conversation).run()));
+            broken.extend(kept.is_err().then_some(&conversation.name));
             run += 1;
         }
     }
-    assert_eq!(run + LEFT_OUT.len(), vectors::conversations().len(), "a conversation that is left out does not exist");
+    let left_out = LEFT_OUT.len() + acknowledging.len() + with_token.len();
+    eprintln!("{} left out, since nothing tells it what is acknowledged: {acknowledging:?}", acknowledging.len());
+    eprintln!("{} left out, since it has no TOKEN to send: {with_token:?}", with_token.len());
+    assert!(broken.is_empty(), "it does not keep to {broken:?}");
+    assert_eq!(run + left_out, vectors::conversations().len(), "a conversation that is left out does not exist");
 }
 
 struct Runner {
@@ -49,8 +62,9 @@ struct Runner {
     table: Arc<Table>,
     pipe: Pipe,
     begun: Instant,
-    /// Milliseconds since then.
+    /// Milliseconds since then, and by how many the side's clock was set back.
     time: u64,
+    set_back: u64,
     /// All that was sent, and all that should have been.
     sent: [Vec<u8>; 2],
 }
@@ -70,12 +84,13 @@ impl Runner {
         let link = Box::new(pipe.clone());
         let mut connection = Connection::new(link, role, greeting, behaviour, Arc::clone(&table), begun);
         connection.kept = Some(Vec::new());
-        Self { conversation, connection, table, pipe, begun, time: 0, sent: Default::default() }
+        Self { conversation, connection, table, pipe, begun, time: 0, set_back: 0, sent: Default::default() }
     }
 
     fn run(mut self) {
         for (index, step) in self.conversation.steps.iter().enumerate() {
             let place = format!("{}, step {index} at {} ms", self.conversation.name, step.at);
+            self.set_back = step.clock.map_or(0, |clock| step.at - clock);
             if !step.late {
                 while self.time + 1 < step.at {
                     self.time += 1;
@@ -92,7 +107,7 @@ impl Runner {
     }
 
     fn now(&self) -> Instant {
-        self.begun + Duration::from_millis(self.time)
+        self.begun + Duration::from_millis(self.time.saturating_sub(self.set_back))
     }
 
     fn taken(&self) -> Vec<u8> {
@@ -103,13 +118,11 @@ impl Runner {
         let (now, id) = (self.now(), self.connection.id);
         match action {
             ConversationAction::Start | ConversationAction::Wait => {}
+            ConversationAction::Acknowledge(_) => unreachable!("these conversations are left out"),
             ConversationAction::Receive(bytes) => self.connection.receive(bytes.bytes(), now),
             ConversationAction::Send { class, encrypted, payload } => {
                 let message = Message { class: *class, encrypted: *encrypted, payload: payload.bytes().to_vec() };
                 self.connection.outgoing.push_message(message);
-            }
-            ConversationAction::Close(farewell) if reason::is_fault(farewell.reason) => {
-                self.connection.fail(crate::oracle::fault::Fault::new(farewell.reason), now);
             }
             ConversationAction::Close(farewell) => {
                 self.command(Command::Close { connection: id, frame: frame(farewell) });
@@ -207,7 +220,7 @@ fn message_words(conversation: &Conversation) -> Vec<String> {
 fn told_word(what: &Happening) -> Option<String> {
     Some(match what {
         Happening::Admission => String::from("admission"),
-        Happening::Rejected { ordinal, reason } => format!("rejected {ordinal} {reason}"),
+        Happening::Rejected { class, ordinal, reason } => rejected_word(*class, *ordinal, *reason),
         Happening::TooLarge => String::from("too large"),
         Happening::Suspect => String::from("suspect"),
         Happening::Recovered => String::from("recovered"),
@@ -226,7 +239,7 @@ fn told_word(what: &Happening) -> Option<String> {
 fn expected_word(event: &ConversationEvent) -> Option<String> {
     Some(match event {
         ConversationEvent::Admission { .. } => String::from("admission"),
-        ConversationEvent::Rejected { ordinal, reason } => format!("rejected {ordinal} {reason}"),
+        ConversationEvent::Rejected { class, ordinal, reason } => rejected_word(*class, *ordinal, *reason),
         ConversationEvent::TooLarge { .. } => String::from("too large"),
         ConversationEvent::Suspect {} => String::from("suspect"),
         ConversationEvent::Recovered {} => String::from("recovered"),
@@ -248,14 +261,16 @@ fn profile(from: &ConversationConfig) -> Profile {
         idle: ms(from.idle),
         interval: ms(from.interval),
         probes: from.probes,
-        extension_max: ms(from.extension_max),
+        extension_max: from.extension_max.map(ms),
         detect_within: from.detect_within.map(ms),
         ping_floor: ms(from.ping_floor),
         frame_limit: from.frame_limit,
         message_limit: from.message_limit,
+        frame_sent: from.frame_sent,
         handshake_timeout: ms(from.handshake_timeout),
         close_timeout: ms(from.close_timeout),
         write_stall: ms(from.write_stall),
+        linger: Duration::from_secs(2),
         assembly_base: ms(from.assembly_base),
         assembly_rate: from.assembly_rate,
         busy_max: ms(from.busy_max),

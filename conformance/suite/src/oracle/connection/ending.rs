@@ -1,55 +1,61 @@
 //! How a connection of the oracle ends: faults, deadlines, the end of the stream.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::Bug;
 use super::super::fault::Fault;
 use super::super::heartbeat::{Action, Heartbeat};
-use super::{Connection, FAREWELL, Phase};
+use super::super::limit::Limit;
+use super::{Connection, Phase};
 use crate::codec::registry::{kind, reason};
-use crate::codec::{Packet, encode_items};
+use crate::codec::{Close, Packet, encode_items};
 use crate::role::Role;
 use crate::subject::{CloseFrame, Happening, Origin};
 
 impl Connection {
     /// Closes for a fault of the peer.
     pub(super) fn fail(&mut self, fault: Fault, now: Instant) {
+        let wrong = self.behaviour.has(Bug::NamesWrongReason);
+        let fault = if wrong { Fault::new(reason::BAD_PACKET) } else { fault };
+        self.fail_with(fault.to_close(self.assembler.received), CloseFrame::from(fault.reason), now);
+    }
+
+    /// Closes for a fault with this CLOSE; the application is told `frame`.
+    pub(super) fn fail_with(&mut self, close: Close, frame: CloseFrame, now: Instant) {
         if self.behaviour.has(Bug::CutsWithoutAWord) {
-            self.end(CloseFrame::from(fault.reason), Origin::Local);
+            self.end(frame, Origin::Local);
             return;
         }
         if self.behaviour.has(Bug::FaultWaitsInLine) {
             self.accept_messages();
         }
-        let wrong = self.behaviour.has(Bug::NamesWrongReason);
-        let fault = if wrong { Fault::new(reason::BAD_PACKET) } else { fault };
         self.faults_before = self.table.count_fault();
-        let frame = CloseFrame::from(fault.reason);
         self.ending = Some((frame.clone(), Origin::Local));
-        let close = fault.to_close(self.assembler.received).to_packet();
-        match (&self.phase, self.role) {
-            (Phase::Greeting { .. }, Role::Client) if !self.behaviour.has(Bug::ScreamsBeforeHelloAck) => {
+        let close = close.to_packet();
+        match (&self.phase, self.role, self.key_to_give_up) {
+            (Phase::Greeting { .. }, Role::Client, Some(key)) => self.outgoing.push_refusal(close, key),
+            (Phase::Greeting { .. }, Role::Client, None) if !self.behaviour.has(Bug::ScreamsBeforeHelloAck) => {
                 self.linger(now);
                 return;
             }
-            (Phase::Greeting { .. } | Phase::Judging { .. }, _) => {
+            (Phase::Greeting { .. } | Phase::Judging { .. }, _, _) => {
                 if self.behaviour.has(Bug::AnswersBeforeRefusal) {
                     self.outgoing.push_first(Packet::control(kind::HELLO_ACK, encode_items(&self.greeting.to_items())));
                 }
                 self.outgoing.push_first(close);
             }
-            (Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. }, _) => self.outgoing.fail(close),
-            (Phase::Failing { .. } | Phase::Lingering { .. } | Phase::Gone, _) => return,
+            (Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. }, _, _) => self.outgoing.fail(close),
+            (Phase::Failing { .. } | Phase::Lingering { .. } | Phase::Gone, _, _) => return,
         }
         if !self.behaviour.has(Bug::IdOutlivesConnection) {
             self.table.refuse_sends(self.id, frame);
         }
-        self.phase = Phase::Failing { until: now + FAREWELL };
+        self.phase = Phase::Failing { limit: Limit::new(now) };
     }
 
     /// Ends this side's direction and reads on for a while.
     pub(super) fn linger(&mut self, now: Instant) {
-        self.orderly = matches!(self.phase, Phase::Closing { acknowledged: true, .. } | Phase::Acknowledging { .. });
+        self.orderly = matches!(self.phase, Phase::Closing { over: Some(_), .. } | Phase::Acknowledging { .. });
         if self.peer_ended || self.behaviour.has(Bug::ClosesAtOnce) {
             let (frame, origin) = self.known_ending();
             self.end(frame, origin);
@@ -57,7 +63,16 @@ impl Connection {
         }
         self.forget_id();
         self.link.half_close();
-        self.phase = Phase::Lingering { until: now + FAREWELL };
+        let limit = match self.phase {
+            Phase::Closing { over: Some(limit), .. } | Phase::Failing { limit } | Phase::Lingering { limit } => limit,
+            Phase::Closing { over: None, .. }
+            | Phase::Greeting { .. }
+            | Phase::Judging { .. }
+            | Phase::Open
+            | Phase::Acknowledging { .. }
+            | Phase::Gone => Limit::new(now),
+        };
+        self.phase = Phase::Lingering { limit };
     }
 
     /// The connection is over; the transport is closed when the thread ends.
@@ -77,13 +92,19 @@ impl Connection {
         }
         match self.phase {
             Phase::Acknowledging { .. } | Phase::Failing { .. } => {}
-            Phase::Greeting { .. } | Phase::Judging { .. } | Phase::Open => {
+            // Its own CLOSE was not handed out: that of the peer gives the reason, if it came (PW-CLS-011).
+            Phase::Closing { sent: None, .. } if self.peer_said.is_some() => {
+                let of_peer = self.peer_said.clone().filter(|_| !self.behaviour.has(Bug::ReportsWaitingClose));
+                let (frame, origin) = of_peer.map_or_else(|| self.known_ending(), |frame| (frame, Origin::Peer));
+                self.end(frame, origin);
+            }
+            Phase::Greeting { .. } | Phase::Judging { .. } | Phase::Open | Phase::Closing { sent: None, .. } => {
                 let orderly = self.behaviour.has(Bug::ReportsEndAsOrderly);
                 let (code, origin) =
                     if orderly { (reason::NORMAL, Origin::Peer) } else { (reason::PEER_ENDED, Origin::Transport) };
                 self.end(CloseFrame::from(code), origin);
             }
-            Phase::Closing { .. } | Phase::Lingering { .. } | Phase::Gone => {
+            Phase::Closing { sent: Some(_), .. } | Phase::Lingering { .. } | Phase::Gone => {
                 let (frame, origin) = self.known_ending();
                 self.end(frame, origin);
             }
@@ -92,31 +113,41 @@ impl Connection {
 
     /// Does what is due.
     pub(in super::super) fn check_deadlines(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Greeting { until } if now >= until && !self.behaviour.has(Bug::NoHandshakeTimeout) => {
-                self.fail(Fault::new(reason::HANDSHAKE_TIMEOUT), now);
+        let now = self.no_earlier(now);
+        let (interval, bug) = (self.interval(), |bug| self.behaviour.has(bug));
+        let profile = &self.behaviour.profile;
+        match &mut self.phase {
+            Phase::Greeting { limit } => {
+                if limit.is_up(profile.handshake_timeout, interval, now) && !bug(Bug::NoHandshakeTimeout) {
+                    self.fail(Fault::new(reason::HANDSHAKE_TIMEOUT), now);
+                }
             }
-            Phase::Judging { until, .. } if now >= until && !self.behaviour.has(Bug::JudgesForEver) => {
-                self.fail(Fault::new(reason::HANDSHAKE_TIMEOUT), now);
+            Phase::Judging { limit, .. } => {
+                if limit.is_up(profile.handshake_timeout, interval, now) && !bug(Bug::JudgesForEver) {
+                    self.fail(Fault::new(reason::HANDSHAKE_TIMEOUT), now);
+                }
             }
-            Phase::Closing { sent_at: Some(sent_at), .. }
-                if now >= sent_at + self.behaviour.profile.close_timeout
-                    && !self.behaviour.has(Bug::NoCloseTimeout) =>
-            {
-                self.end(CloseFrame::from(reason::CLOSE_TIMEOUT), Origin::Local);
+            Phase::Closing { over: Some(limit), .. } | Phase::Failing { limit } | Phase::Lingering { limit } => {
+                // A bug that goes on sending needs the time for it.
+                let more = if bug(Bug::FlushesAfterFault) { 10 } else { 1 };
+                if limit.is_up(profile.linger * more, interval, now) {
+                    let (frame, origin) = self.known_ending();
+                    self.end(frame, origin);
+                }
             }
-            Phase::Failing { until } | Phase::Lingering { until } if now >= until => {
-                let (frame, origin) = self.known_ending();
-                self.end(frame, origin);
+            Phase::Closing { sent: Some(limit), over: None, .. } => {
+                if limit.is_up(profile.close_timeout, interval, now) && !bug(Bug::NoCloseTimeout) {
+                    self.end(CloseFrame::from(reason::CLOSE_TIMEOUT), Origin::Local);
+                }
             }
-            Phase::Greeting { .. }
-            | Phase::Judging { .. }
-            | Phase::Open
-            | Phase::Closing { .. }
-            | Phase::Acknowledging { .. }
-            | Phase::Failing { .. }
-            | Phase::Lingering { .. }
-            | Phase::Gone => {}
+            Phase::Acknowledging { since, .. } if bug(Bug::LingersWhileItAnswers) => {
+                if now >= *since + profile.linger {
+                    let (frame, origin) = self.known_ending();
+                    self.end(frame, origin);
+                }
+            }
+            Phase::Closing { sent: None, over: None, .. } | Phase::Open | Phase::Acknowledging { .. } | Phase::Gone => {
+            }
         }
         if self.judges_silence() && (!self.is_pausing() || self.behaviour.has(Bug::JudgesWhilePausing)) {
             self.tick(now);
@@ -129,8 +160,8 @@ impl Connection {
     fn judges_silence(&self) -> bool {
         match self.phase {
             Phase::Open | Phase::Acknowledging { .. } => true,
-            Phase::Closing { queued, .. } => {
-                let both = queued && self.peer.closed && !self.behaviour.has(Bug::JudgesBothClosing);
+            Phase::Closing { .. } => {
+                let both = self.outgoing.close_ack_sent() && !self.behaviour.has(Bug::JudgesBothClosing);
                 !both && !self.behaviour.has(Bug::QuietAfterClose)
             }
             Phase::Greeting { .. }
@@ -142,15 +173,32 @@ impl Connection {
     }
 
     fn check_stalls(&mut self, now: Instant) {
-        let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
-        let established = matches!(self.phase, Phase::Open | Phase::Closing { .. } | Phase::Acknowledging { .. });
-        let reads = !self.is_pausing() || self.behaviour.has(Bug::StallsWhilePausing);
-        if established && reads && passed(self.framer.stall_deadline()) {
+        let (interval, moment) = (self.interval(), self.moment(now));
+        let established =
+            matches!(self.phase, Phase::Open | Phase::Closing { over: None, .. } | Phase::Acknowledging { .. });
+        let pauses = self.is_pausing();
+        let judges_packet = established && (!pauses || self.behaviour.has(Bug::StallsWhilePausing));
+        let judges_message = established && (!pauses || self.behaviour.has(Bug::OwnPauseRunsMessageTime));
+        if judges_packet && self.framer.is_stalled(interval, now) {
             self.fail(Fault::new(reason::FRAME_STALL), now);
+        } else if judges_message && self.assembler.is_stalled(interval, moment) {
+            self.fail(Fault::new(reason::MESSAGE_STALL), now);
         }
-        let pauses = self.heartbeat.as_ref().is_some_and(Heartbeat::peer_pauses);
-        let forgives = pauses && self.behaviour.has(Bug::PauseStopsWriteStall);
-        if passed(self.outgoing.stall_deadline()) && !forgives {
+        self.check_writing(interval, now);
+    }
+
+    /// What was handed out may go away too slowly, also when the connection is over and its last packets go out (PW-CLS-015).
+    fn check_writing(&mut self, interval: Duration, now: Instant) {
+        let over = self.phase.is_over();
+        if over && self.behaviour.has(Bug::LastPacketsTakeAnyTime)
+            || !self.outgoing.is_stalled(interval, self.moment(now))
+        {
+            return;
+        }
+        if over {
+            let (frame, origin) = self.known_ending();
+            self.end(frame, origin);
+        } else {
             self.fail(Fault::new(reason::WRITE_STALL), now);
         }
     }

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::super::Bug;
 use super::super::fault::Fault;
-use super::{Connection, FAREWELL, Phase};
+use super::super::limit::Limit;
+use super::{Connection, Phase};
 use crate::codec::registry::{kind, reason, reject};
 use crate::codec::{Close, Packet};
 use crate::peer::Message;
@@ -12,15 +13,15 @@ use crate::subject::{CloseFrame, Happening, Origin};
 
 impl Connection {
     pub(super) fn act(&mut self, packet: Packet, now: Instant) -> Result<(), Fault> {
-        if let Phase::Greeting { until } = self.phase {
-            return self.greet(&packet, until, now);
+        if let Phase::Greeting { limit } = self.phase {
+            return self.greet(&packet, limit, now);
         }
         if packet.kind != kind::DATA {
             self.assembler.control_came();
         }
         match packet.kind {
             kind::DATA => {
-                if let Some(message) = self.assembler.receive(packet) {
+                if let Some(message) = self.assembler.receive(packet, self.moment(now)) {
                     self.deliver(message);
                 }
                 Ok(())
@@ -30,7 +31,7 @@ impl Connection {
             kind::REJECT => self.take_reject(&packet),
             kind::DRAIN => self.take_drain(packet.number()),
             kind::CLOSE => self.take_close(&packet, now),
-            kind::CLOSE_ACK => self.take_close_ack(packet.number()),
+            kind::CLOSE_ACK => self.take_close_ack(packet.number(), now),
             // BUSY has done its work on the heartbeat. Kinds of 0x80 and above are a sign of life and nothing else.
             _ => Ok(()),
         }
@@ -76,36 +77,26 @@ impl Connection {
     }
 
     fn take_pong(&mut self, number: u64, now: Instant) -> Result<(), Fault> {
-        let Some(heartbeat) = &mut self.heartbeat else {
-            return Ok(());
-        };
-        // A wrong one is evidence, too (PW-HB-001).
-        let judged = heartbeat.pong(number, now);
-        if !self.behaviour.has(Bug::PongsAreNoEvidence) {
-            heartbeat.packet(now);
-        }
-        judged
+        self.heartbeat.as_mut().map_or(Ok(()), |heartbeat| heartbeat.pong(number, now))
     }
 
     fn take_reject(&mut self, packet: &Packet) -> Result<(), Fault> {
-        let (ordinal, code) = packet.rejected();
-        if ordinal > self.outgoing.begun() && !self.behaviour.has(Bug::BelievesAnyOrdinal) {
-            return Err(Fault::new(reason::BAD_COUNT));
-        }
+        let (class, ordinal, code) = packet.rejected();
+        self.counts.reject(class, ordinal, self.outgoing.messages(), &self.behaviour)?;
         let known = matches!(code, reject::TOO_LARGE | reject::DAMAGED);
         if !known && self.behaviour.has(Bug::ClosesOnUnknownReject) {
             return Err(Fault::new(reason::BAD_PACKET));
         }
         if !self.behaviour.has(Bug::HidesReject) {
-            self.table.note(self.id, Happening::Rejected { ordinal, reason: code });
+            let class = if self.behaviour.has(Bug::FlattensRejectedClass) { 0 } else { class };
+            self.table.note(self.id, Happening::Rejected { class, ordinal, reason: code });
         }
         Ok(())
     }
 
     /// Nobody can have received more messages than were sent (PW-CLS-019).
-    fn judge_count(&self, received: u64) -> Result<(), Fault> {
-        let too_many = received > self.outgoing.completed() && !self.behaviour.has(Bug::BelievesAnyCount);
-        if too_many { Err(Fault::new(reason::BAD_COUNT)) } else { Ok(()) }
+    fn judge_count(&mut self, received: u64) -> Result<(), Fault> {
+        self.counts.receive(received, self.outgoing.messages(), &self.behaviour)
     }
 
     fn take_drain(&mut self, received: u64) -> Result<(), Fault> {
@@ -116,7 +107,7 @@ impl Connection {
         }
         if self.behaviour.has(Bug::DrainCloses) && matches!(self.phase, Phase::Open) {
             self.ending = Some((CloseFrame::from(reason::NORMAL), Origin::Local));
-            self.phase = Phase::Closing { queued: false, sent_at: None, acknowledged: false };
+            self.phase = Phase::CLOSING;
         }
         Ok(())
     }
@@ -129,7 +120,9 @@ impl Connection {
             return Err(Fault::new(reason::BAD_PACKET));
         }
         let known = !reason::name(close.reason).starts_with("reason");
-        if !known && self.behaviour.has(Bug::RejectsUnknownReason) {
+        let local = !reason::is_for_the_wire(close.reason);
+        let bug = |bug| self.behaviour.has(bug);
+        if !known && bug(Bug::RejectsUnknownReason) || local && bug(Bug::RejectsLocalReason) {
             return Err(Fault::new(reason::BAD_PACKET));
         }
         let final_word = reason::is_fault(close.reason) && !self.behaviour.has(Bug::AcknowledgesFault);
@@ -139,18 +132,20 @@ impl Connection {
         self.peer.closed = true;
         let frame = self.told(&close, packet);
         self.table.note(self.id, Happening::Closing(frame.clone()));
+        self.peer_said = Some(frame.clone());
         match self.phase {
             _ if final_word => {
                 self.table.refuse_sends(self.id, frame.clone());
                 self.ending = Some((frame, Origin::Peer));
                 self.outgoing.finish();
-                let patience = if self.behaviour.has(Bug::FlushesAfterFault) { FAREWELL * 10 } else { FAREWELL };
-                self.phase = Phase::Failing { until: now + patience };
+                self.phase = Phase::Failing { limit: Limit::new(now) };
             }
             Phase::Closing { .. } if self.behaviour.has(Bug::IgnoresCrossingClose) => {}
-            // Behind its own CLOSE, if that still waits.
-            Phase::Closing { queued: false, .. } => {}
-            Phase::Closing { .. } => self.outgoing.push_last(Packet::close_ack(self.assembler.received)),
+            Phase::Closing { .. } if self.behaviour.has(Bug::ReportsReasonOfPeer) => {
+                self.ending = Some((frame, Origin::Peer));
+                self.answer_crossing_close();
+            }
+            Phase::Closing { .. } => self.answer_crossing_close(),
             Phase::Greeting { .. }
             | Phase::Judging { .. }
             | Phase::Open
@@ -161,10 +156,17 @@ impl Connection {
                 self.table.refuse_sends(self.id, frame.clone());
                 self.accept_messages();
                 self.ending = Some((frame, Origin::Peer));
-                self.phase = Phase::Acknowledging { queued: false };
+                self.phase = Phase::Acknowledging { queued: false, since: now };
             }
         }
         Ok(())
+    }
+
+    /// Both sides close. While CLOSE of this side still waits, CLOSE_ACK is queued behind it later.
+    fn answer_crossing_close(&mut self) {
+        if !matches!(self.phase, Phase::Closing { queued: false, .. }) {
+            self.outgoing.push_last(Packet::close_ack(self.assembler.received));
+        }
     }
 
     /// What a CLOSE says to the application; the bugs lose some of it.
@@ -177,16 +179,20 @@ impl Connection {
         if bug(Bug::ForgetsItems) && close.to_packet() != *packet {
             close.items.clear();
         }
+        if bug(Bug::HidesText) {
+            close.items.clear();
+        }
         if bug(Bug::FlattensReasons) && reason::name(close.reason).starts_with("reason") {
             close.reason = reason::NORMAL;
         }
         close.to_frame()
     }
 
-    fn take_close_ack(&mut self, received: u64) -> Result<(), Fault> {
+    fn take_close_ack(&mut self, received: u64, now: Instant) -> Result<(), Fault> {
         self.judge_count(received)?;
-        if let Phase::Closing { acknowledged, .. } = &mut self.phase {
-            *acknowledged = true;
+        self.outgoing.cancel_ping();
+        if let Phase::Closing { over, .. } = &mut self.phase {
+            *over = Some(Limit::new(now));
         }
         Ok(())
     }

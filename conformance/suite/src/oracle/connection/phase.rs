@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::super::fault::Fault;
+use super::super::limit::Limit;
 use super::super::{Behaviour, Bug};
 use crate::codec::Hello;
 use crate::codec::registry::{kind, reason};
@@ -11,28 +12,50 @@ use crate::role::Role;
 /// Where the connection stands.
 pub(super) enum Phase {
     /// The peer's first packet is awaited.
-    Greeting { until: Instant },
+    Greeting { limit: Limit },
     /// The application judges HELLO (PW-HS-020).
-    Judging { until: Instant, client: Box<Hello>, version: u8 },
+    Judging { limit: Limit, client: Box<Hello>, version: u8 },
     /// Messages go both ways.
     Open,
-    /// The application closes; this side's CLOSE goes out behind the messages, and `acknowledged` when CLOSE_ACK came.
-    Closing { queued: bool, sent_at: Option<Instant>, acknowledged: bool },
+    /// The application closes. This side's CLOSE goes out behind the messages, and `sent` runs since then; `over` since CLOSE_ACK
+    /// came.
+    Closing { queued: bool, sent: Option<Limit>, over: Option<Limit> },
     /// The peer's CLOSE came: what was accepted goes out, then CLOSE_ACK, then nothing.
-    Acknowledging { queued: bool },
+    Acknowledging { queued: bool, since: Instant },
     /// A fault of either side: what is begun goes out, and CLOSE where this side found it. Nothing that comes is acted on.
-    Failing { until: Instant },
+    Failing { limit: Limit },
     /// This side's direction is ended; the peer's is read to its end.
-    Lingering { until: Instant },
+    Lingering { limit: Limit },
     /// Over.
     Gone,
 }
 
 impl Phase {
+    /// The application closes: CLOSE is not queued yet.
+    pub(super) const CLOSING: Self = Self::Closing { queued: false, sent: None, over: None };
+
+    /// The transport took bytes: the times that go by that begin anew (PW-CLS-007, PW-CLS-012).
+    pub(super) fn bytes_taken(&mut self, now: Instant, behaviour: &Behaviour) {
+        let limit = match self {
+            Self::Closing { over: Some(limit), .. } | Self::Failing { limit } | Self::Lingering { limit } => limit,
+            Self::Closing { over: None, .. } if behaviour.has(Bug::CloseTimeRunsWhileItWaits) => return,
+            Self::Closing { sent: Some(limit), over: None, .. } => return limit.progress(now),
+            Self::Closing { sent: None, over: None, .. }
+            | Self::Greeting { .. }
+            | Self::Judging { .. }
+            | Self::Open
+            | Self::Acknowledging { .. }
+            | Self::Gone => return,
+        };
+        if !behaviour.has(Bug::LingerRunsWhileItSends) {
+            limit.progress(now);
+        }
+    }
+
     /// Whether what comes is ignored.
     pub(super) fn is_over(&self) -> bool {
         match self {
-            Self::Closing { acknowledged, .. } => *acknowledged,
+            Self::Closing { over, .. } => over.is_some(),
             Self::Failing { .. } | Self::Lingering { .. } | Self::Gone => true,
             Self::Greeting { .. } | Self::Judging { .. } | Self::Open | Self::Acknowledging { .. } => false,
         }
@@ -65,8 +88,8 @@ pub(super) fn judge_in_phase(
         },
         (Phase::Judging { .. }, _) => bug(Bug::HearsWhileJudging),
         (_, kind::HELLO | kind::HELLO_ACK) => bug(Bug::SecondHelloAccepted),
-        (Phase::Closing { sent_at: Some(_), .. }, kind::CLOSE_ACK) => true,
-        (Phase::Closing { sent_at: None, .. }, kind::CLOSE_ACK) => bug(Bug::AcceptsEarlyCloseAck),
+        (Phase::Closing { sent: Some(_), .. }, kind::CLOSE_ACK) => true,
+        (Phase::Closing { sent: None, .. }, kind::CLOSE_ACK) => bug(Bug::AcceptsEarlyCloseAck),
         (_, kind::CLOSE_ACK) => bug(Bug::AcceptsStrayCloseAck),
         (_, kind::DATA | kind::CLOSE) => !peer.closed || bug(Bug::ListensAfterClose),
         (_, kind::DRAIN) if peer.closed => bug(Bug::AcceptsDrainBehindClose),

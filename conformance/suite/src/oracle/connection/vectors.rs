@@ -12,7 +12,7 @@ use crate::clock;
 use crate::codec::registry::kind;
 use crate::codec::{Header, Hello, Packet, encode_items};
 use crate::oracle::Behaviour;
-use crate::oracle::framing::Framer;
+use crate::oracle::framing::{Found, Framer};
 use crate::oracle::table::Table;
 use crate::peer::Message;
 use crate::profile::Profile;
@@ -32,7 +32,11 @@ fn headers() {
         framer.first_packet_received(vector.key);
         let now = clock::now();
         framer.push(vector.header.bytes(), now);
-        let result = framer.next(&|_| Ok(()), now).map_err(|fault| fault.reason);
+        let next = |framer: &mut Framer| framer.next(&|_| Ok(()), now).map_err(|fault| fault.reason);
+        let mut result = next(&mut framer);
+        if matches!(result, Ok(Some(Found::Verified(_)))) {
+            result = next(&mut framer);
+        }
         match &vector.expect {
             Expectation::Close(expected) => assert_eq!(result.err(), Some(expected.value), "{}", vector.name),
             Expectation::Accepted(fields) => {
@@ -93,12 +97,12 @@ fn streams_in_one_piece_and_byte_by_byte() {
     }
 }
 
-/// A server that gets the stream, and ordinal and reason of each REJECT that it sends.
-fn receive(vector: &FramingVector, piece: usize) -> (Connection, Vec<(u64, u16)>) {
+/// A server that gets the stream, and class, ordinal and reason of each REJECT that it sends.
+fn receive(vector: &FramingVector, piece: usize) -> (Connection, Vec<(u8, u64, u16)>) {
     let FramingVector { resync, frame_limit, message_limit, .. } = *vector;
     let quiet = Duration::from_secs(3_600);
     let profile = Profile { resync, frame_limit, message_limit, idle: quiet, interval: quiet, ..Profile::calm() };
-    let behaviour = behaviour(Profile { probes: 100, ..profile });
+    let behaviour = behaviour(Profile { probes: 10, ..profile });
     let (mut now, pipe) = (clock::now(), Pipe::default());
     let table = Arc::new(Table::new(Arc::clone(&behaviour)));
     let peer = Hello { sync_key: 7, frame_limit: 65_536, message_limit: 65_536, ..behaviour.greeting() };
@@ -108,7 +112,7 @@ fn receive(vector: &FramingVector, piece: usize) -> (Connection, Vec<(u64, u16)>
     connection.kept = Some(Vec::new());
     connection.receive(&Packet::control(kind::HELLO, encode_items(&peer.to_items())).encode(0), now);
     for _ in 0..vector.messages_sent {
-        connection.outgoing.push_message(Message { class: 0, encrypted: false, payload: vec![0] });
+        connection.outgoing.push_message(Message { class: 2, encrypted: false, payload: vec![0] });
     }
     for _ in 0..vector.pings_sent {
         connection.send(now);
@@ -130,7 +134,7 @@ fn receive(vector: &FramingVector, piece: usize) -> (Connection, Vec<(u64, u16)>
     (connection, rejects)
 }
 
-fn rejects(mut stream: &[u8]) -> Vec<(u64, u16)> {
+fn rejects(mut stream: &[u8]) -> Vec<(u8, u64, u16)> {
     let mut found = Vec::new();
     while stream.len() >= Header::SIZE {
         let header = Header::decode(stream);
@@ -143,9 +147,9 @@ fn rejects(mut stream: &[u8]) -> Vec<(u64, u16)> {
     found
 }
 
-fn refused(vector: &FramingVector) -> Vec<(u64, u16)> {
+fn refused(vector: &FramingVector) -> Vec<(u8, u64, u16)> {
     let refusals = vector.events.iter().filter_map(|event| match event {
-        FramingEvent::Refused { ordinal, reason } => Some((*ordinal, reason.value())),
+        FramingEvent::Refused { class, ordinal, reason } => Some((*class, *ordinal, reason.value())),
         _ => None,
     });
     refusals.collect()
@@ -154,14 +158,12 @@ fn refused(vector: &FramingVector) -> Vec<(u64, u16)> {
 /// What the application was told, beside messages, and the end of the connection.
 fn told(connection: &Connection) -> Vec<String> {
     let Ok(Reply::Events(events)) = connection.table.control(Command::Events) else { panic!("events are not told") };
-    let mut told: Vec<String> = events.iter().filter_map(|event| word(&event.what)).collect();
-    told.dedup();
-    told
+    events.iter().filter_map(|event| word(&event.what)).collect()
 }
 
 fn word(what: &Happening) -> Option<String> {
     Some(match what {
-        Happening::Rejected { ordinal, reason } => format!("rejected {ordinal} {reason}"),
+        Happening::Rejected { class, ordinal, reason } => rejected_word(*class, *ordinal, *reason),
         Happening::Draining { received } => format!("drain {received}"),
         Happening::Closed { frame, origin: Origin::Peer, .. } => said(frame.reason, frame.retry_after, &frame.text),
         Happening::Closed { frame, origin: Origin::Local, .. } => format!("close {}", frame.reason),
@@ -175,6 +177,10 @@ fn word(what: &Happening) -> Option<String> {
     })
 }
 
+pub(super) fn rejected_word(class: u8, ordinal: u64, reason: u16) -> String {
+    format!("rejected {class} {ordinal} {reason}")
+}
+
 fn said(reason: u16, retry_after: Option<u32>, text: &str) -> String {
     format!("closed by peer {reason} {retry_after:?} {text}")
 }
@@ -184,7 +190,9 @@ fn expected(vector: &FramingVector) -> Vec<String> {
     let mut expected: Vec<String> = Vec::new();
     for event in &vector.events {
         match event {
-            FramingEvent::Rejected { ordinal, reason } => expected.push(format!("rejected {ordinal} {reason}")),
+            FramingEvent::Rejected { class, ordinal, reason } => {
+                expected.push(rejected_word(*class, *ordinal, *reason));
+            }
             FramingEvent::Drain { received } => expected.push(format!("drain {received}")),
             FramingEvent::Close { reason, retry_after, text, .. } => {
                 peer = Some(said(*reason, Some(*retry_after), text.as_deref().unwrap_or_default()));

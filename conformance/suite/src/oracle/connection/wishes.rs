@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::super::Bug;
+use super::super::heartbeat::Heartbeat;
+use super::super::limit::Limit;
 use super::{Connection, Phase};
 use crate::codec::registry::reason;
 use crate::subject::{CloseFrame, Origin};
@@ -12,6 +14,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Connection {
     pub(in super::super) fn obey_application(&mut self, now: Instant) {
+        let now = self.no_earlier(now);
         if self.table.is_stopping() {
             self.end(CloseFrame::from(reason::ABORTED), Origin::Local);
             return;
@@ -34,8 +37,13 @@ impl Connection {
         }
         if let Some(frame) = wishes.close.filter(|_| open) {
             self.obey_pause(false, now);
+            if reason::is_fault(frame.reason) && !self.behaviour.has(Bug::FaultOfApplicationWaits) {
+                self.fail_with(self.say(&frame, self.assembler.received), frame, now);
+                return;
+            }
             self.ending = Some((frame, Origin::Local));
-            self.phase = Phase::Closing { queued: false, sent_at: None, acknowledged: false };
+            let early = self.behaviour.has(Bug::CloseTimeRunsWhileItWaits);
+            self.phase = Phase::Closing { queued: false, sent: early.then(|| Limit::new(now)), over: None };
         }
     }
 
@@ -68,15 +76,25 @@ impl Connection {
             | Phase::Gone => false,
         };
         match (self.busy_due, wanted && may_pause) {
-            (None, true) => self.send_busy(now),
+            (None, true) => {
+                self.stop_reading();
+                self.send_busy(now);
+            }
             (Some(due), true) if now >= due && !self.behaviour.has(Bug::BusyOnce) => self.send_busy(now),
             (Some(_), false) => self.read_again(now),
             (Some(_), true) | (None, false) => {}
         }
     }
 
+    /// A PING that was not handed out is withdrawn (PW-HB-023).
+    fn stop_reading(&mut self) {
+        self.outgoing.cancel_ping();
+        self.heartbeat.iter_mut().for_each(Heartbeat::stop_reading);
+    }
+
     fn send_busy(&mut self, now: Instant) {
-        let pause = (self.behaviour.profile.idle * 2).min(PAUSE_MAX);
+        let idle = self.heartbeat.as_ref().map_or(self.behaviour.profile.idle, |heartbeat| heartbeat.effective().0);
+        let pause = (idle * 2).min(PAUSE_MAX);
         self.busy_due = Some(now + pause * 2 / 5);
         if !self.behaviour.has(Bug::PausesSilently) {
             self.outgoing.push_busy(u32::try_from(pause.as_millis()).expect("at most 60,000 ms"));
@@ -91,6 +109,8 @@ impl Connection {
         if !self.behaviour.has(Bug::StallsWhilePausing) {
             self.framer.restart_clock(now);
         }
+        let moment = self.moment(now);
+        self.assembler.restart_clock(moment);
         if let Some(heartbeat) = &mut self.heartbeat
             && !self.behaviour.has(Bug::JudgesWhilePausing)
         {

@@ -20,7 +20,7 @@ pub fn config(profile: &Profile) -> Config {
             idle: profile.idle,
             interval: profile.interval,
             probes: profile.probes,
-            extension_max: Some(profile.extension_max),
+            extension_max: profile.extension_max,
             detect_within: profile.detect_within,
             ping_floor: profile.ping_floor,
             busy_max: profile.busy_max,
@@ -54,7 +54,7 @@ pub fn happening(event: &Event<'_>) -> Option<Happening> {
         Event::Admission(_) => Happening::Admission,
         Event::Rejected(rejected) => {
             let ordinal = rejected.ordinal.map_or(0, u64::from);
-            Happening::Rejected { ordinal, reason: rejected.reason.0 }
+            Happening::Rejected { class: 0, ordinal, reason: rejected.reason.0 }
         }
         Event::TooLarge(_) => Happening::TooLarge,
         Event::Suspect(_) => Happening::Suspect,

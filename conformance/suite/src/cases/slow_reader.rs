@@ -1,0 +1,245 @@
+//! Section 9, where the peer reads slowly: what it gets all the same, and when it is given up.
+
+use std::time::Duration;
+
+use super::drain::ended_with;
+use super::{BOTH, CLOCK_TOLERANCE, waiting};
+use crate::case::{Case, Need};
+use crate::clock;
+use crate::codec::Close;
+use crate::codec::Packet;
+use crate::codec::registry::{kind, reason};
+use crate::context::Context;
+use crate::peer::{Arrival, Message, PATIENCE, Peer};
+use crate::profile::Profile;
+use crate::subject::{Event, Happening, Id};
+use crate::verdict::{Failure, Outcome, not_before, require, violation};
+
+pub(super) const CASES: &[Case] = &[
+    case!(
+        "PW-HB-020/write-stall-rests",
+        "does not count the pause of its peer against what that does not take",
+        BOTH,
+        stalling,
+        write_stall_rests
+    )
+    .whole_only(),
+    case!(
+        "PW-HB-020/write-stall-rests-no-longer",
+        "lets the time for what is not taken rest for busy_max at most, however often its peer pauses",
+        BOTH,
+        short_pauses,
+        write_stall_rests_no_longer,
+        [Need::OwnNumbers]
+    )
+    .whole_only(),
+    case!(
+        "PW-CLS-007/messages-before-close",
+        "counts close_timeout from its CLOSE on, not while messages wait in front of it",
+        BOTH,
+        hasty,
+        messages_before_close
+    )
+    .whole_only(),
+    case!(
+        "PW-CLS-012/slow-reader",
+        "sends its last CLOSE to a peer that reads slowly for longer than linger",
+        BOTH,
+        short_linger,
+        slow_reader
+    )
+    .whole_only(),
+    case!(
+        "PW-CLS-012/answers-slow-reader",
+        "sends all messages and CLOSE_ACK, in order, to a peer that closes and reads slowly",
+        BOTH,
+        short_linger,
+        answers_slow_reader
+    )
+    .whole_only(),
+    case!(
+        "PW-CLS-015/trickle",
+        "closes with WRITE_STALL when its peer takes a few bytes now and then",
+        BOTH,
+        stalling,
+        trickle,
+        [Need::OwnNumbers]
+    )
+    .whole_only(),
+    case!(
+        "PW-CLS-015/last-packets",
+        "waits no longer for a peer that takes a few bytes of its last packets now and then",
+        BOTH,
+        stalling,
+        last_packets,
+        [Need::OwnNumbers]
+    )
+    .whole_only(),
+];
+
+/// Each byte has 400 ms to be taken.
+fn stalling() -> Profile {
+    Profile { write_stall: Duration::from_millis(400), assembly_rate: 1_000_000_000, ..Profile::calm() }
+}
+
+/// The same, and a peer may pause for 300 ms.
+fn short_pauses() -> Profile {
+    Profile { busy_max: Duration::from_millis(300), ..stalling() }
+}
+
+/// CLOSE_ACK has 2 s to come.
+fn hasty() -> Profile {
+    Profile { close_timeout: Duration::from_secs(2), ..Profile::calm() }
+}
+
+/// An end takes 200 ms at most, if nothing is taken.
+fn short_linger() -> Profile {
+    Profile { linger: Duration::from_millis(200), ..Profile::calm() }
+}
+
+/// Whether the application was told that the connection is over.
+fn is_over(context: &mut Context<'_>, peer: &Peer, id: Id) -> Result<bool, Failure> {
+    let ended = |event: &Event| matches!(event.what, Happening::Closed { .. }) && event.connection == Some(id);
+    Ok(context.events(peer)?.iter().any(ended))
+}
+
+fn write_stall_rests(context: &mut Context<'_>) -> Outcome {
+    let due = context.profile.write_stall;
+    context.takes(due * 4)?;
+    if context.profile.busy_max < due * 3 {
+        return Err(Failure::NotApplicable("the subject's busy_max is too short".into()));
+    }
+    let (mut peer, id) = context.establish_with_id()?;
+    peer.send(&Packet::busy(60_000))?;
+    peer.barrier()?;
+    waiting::fill(context, &mut peer, id)?;
+    clock::sleep(due * 2);
+    if is_over(context, &peer, id)? {
+        let (frame, _) = context.await_ending(&peer, id, PATIENCE)?;
+        return violation(format!("ended with {} while the peer paused", reason::name(frame.reason)));
+    }
+    let since = clock::now();
+    peer.send(&Packet::busy(0))?;
+    let (frame, _) = context.await_ending(&peer, id, due + PATIENCE)?;
+    require(frame.reason == reason::WRITE_STALL, format!("ended with {}", reason::name(frame.reason)))?;
+    let elapsed = clock::elapsed(since);
+    let sentence = format!("given up {} ms after the pause", elapsed.as_millis());
+    // Something may have been taken just before the pause was noticed, and nothing since.
+    not_before(elapsed + CLOCK_TOLERANCE, due / 2, sentence)
+}
+
+fn write_stall_rests_no_longer(context: &mut Context<'_>) -> Outcome {
+    let (due, busy_max) = (context.profile.write_stall, context.profile.busy_max);
+    let (mut peer, id) = context.establish_with_id()?;
+    waiting::fill(context, &mut peer, id)?;
+    let began = clock::now();
+    // A busy machine hands out what fits for a while.
+    while clock::elapsed(began) < due + busy_max + PATIENCE {
+        if is_over(context, &peer, id)? {
+            return ended_with(context, &peer, id, reason::WRITE_STALL);
+        }
+        // Each row of pauses is short enough, and one begins where the other ends.
+        peer.send_glued(&[Packet::busy(0), Packet::busy(60_000)])?;
+        clock::sleep(busy_max / 3);
+    }
+    violation("a peer that pauses again and again and takes nothing is not given up")
+}
+
+fn messages_before_close(context: &mut Context<'_>) -> Outcome {
+    const STEPS: usize = 16;
+    let due = context.profile.close_timeout;
+    context.takes(due * 3)?;
+    let (mut peer, id) = context.establish_with_id()?;
+    let count = waiting::fill(context, &mut peer, id)?;
+    context.close_from(&peer, id, reason::NORMAL)?;
+    // Slowly, as long as its transport cannot have taken CLOSE: where nothing tells what is acknowledged, the time runs then.
+    let slowly = count / 2 / STEPS;
+    for _ in 0..STEPS {
+        clock::sleep(due * 5 / 4 / STEPS as u32);
+        waiting::read_all(&mut peer, slowly)?;
+    }
+    let left = count - slowly * STEPS;
+    peer.read_ahead(left * waiting::MESSAGE_SIZE)?;
+    peer.send(&Packet::close_ack(1))?;
+    waiting::read_all(&mut peer, left)?;
+    peer.expect_close(reason::NORMAL)?;
+    peer.expect_end()?;
+    peer.half_close();
+    ended_with(context, &peer, id, reason::NORMAL)
+}
+
+/// Reads so slowly that what was waiting takes longer than `linger`.
+fn read_slowly(context: &Context<'_>, peer: &mut Peer) -> Outcome {
+    for _ in 0..16 {
+        clock::sleep(context.profile.linger / 4);
+        peer.read_some(context.enough_for_room())?;
+    }
+    Ok(())
+}
+
+fn slow_reader(context: &mut Context<'_>) -> Outcome {
+    context.takes(context.profile.linger * 5)?;
+    let (mut peer, id) = context.establish_with_id()?;
+    waiting::fill(context, &mut peer, id)?;
+    // Its transport has room for what was read, and takes that first.
+    clock::sleep(context.profile.linger / 4);
+    peer.may_be_cut_off = true;
+    peer.send(&Packet { class: 1, ..Packet::ping(1) })?;
+    read_slowly(context, &mut peer)?;
+    loop {
+        match peer.receive()? {
+            Arrival::Packet(packet) if packet.kind == kind::DATA => drop(peer.take_frame(packet)?),
+            Arrival::Packet(packet) => {
+                peer.check_close(&packet, reason::BAD_PACKET)?;
+                return peer.expect_end();
+            }
+            Arrival::End | Arrival::Reset => return violation("the end came before CLOSE to a peer that reads slowly"),
+        }
+    }
+}
+
+fn answers_slow_reader(context: &mut Context<'_>) -> Outcome {
+    context.takes(context.profile.linger * 5)?;
+    let (mut peer, id) = context.establish_with_id()?;
+    let count = waiting::fill(context, &mut peer, id)?;
+    let last = Message::new(0, *b"the last one");
+    context.send_from(&peer, id, 0, &last.payload)?;
+    peer.may_be_cut_off = true;
+    peer.send(&Close::new(reason::NORMAL, 1).to_packet())?;
+    read_slowly(context, &mut peer)?;
+    waiting::read_all(&mut peer, count)?;
+    peer.expect_message(&last)?;
+    peer.expect_kind(kind::CLOSE_ACK)?;
+    peer.expect_end()
+}
+
+/// Takes a few bytes now and then, until the subject has told that the connection is over.
+fn take_little(context: &mut Context<'_>, peer: &mut Peer, id: Id) -> Outcome {
+    let due = context.profile.write_stall;
+    let began = clock::now();
+    while clock::elapsed(began) < due * 2 + PATIENCE {
+        if is_over(context, peer, id)? {
+            return Ok(());
+        }
+        clock::sleep(due / 4);
+        peer.read_some(64)?;
+    }
+    violation("a peer that takes a few bytes now and then is not given up")
+}
+
+fn trickle(context: &mut Context<'_>) -> Outcome {
+    let (mut peer, id) = context.establish_with_id()?;
+    waiting::fill(context, &mut peer, id)?;
+    take_little(context, &mut peer, id)?;
+    ended_with(context, &peer, id, reason::WRITE_STALL)
+}
+
+fn last_packets(context: &mut Context<'_>) -> Outcome {
+    let (mut peer, id) = context.establish_with_id()?;
+    waiting::fill(context, &mut peer, id)?;
+    // Its transport has room for what was read, and takes that first.
+    clock::sleep(context.profile.write_stall / 4);
+    peer.send(&Packet { class: 1, ..Packet::ping(1) })?;
+    take_little(context, &mut peer, id)?;
+    ended_with(context, &peer, id, reason::BAD_PACKET)
+}
