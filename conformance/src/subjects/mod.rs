@@ -74,8 +74,8 @@ fn core_config(profile: &Profile) -> Config {
         limits: Limits {
             frame: profile.frame_limit,
             message: profile.message_limit,
+            frame_sent: profile.frame_sent,
             send_queue: SEND_QUEUE,
-            ..Limits::default()
         },
         timeouts: Timeouts {
             handshake: profile.handshake_timeout,
@@ -83,7 +83,7 @@ fn core_config(profile: &Profile) -> Config {
             write_stall: profile.write_stall,
             assembly_base: profile.assembly_base,
             assembly_rate: profile.assembly_rate,
-            ..Timeouts::default()
+            linger: profile.linger,
         },
         damage: if profile.resync { Damage::Resynchronise } else { Damage::Close },
         admission: if profile.admission { Admission::Ask } else { Admission::Automatic },
@@ -106,7 +106,7 @@ fn happening(event: &Event<'_>) -> Option<Happening> {
         Event::Admission(_) => Happening::Admission,
         Event::Rejected(rejected) => {
             let ordinal = rejected.ordinal.map_or(0, u64::from);
-            Happening::Rejected { class: 0, ordinal, reason: rejected.reason.0 }
+            Happening::Rejected { class: rejected.class.0, ordinal, reason: rejected.reason.0 }
         }
         Event::TooLarge(_) => Happening::TooLarge,
         Event::Suspect(_) => Happening::Suspect,
