@@ -254,6 +254,8 @@ impl fmt::Display for SendRefused {
     }
 }
 
+impl core::error::Error for SendRefused {}
+
 /// A message that was not accepted, and why. Nothing changed; the message comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendError<'p> {

@@ -145,6 +145,8 @@
 //! - Memory grows with what arrived, never with what a length field says.
 //! - [`Event::Closed`] is the last event, and comes exactly once.
 //! - What is not accepted for sending comes back, with the reason.
+//! - Every wait has a limit, also that of the end; a limit that the driver noticed late begins anew, once.
+//! - `Debug` prints no key, token or payload; `Display` escapes what a peer said.
 //! - Nothing here panics, whatever the peer sends.
 
 #![no_std]

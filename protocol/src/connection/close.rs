@@ -60,7 +60,7 @@ impl Connection {
     }
 
     /// The stream ended with CLOSE, though CLOSE_ACK did not get through: the reason that CLOSE gave stands (PW-CLS-011),
-    /// the own one where both sides sent one. Says whether it was so.
+    /// the own one where both sides sent one. Returns whether it was so.
     fn end_behind_close(&mut self) -> bool {
         match &self.state {
             State::Closing { said, since: Some(_) } | State::BothClosing { said, since: Some(_), .. } => {

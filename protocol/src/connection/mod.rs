@@ -219,7 +219,7 @@ impl Connection {
     }
 
     /// Fills `out` with what is to be written now: all control packets that wait, and whole packets of messages until no other
-    /// fits in `max` bytes. Says whether it did. A batch that still holds bytes is left as it is.
+    /// fits in `max` bytes. Returns whether it did. A batch that still holds bytes is left as it is.
     ///
     /// At least one packet goes out, whatever `max`; one of less than 528 bytes hands out packets one by one, and a larger one is
     /// exceeded by control packets alone. A small `max` keeps PING and PONG near the front: they overtake what is queued here,

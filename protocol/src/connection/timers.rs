@@ -70,7 +70,7 @@ impl Connection {
         }
     }
 
-    /// The limits of the handshake and of CLOSE. Says whether one of them ended the connection.
+    /// The limits of the handshake and of CLOSE. Returns whether one of them ended the connection.
     fn handle_state_timeout(&mut self, now: Instant) -> bool {
         let waiting_since = match &self.state {
             State::Handshake { since, .. } | State::Judging { since, .. } => Some(*since),
@@ -115,7 +115,7 @@ impl Connection {
         now - deadline > interval
     }
 
-    /// The limits of the packet under way and of the open message. Says whether one of them ended the connection.
+    /// The limits of the packet under way and of the open message. Returns whether one of them ended the connection.
     fn handle_receive_timeout(&mut self, now: Instant) -> bool {
         if let Some(deadline) = self.frame_deadline().filter(|deadline| now >= *deadline)
             && !(self.is_late(now, deadline) && self.framer.begin_anew(now))

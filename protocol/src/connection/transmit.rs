@@ -82,7 +82,7 @@ impl Transmit {
         self.slices().zip(slices).map(|(bytes, slice)| *slice = std::io::IoSlice::new(bytes)).count()
     }
 
-    /// This many bytes were written. Says whether all are; then it holds on to no payload any more.
+    /// This many bytes were written. Returns whether all are; then it holds on to no payload any more.
     ///
     /// # Panics
     /// If that is more than was left.

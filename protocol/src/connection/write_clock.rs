@@ -104,7 +104,7 @@ impl WriteClock {
         }
     }
 
-    /// The same because this side noticed the deadline late (PW-TIM-001). Says whether it may, once before bytes are acknowledged
+    /// The same because this side noticed the deadline late (PW-TIM-001). Returns whether it may, once before bytes are acknowledged
     /// again.
     pub(super) fn begin_anew(&mut self, now: Instant, end: u64, waiting: u64, timeouts: &Timeouts) -> bool {
         if core::mem::replace(&mut self.graced, true) {

@@ -226,7 +226,7 @@ impl Fragments {
         }
     }
 
-    /// The same because this side was late (PW-TIM-001). Says whether it may.
+    /// The same because this side was late (PW-TIM-001). Returns whether it may.
     pub(crate) fn begin_anew(&mut self, now: Instant) -> bool {
         self.open.as_mut().is_some_and(|open| open.time.begin_anew(now))
     }

@@ -66,7 +66,7 @@ impl MessageTime {
         self.deadline = now + self.whole;
     }
 
-    /// The same because this side was late (PW-TIM-001). Says whether it may, once for each message.
+    /// The same because this side was late (PW-TIM-001). Returns whether it may, once for each message.
     pub(super) fn begin_anew(&mut self, now: Instant) -> bool {
         let first = !core::mem::replace(&mut self.graced, true);
         if first {

@@ -299,7 +299,7 @@ impl Framer {
         }
     }
 
-    /// The same because this side was late (PW-TIM-001). Says whether it may, once for each packet.
+    /// The same because this side was late (PW-TIM-001). Returns whether it may, once for each packet.
     pub(crate) fn begin_anew(&mut self, now: Instant) -> bool {
         let first = !core::mem::replace(&mut self.graced, true);
         if first {

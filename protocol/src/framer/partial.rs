@@ -94,7 +94,7 @@ impl Kept {
         (lent, self.missing())
     }
 
-    /// Memory that was lent comes back, filled. Says whether any was lent.
+    /// Memory that was lent comes back, filled. Returns whether any was lent.
     pub(super) fn take_back(&mut self, lent: BytesMut) -> bool {
         let was_lent = self.lent.take().is_some();
         if was_lent {

@@ -175,7 +175,7 @@ impl Heartbeat {
     }
 
     /// A header that verifies came, or more of its packet, so the peer lives (PW-HB-001, PW-HB-002). Not for BUSY, which
-    /// [`busy`](Self::busy) judges. Says whether a PING that waits is to be withdrawn (PW-HB-004).
+    /// [`busy`](Self::busy) judges. Returns whether a PING that waits is to be withdrawn (PW-HB-004).
     #[inline]
     #[must_use]
     pub(crate) fn evidence(&mut self, now: Instant) -> bool {
@@ -188,7 +188,7 @@ impl Heartbeat {
         probed
     }
 
-    /// Unanswered probes are forgotten (PW-HB-004), so a peer that answers is never given up (PW-HB-014). Says whether there was
+    /// Unanswered probes are forgotten (PW-HB-004), so a peer that answers is never given up (PW-HB-014). Returns whether there was
     /// one.
     #[cold]
     fn end_silence(&mut self, now: Instant) -> bool {

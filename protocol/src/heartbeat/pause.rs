@@ -6,7 +6,7 @@ use super::{Heartbeat, State};
 use crate::time::{Instant, millis};
 
 impl Heartbeat {
-    /// BUSY came. Says whether a PING that waits is to be withdrawn: because the peer is to be left alone from now on, or because
+    /// BUSY came. Returns whether a PING that waits is to be withdrawn: because the peer is to be left alone from now on, or because
     /// it lives (PW-HB-004).
     pub(crate) fn busy(&mut self, now: Instant, pause: Duration) -> bool {
         self.end_pause(now);

@@ -104,6 +104,7 @@ fn closed() -> impl Strategy<Value = Closed> {
             detail: text,
             verdict: verdict.map(Box::new),
             orderly: acknowledged.is_some(),
+            heard: received > 0,
             received,
             acknowledged,
             unsent,
@@ -137,7 +138,8 @@ fn greeting_event() -> impl Strategy<Value = Event<'static>> {
 }
 
 fn event() -> impl Strategy<Value = Event<'static>> {
-    let rejected = (any::<u64>(), 0..4u16).prop_map(|(ordinal, reason)| Rejected {
+    let rejected = (any::<u64>(), 0..4u16, any::<u8>()).prop_map(|(ordinal, reason, class)| Rejected {
+        class: Class(class),
         ordinal: core::num::NonZeroU64::new(ordinal),
         reason: RejectReason(reason),
     });
@@ -173,6 +175,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         bytes().prop_map(Operation::Received),
         bytes().prop_map(Operation::ReceivedDirect),
         any::<usize>().prop_map(Operation::Transmitted),
+        any::<u64>().prop_map(Operation::Acknowledged),
         any::<usize>().prop_map(|max| Operation::PollTransmit { max }),
         Just(Operation::Timeout),
         message().prop_map(Operation::Send),

@@ -69,19 +69,19 @@ impl Deref for ValidTableLimits {
 /// Why a connection was not inserted. [`close_reason`](Self::close_reason) is what to tell the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InsertRefused {
-    /// As many connections live as may.
+    /// The table has as many connections as its limit allows.
     Connections {
-        /// How many that is.
+        /// The limit.
         limit: u32,
     },
-    /// As many handshakes are in progress as may be.
+    /// As many handshakes are in progress as the limit allows.
     Handshakes {
-        /// How many that is.
+        /// The limit.
         limit: u32,
     },
-    /// The connections hold as much memory as they may.
+    /// The connections hold as much memory as the limit allows.
     Buffered {
-        /// How much that is, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
 }
@@ -99,13 +99,15 @@ impl InsertRefused {
 impl fmt::Display for InsertRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connections { limit } => write!(f, "{limit} connections live, and no more may")?,
-            Self::Handshakes { limit } => write!(f, "{limit} handshakes are in progress, and no more may be")?,
-            Self::Buffered { limit } => write!(f, "the connections hold the {limit} bytes that they may")?,
+            Self::Connections { limit } => write!(f, "the table has {limit} connections, which is its limit")?,
+            Self::Handshakes { limit } => write!(f, "{limit} handshakes are in progress, which is the limit")?,
+            Self::Buffered { limit } => write!(f, "the connections hold {limit} bytes, which is their limit")?,
         }
-        write!(f, "; close this one with OVERLOADED, and it comes again later")
+        write!(f, "; close this one with OVERLOADED, so that its client comes again later")
     }
 }
+
+impl core::error::Error for InsertRefused {}
 
 /// A connection that was not inserted, and why. The table has not changed.
 ///

@@ -148,7 +148,7 @@ impl<T> ConnectionTable<T> {
         self.slots.remove(id).map(Entry::into_parts)
     }
 
-    /// Ends the id, but keeps the slot: operations of the driver are still outstanding (PW-CK-005). Says whether it lived.
+    /// Ends the id, but keeps the slot: operations of the driver are still outstanding (PW-CK-005). Returns whether it lived.
     pub fn retire(&mut self, id: ConnectionId) -> bool {
         self.discount(id);
         self.slots.retire(id)

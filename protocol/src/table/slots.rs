@@ -138,7 +138,7 @@ impl<T> Slots<T> {
         self.slots[id.slot() as usize].take()
     }
 
-    /// Ends a live id and keeps its slot. Says whether it lived.
+    /// Ends a live id and keeps its slot. Returns whether it lived.
     pub fn retire(&mut self, id: ConnectionId) -> bool {
         let ended = self.end(id);
         ended.map(|live| self.retired.insert(id.slot(), live)).is_some()

@@ -177,7 +177,7 @@ impl TimingWheel {
         (above | digit as u64) << shift
     }
 
-    /// Begins to empty the first bucket, if anything in it may have come at `now`. Says whether it does.
+    /// Begins to empty the first bucket, if anything in it may have come at `now`. Returns whether it does.
     fn drain_next(&mut self, now: Instant) -> bool {
         let bucket = self.first_bucket();
         let Some(bucket) = bucket.filter(|bucket| self.earliest[usize::from(*bucket)] <= now) else {
