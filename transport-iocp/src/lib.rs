@@ -50,6 +50,12 @@
 //! at [`Event::Admission`](protocol::Event::Admission), or later from any thread, with `accept`, or with `refuse` and a
 //! [`CloseFrame`](protocol::CloseFrame).
 //!
+//! # Slow links
+//!
+//! The system is not asked what a peer's host has acknowledged: what it took counts as that (PW-TCP-005). So a PING that waits in
+//! its memory behind other bytes is timed from there, and a link is slow enough to look dead where that takes longer than the
+//! heartbeat allows: [`SocketOptions::send_buffer`] bounds it.
+//!
 //! # Layers
 //!
 //! The driver knows connections and the protocol, and nothing of Windows. Below it lies one seam, the completion port:

@@ -92,7 +92,8 @@ impl Endpoint {
     }
 
     /// Runs the protocol over a stream of yours, such as a TLS one. The first event is
-    /// [`Established`](pulsewire_protocol::Event::Established), for both roles.
+    /// [`Established`](pulsewire_protocol::Event::Established), for both roles. What the stream took counts as acknowledged: what
+    /// lies below it is not asked.
     ///
     /// # Errors
     /// If the operating system gives no random numbers.

@@ -13,8 +13,9 @@ pub struct SocketOptions {
     /// The operating system's own probing, beside Pulsewire's heartbeat. Default: off, since the heartbeat does more.
     pub keepalive: Option<Keepalive>,
     /// How many unsent bytes the kernel may hold, in bytes (`TCP_NOTSENT_LOWAT`; where the system or `socket2` lacks that,
-    /// the whole send buffer, `SO_SNDBUF`). More of them would delay each PING behind them, and a slow link that only takes
-    /// would look dead (PW-TCP-003). Default: 128 KiB.
+    /// the whole send buffer, `SO_SNDBUF`). More of them would delay each PING behind them. On Linux the transport knows what
+    /// the peer's host has acknowledged; elsewhere a slow link that only takes would look dead (PW-TCP-003, PW-TCP-005).
+    /// Default: 128 KiB.
     pub unsent_max: Option<u32>,
     /// Give up when sent data stays unacknowledged for this long (`TCP_USER_TIMEOUT`; Linux and Android). Keepalive does not
     /// notice a dead network while data is in flight; this does. Default: the system's, some 15 minutes.

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 /// What the client reads in a second.
 const RATE: u32 = 100_000;
-const MESSAGES: u64 = 40;
+const MESSAGES: u64 = 50;
 const SIZE: usize = 4_096;
 
 /// A socket that is read from at `RATE` only. What it holds is less than what its peer's host holds for it.
@@ -67,11 +67,11 @@ impl AsyncWrite for Slow {
 fn impatient() -> Config {
     let mut config = Config::default();
     config.heartbeat.idle = ms(60);
-    config.heartbeat.interval = ms(60);
+    config.heartbeat.interval = ms(150);
     config.heartbeat.ping_floor = ms(10);
     config.heartbeat.extension_max = Some(Duration::ZERO);
-    config.timeouts.write_stall = ms(300);
-    config.timeouts.linger = ms(300);
+    config.timeouts.write_stall = ms(400);
+    config.timeouts.linger = ms(400);
     // Still slower than the client reads.
     config.timeouts.assembly_rate = RATE / 5;
     config
@@ -80,7 +80,7 @@ fn impatient() -> Config {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_is_not_given_up_and_gets_everything_before_an_orderly_end() {
     bounded(async {
-        let options = SocketOptions { unsent_max: Some(16 << 10), ..SocketOptions::default() };
+        let options = SocketOptions { unsent_max: Some(96 << 10), ..SocketOptions::default() };
         let endpoint = Endpoint::with_options(valid(impatient()), options);
         let listener = endpoint.listen("127.0.0.1:0").await.unwrap();
         let address = listener.address().unwrap();
@@ -110,8 +110,7 @@ async fn a_slow_reader_is_not_given_up_and_gets_everything_before_an_orderly_end
 
         let (closed, statistics) = serving.await.unwrap();
         assert!(closed.orderly && closed.acknowledged == Some(MESSAGES), "{closed}");
-        // It was probed meanwhile, and each answer took longer than all probes may without what the system told.
-        assert!(statistics.pings_sent > 0);
+        assert!(statistics.pings_sent > 0, "it was probed meanwhile");
         assert!(endpoint.shutdown(ms(5_000)).await, "the farewell ends");
     })
     .await;
