@@ -7,19 +7,16 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use pulsewire_protocol::{
-    Class, Clock, CloseReason, Config, Connection, Disconnect, Event, Message, Seed, Transmit, ValidConfig,
+    Class, Clock, CloseReason, Config, Connection, Disconnect, Event, Message, Seed, Shutdown, Transmit, ValidConfig,
 };
 
 /// How long writing waits before reading gets its turn, and the other way round.
 const TURN: Duration = Duration::from_millis(10);
-
-/// How long the end may take.
-const LINGER: Duration = Duration::from_secs(2);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -98,32 +95,51 @@ struct Driver {
     buffer: Vec<u8>,
     held: usize,
     batch: Transmit,
+    /// The sending direction has ended, and the receiving one.
+    half_closed: bool,
+    peer_ended: bool,
 }
 
 impl Driver {
     fn new(socket: TcpStream, connection: Connection, clock: Clock) -> Self {
-        Self { socket, connection, clock, buffer: vec![0; 64 << 10], held: 0, batch: Transmit::new() }
+        Self {
+            socket,
+            connection,
+            clock,
+            buffer: vec![0; 64 << 10],
+            held: 0,
+            batch: Transmit::new(),
+            half_closed: false,
+            peer_ended: false,
+        }
     }
 
     /// Runs the connection to its end: write once, read once, handle everything.
     fn run(mut self, mut handle: impl FnMut(&mut Connection, Event<'_>)) -> io::Result<()> {
         self.socket.set_nodelay(true)?;
         loop {
-            self.write(TURN)?;
+            self.write()?;
             while let Some(event) = self.connection.poll_event() {
                 handle(&mut self.connection, event);
             }
-            if self.connection.is_over() {
-                return self.end();
+            // When all is said it reads on before it closes, or a reset destroys what is on its way to the peer (PW-CLS-012).
+            match self.connection.shutdown() {
+                Shutdown::Close => return Ok(()),
+                Shutdown::HalfClose if !self.half_closed => {
+                    self.half_closed = true;
+                    // If the connection is gone, reading says so too.
+                    let _gone = self.socket.shutdown(std::net::Shutdown::Write);
+                }
+                Shutdown::HalfClose | Shutdown::None => {}
             }
             self.read()?;
             self.deliver(&mut handle);
         }
     }
 
-    /// Hands what is queued to the system, for as long as it takes some within `patience`.
-    fn write(&mut self, patience: Duration) -> io::Result<()> {
-        self.socket.set_write_timeout(Some(patience))?;
+    /// Hands what is queued to the system, for as long as it takes some in a turn.
+    fn write(&mut self) -> io::Result<()> {
+        self.socket.set_write_timeout(Some(TURN))?;
         while !self.batch.is_empty() || self.connection.poll_transmit(self.clock.now(), 64 << 10, &mut self.batch) {
             let mut slices = [IoSlice::new(&[]); 16];
             let count = self.batch.fill(&mut slices);
@@ -143,9 +159,17 @@ impl Driver {
     fn read(&mut self) -> io::Result<()> {
         let until = self.connection.poll_timeout().map_or(TURN, |deadline| self.clock.until(deadline));
         let wait = if self.batch.is_empty() { until } else { TURN.min(until) };
-        self.socket.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
+        let wait = wait.max(Duration::from_millis(1));
+        if self.peer_ended {
+            thread::sleep(wait.min(TURN));
+            return Ok(());
+        }
+        self.socket.set_read_timeout(Some(wait))?;
         match self.socket.read(&mut self.buffer[self.held..]) {
-            Ok(0) => self.lose(Disconnect::EndOfStream),
+            Ok(0) => {
+                self.peer_ended = true;
+                self.connection.disconnected(Disconnect::EndOfStream);
+            }
             Ok(count) => self.held += count,
             Err(error) if is_timeout(&error) => {}
             Err(_) => self.lose(Disconnect::Reset),
@@ -174,15 +198,6 @@ impl Driver {
     fn lose(&mut self, how: Disconnect) {
         self.connection.disconnected(how);
         self.batch = Transmit::new();
-    }
-
-    /// Says the last word, and reads to the end before closing, or a reset destroys what is on its way (PW-CLS-012).
-    fn end(mut self) -> io::Result<()> {
-        self.write(LINGER)?;
-        self.socket.shutdown(Shutdown::Write)?;
-        self.socket.set_read_timeout(Some(LINGER))?;
-        while self.socket.read(&mut self.buffer)? > 0 {}
-        Ok(())
     }
 }
 

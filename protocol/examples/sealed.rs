@@ -113,6 +113,7 @@ fn carry(clock: &Clock, from: &mut Application, to: &mut Application) {
     while from.connection.poll_transmit(clock.now(), 64 << 10, &mut batch) {
         batch.slices().for_each(|bytes| network.extend_from_slice(bytes));
         from.connection.transmitted(clock.now(), batch.len());
+        batch.advance(batch.len());
     }
     let mut input = &network[..];
     while let Some(event) = to.connection.receive(clock.now(), &mut input).expect("a peer that keeps to the protocol") {

@@ -14,10 +14,10 @@
 //!
 //! ```
 //! use std::io::{ErrorKind, IoSlice, Read, Result, Write};
-//! use std::net::{Shutdown, TcpStream};
+//! use std::net::TcpStream;
 //! use std::time::Duration;
 //!
-//! use pulsewire_protocol::{Clock, Connection, Disconnect, Event, Transmit};
+//! use pulsewire_protocol::{Clock, Connection, Disconnect, Event, Shutdown, Transmit};
 //!
 //! fn drive(
 //!     mut socket: TcpStream,
@@ -30,7 +30,7 @@
 //!     let mut held = 0; // bytes at its front that wait for more: less than 4 KiB
 //!     let mut batch = Transmit::new(); // what is to be written
 //!     loop {
-//!         // Write once what was queued meanwhile; a client's HELLO, to begin with.
+//!         // Write what was queued meanwhile; a client's HELLO, to begin with.
 //!         while !batch.is_empty() || connection.poll_transmit(clock.now(), 64 << 10, &mut batch) {
 //!             let mut slices = [IoSlice::new(&[]); 16];
 //!             let count = batch.fill(&mut slices);
@@ -42,7 +42,6 @@
 //!                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
 //!                 Err(_) => {
 //!                     connection.disconnected(Disconnect::Reset);
-//!                     batch = Transmit::new();
 //!                     break;
 //!                 }
 //!             }
@@ -50,8 +49,10 @@
 //!         while let Some(event) = connection.poll_event() {
 //!             handle(&mut connection, event); // `Closed` comes here, with all that is known about the end
 //!         }
-//!         if connection.is_over() && batch.is_empty() {
-//!             break;
+//!         match connection.shutdown() {
+//!             Shutdown::None => {}
+//!             Shutdown::HalfClose => drop(socket.shutdown(std::net::Shutdown::Write)), // and read on
+//!             Shutdown::Close => return Ok(()),
 //!         }
 //!
 //!         // Read once.
@@ -82,12 +83,6 @@
 //!         // What could be read was delivered, so time may pass.
 //!         connection.handle_timeout(now);
 //!     }
-//!     // Read to the end before closing, or a reset destroys what is on its way to the peer (PW-CLS-012).
-//!     socket.shutdown(Shutdown::Write)?;
-//!     socket.set_nonblocking(false)?;
-//!     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-//!     while socket.read(&mut buffer)? > 0 {}
-//!     Ok(())
 //! }
 //! # use pulsewire_protocol::{Class, CloseReason, Config, Message, Seed};
 //! # let config = Config::default().validate().unwrap();
@@ -110,7 +105,7 @@
 //! # let connection = Connection::client(clock.now(), &config, Seed::from_bytes([2; 12]));
 //! # let (mut echoed, mut orderly) = (0, false);
 //! # drive(TcpStream::connect(address).unwrap(), connection, clock, |connection, event| match event {
-//! #     Event::Established(_) => connection.send(Message::new(Class::BUSINESS, vec![7; 8 << 20])).unwrap(),
+//! #     Event::Established(_) => drop(connection.send(Message::new(Class::BUSINESS, vec![7; 8 << 20])).is_ok()),
 //! #     Event::Message(message) => {
 //! #         echoed = message.payload.len();
 //! #         connection.close(CloseReason::NORMAL);
@@ -124,8 +119,10 @@
 //! ```
 //!
 //! Large packets need not pass through the buffer: see [`Connection::direct_buffer`]. A driver that stops reading because
-//! its application is slow says so with [`Connection::pause`], or the peer gives it up. After `is_over` nothing here bounds
-//! the time in which the last bytes are written; a driver gives that some seconds.
+//! its application is slow says so with [`Connection::pause`], or the peer gives it up. One whose system tells what the peer's
+//! host has acknowledged reports that with [`Connection::acknowledged`]: then a link that is slow is told from one that is dead.
+//! The end needs no care: the connection bounds its last words too, and says when to half-close and when to close
+//! ([`Connection::shutdown`]).
 //!
 //! # Reading and writing values
 //!

@@ -1,6 +1,7 @@
 //! The application's side of the owner thread.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,10 +62,13 @@ impl Context<'_> {
     /// Sends a message at once, without a queue in between: an event's message can be passed on as it is. What is sent
     /// while the bytes that came together are being handled leaves in one send.
     ///
+    /// `Ok` means accepted, not delivered. It gives the number of the message among those of its class, from 1, by which the
+    /// peer names it should it refuse it ([`Rejected`](pulsewire_protocol::Rejected)).
+    ///
     /// # Errors
     ///
     /// The reason and the message itself. After [`SendRefused::Full`] wait for [`Handler::writable`].
-    pub fn send<'p>(&mut self, message: Message<'p>) -> Result<(), SendError<'p>> {
+    pub fn send<'p>(&mut self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
         self.connection.send(message).inspect_err(|refused| {
             if refused.reason == SendRefused::Full {
                 self.mailbox.was_full();
@@ -124,9 +128,11 @@ impl Context<'_> {
         self.connection.resume(self.now);
     }
 
-    /// Cuts the connection at once, without a word to the peer. `Closed` follows.
+    /// Cuts the connection at once, without a word to the peer. `Closed` follows. Nothing changes where it is over already.
     pub fn abort(&mut self) {
-        self.connection.abort();
+        if !self.connection.is_over() {
+            self.connection.abort();
+        }
     }
 
     /// A handle for sending that can be cloned and given to any thread.

@@ -211,6 +211,7 @@ impl Mailbox {
                 Order::Pause => connection.pause(now),
                 Order::Resume => connection.resume(now),
                 Order::Drain => connection.drain(),
+                Order::Abort if connection.is_over() => {}
                 Order::Abort => connection.abort(),
             }
         }

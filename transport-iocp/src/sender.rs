@@ -23,7 +23,8 @@ impl Sender {
 
     /// Queues a message, without waiting. The owner thread submits it.
     ///
-    /// `Ok` means queued. If the connection refuses it after all, because it began to close meanwhile, it comes back
+    /// `Ok` means queued, and the number of the message is not known yet: who needs it to tell which one was refused sends
+    /// with [`Context::send`](crate::Context::send). If the connection refuses it after all, because it began to close meanwhile, it comes back
     /// through [`Handler::unsent`](crate::Handler::unsent); if the connection ends first, in
     /// [`Closed::unsent`](pulsewire_protocol::Closed::unsent).
     ///

@@ -93,7 +93,8 @@ async fn echo(mut connection: Connection) {
     while let Some(event) = connection.recv().await {
         match event {
             Event::Message(message) => {
-                if let Err(refused) = sender.send(message).await {
+                // A client that reads its answers slowly is not read from meanwhile, and told so.
+                if let Err(refused) = sender.busy_while(sender.send(message)).await {
                     eprintln!("{peer}: {refused}");
                 }
             }

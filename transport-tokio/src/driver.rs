@@ -6,22 +6,22 @@
 mod pausing;
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-
-use pulsewire_protocol::{
-    CloseFrame, Connection, ConnectionId, Disconnect, Instant, Message, SendError, SendRefused, Transmit,
-};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::pausing::Pausing;
 pub(crate) use self::pausing::busy_while;
 use crate::buffers;
 use crate::clock::Clock;
+use crate::stream::{Below, Stream};
+use pulsewire_protocol::{
+    CloseFrame, Connection, ConnectionId, Disconnect, Instant, Message, SendError, SendRefused, Transmit,
+};
 
 /// How much is written at once. PING and PONG overtake what is not in the batch.
-const BATCH: usize = 128 << 10;
+pub(crate) const BATCH: usize = 128 << 10;
 
 /// Batches that are written in a row. A stream that takes everything must not keep the PING from being read that is to be
 /// answered ahead of the rest (PW-HB-015).
@@ -29,11 +29,6 @@ const BATCHES: usize = 4;
 
 /// Pieces of one vectored write.
 const SLICES: usize = 64;
-
-/// The byte stream below: a TCP socket, or whatever reads and writes like one.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// What the receiving task and the senders of a connection share.
 pub(crate) struct Shared {
@@ -43,10 +38,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(id: ConnectionId, clock: Clock, connection: Connection, stream: Box<dyn Stream>) -> Self {
+    pub(crate) fn new(id: ConnectionId, clock: Clock, connection: Connection, below: Below) -> Self {
         let driver = Driver {
             connection,
-            stream: Some(stream),
+            below: Some(below),
             batch: None,
             unflushed: false,
             blocked: false,
@@ -69,7 +64,7 @@ impl Shared {
 pub(crate) struct Driver {
     pub(crate) connection: Connection,
     /// `None` once the connection is over and the farewell has it.
-    pub(crate) stream: Option<Box<dyn Stream>>,
+    pub(crate) below: Option<Below>,
     /// What the stream did not take yet.
     batch: Option<Transmit>,
     /// The stream may hold bytes in a buffer of its own.
@@ -92,15 +87,15 @@ pub(crate) struct Driver {
 impl Driver {
     /// Queues a message; writes it unless the receiver is about to.
     #[inline]
-    pub(crate) fn send<'p>(&mut self, clock: &Clock, message: Message<'p>) -> Result<(), SendError<'p>> {
+    pub(crate) fn send<'p>(&mut self, clock: &Clock, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
         if let Some(broken) = self.broken {
             return Err(SendError { reason: SendRefused::Closed(broken.reason()), message });
         }
-        self.connection.send(message)?;
+        let ordinal = self.connection.send(message)?;
         if !self.more_input {
             self.flush_aside(clock);
         }
-        Ok(())
+        Ok(ordinal)
     }
 
     /// Asks the peer to close. Behind its CLOSE this side must read, so a pause ends (PW-HB-024).
@@ -167,7 +162,8 @@ impl Driver {
         if self.broken.is_some() || !self.has_more() {
             return Poll::Ready(());
         }
-        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
+        let Some(below) = &mut self.below else { return Poll::Ready(()) };
+        let stream = below.stream();
         let mut batch = self.batch.take().unwrap_or_else(buffers::take_batch);
         self.blocked = false;
         let queued = self.connection.queued();
@@ -180,7 +176,7 @@ impl Driver {
                     break;
                 }
             }
-            match write(&mut **stream, &batch, context) {
+            match write(stream, &batch, context) {
                 Poll::Ready(Ok(written)) => {
                     batch.advance(written);
                     self.unflushed = true;
@@ -198,7 +194,7 @@ impl Driver {
             }
         }
         if self.unflushed && !self.blocked && self.broken.is_none() {
-            match Pin::new(&mut **stream).poll_flush(context) {
+            match Pin::new(stream).poll_flush(context) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
                 Poll::Ready(Err(error)) => self.broken = Some(cause(&error)),
                 Poll::Pending => self.blocked = true,
@@ -291,9 +287,26 @@ impl Driver {
         self.wake_senders();
     }
 
+    /// Lets time come to `now`.
+    pub(crate) fn pass_time(&mut self, now: Instant) {
+        match &self.below {
+            Some(below) => below.pass_time(&mut self.connection, now),
+            None => self.connection.handle_timeout(now),
+        }
+    }
+
+    /// Cuts the connection, and what is still being said where it is over.
+    pub(crate) fn cut(&mut self) {
+        self.connection.abort();
+        self.wake_all();
+    }
+
     /// Ends the connection if the stream took nothing for too long, for a sender that waits: no other clock runs while the
     /// receiving task is the one that sends.
     pub(crate) fn end_stalled(&mut self, now: Instant) {
+        if let Some(below) = &self.below {
+            below.tell_acknowledged(&mut self.connection, now);
+        }
         self.connection.handle_write_timeout(now);
         if self.connection.is_over() {
             self.wake_all();
@@ -305,24 +318,19 @@ impl Driver {
         self.connection.abort();
         // What was not sent comes with the last event.
         while self.connection.poll_event().is_some() {}
-        (self.stream, self.batch) = (None, None);
+        (self.below, self.batch) = (None, None);
         self.wake_senders();
     }
 
-    /// Hands over what is left to be written, and the stream, when the connection is over.
-    pub(crate) fn take_remains(&mut self, now: Instant) -> Option<(Box<dyn Stream>, Vec<Transmit>)> {
-        let stream = self.stream.take()?;
-        let mut batches: Vec<Transmit> = self.batch.take().into_iter().collect();
-        let mut last = Transmit::new();
-        if self.connection.poll_transmit(now, BATCH, &mut last) {
-            batches.push(last);
-        }
+    /// Hands over the stream of a connection that is over, and what it did not take yet.
+    pub(crate) fn take_remains(&mut self) -> Option<(Below, Transmit)> {
+        let below = self.below.take()?;
         self.wake_senders();
-        Some((stream, batches))
+        Some((below, self.batch.take().unwrap_or_default()))
     }
 }
 
-fn write(stream: &mut dyn Stream, batch: &Transmit, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+pub(crate) fn write(stream: &mut dyn Stream, batch: &Transmit, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
     let mut slices = [IoSlice::new(&[]); SLICES];
     let count = batch.fill(&mut slices);
     match Pin::new(stream).poll_write_vectored(context, &slices[..count]) {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -12,11 +13,12 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 
 use crate::clock::Clock;
 use crate::connection::Connection;
-use crate::driver::{Shared, Stream};
+use crate::driver::Shared;
 use crate::error::ConnectError;
 use crate::registry::Registry;
 use crate::sender::Sender;
 use crate::socket_options::SocketOptions;
+use crate::stream::{Below, Stream};
 
 /// A set of connections with one configuration, and with ids that are checked at every use. Cloning it is cheap.
 #[derive(Clone)]
@@ -81,7 +83,7 @@ impl Endpoint {
     async fn greet(&self, stream: TcpStream, address: SocketAddr) -> Result<Connection, ConnectError> {
         let tcp = |source| ConnectError::Tcp { address, source };
         self.inner.options.apply(&stream).map_err(tcp)?;
-        let mut connection = self.run(stream, Role::Client, Some(address)).map_err(tcp)?;
+        let mut connection = self.run(Below::Socket(stream), Role::Client, Some(address)).map_err(tcp)?;
         match connection.recv().await {
             Some(Event::Closed(closed)) => Err(ConnectError::Handshake { address, closed }),
             // The first event is one of the two.
@@ -95,19 +97,20 @@ impl Endpoint {
     /// # Errors
     /// If the operating system gives no random numbers.
     pub fn connection(&self, stream: impl Stream + 'static, role: Role) -> io::Result<Connection> {
-        self.run(stream, role, None)
+        self.run(Below::Given(Box::new(stream)), role, None)
     }
 
-    fn run(&self, stream: impl Stream + 'static, role: Role, peer: Option<SocketAddr>) -> io::Result<Connection> {
+    fn run(&self, below: Below, role: Role, peer: Option<SocketAddr>) -> io::Result<Connection> {
         let Inner { config, clock, registry, .. } = &*self.inner;
         let mut random = [0; 12];
         getrandom::fill(&mut random)?;
         let (now, seed) = (clock.now(), Seed::from_bytes(random));
-        let machine = match role {
+        let mut machine = match role {
             Role::Client => pulsewire_protocol::Connection::client(now, config, seed),
             Role::Server => pulsewire_protocol::Connection::server(now, config, seed),
         };
-        let shared = registry.insert_with(|id| Shared::new(id, *clock, machine, Box::new(stream)));
+        below.introduce(&mut machine, now);
+        let shared = registry.insert_with(|id| Shared::new(id, *clock, machine, below));
         Ok(Connection::new(shared, Arc::clone(registry), peer))
     }
 
@@ -117,11 +120,12 @@ impl Endpoint {
         self.inner.registry.get(id).map(Sender::new)
     }
 
-    /// Sends to the connection that `id` names, without waiting for room in its queue.
+    /// Sends to the connection that `id` names, without waiting for room in its queue. Gives the number of the message, as
+    /// [`Sender::send`].
     ///
     /// # Errors
     /// The reason and the message itself; [`SendRefused::Stale`] if that connection is gone, whoever has its slot now.
-    pub fn try_send<'p>(&self, id: ConnectionId, message: Message<'p>) -> Result<(), SendError<'p>> {
+    pub fn try_send<'p>(&self, id: ConnectionId, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
         match self.sender(id) {
             Some(sender) => sender.try_send(message),
             None => Err(SendError { reason: SendRefused::Stale, message }),
@@ -134,8 +138,8 @@ impl Endpoint {
         self.inner.registry.all().iter().map(|shared| shared.id).collect()
     }
 
-    /// Asks every peer to close, waits until all are gone, and cuts what is left after `patience`. Says whether all went in
-    /// order. Stop accepting first; the tasks of the connections must go on receiving.
+    /// Asks every peer to close, waits until all are gone, and cuts what is left after `patience`, last words included. Says
+    /// whether all went in order. Stop accepting first; the tasks of the connections must go on receiving.
     pub async fn shutdown(&self, patience: Duration) -> bool {
         let registry = &self.inner.registry;
         for shared in registry.all() {
@@ -144,8 +148,8 @@ impl Endpoint {
         if tokio::time::timeout(patience, registry.empty()).await.is_ok() {
             return true;
         }
-        for shared in registry.all() {
-            Sender::new(shared).abort();
+        for shared in registry.all().into_iter().chain(registry.parting()) {
+            shared.lock().cut();
         }
         false
     }
@@ -175,7 +179,7 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<Connection> {
         let (stream, peer) = self.listener.accept().await?;
         self.endpoint.inner.options.apply(&stream)?;
-        self.endpoint.run(stream, Role::Server, Some(peer))
+        self.endpoint.run(Below::Socket(stream), Role::Server, Some(peer))
     }
 
     /// Where it listens: with the port that the system chose, where 0 was asked for.

@@ -1,49 +1,108 @@
-//! After the end of a connection: the last bytes out, half-close, read to the end, close (PW-CLS-012).
+//! After the end of a connection: its machine says what becomes of the stream, and when (PW-CLS-012, PW-CLS-015), and a task of
+//! its own does that.
 
-use std::io::{self, IoSlice};
-use std::time::Duration;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use pulsewire_protocol::{CloseReason, Closed, Origin, Transmit};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use pulsewire_protocol::{Connection, Disconnect, Shutdown, Transmit};
+use tokio::io::ReadBuf;
 
-use crate::driver::Stream;
-use crate::registry::FarewellGuard;
+use crate::clock::Clock;
+use crate::driver::{BATCH, Driver, Shared, cause, write};
+use crate::registry::Parting;
+use crate::stream::Below;
+use crate::timer::Timer;
 
-/// How long the peer gets to take the last bytes and to end its side.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Runs the farewell in a task of its own, unless the stream is dead anyway.
-pub(crate) fn spawn(stream: Box<dyn Stream>, batches: Vec<Transmit>, closed: &Closed, guard: FarewellGuard) {
-    let dead = match closed.origin {
-        Origin::Transport => closed.reason != CloseReason::PEER_ENDED,
-        Origin::Local => closed.reason == CloseReason::ABORTED,
-        Origin::Peer => false,
-    };
-    if dead {
-        return;
-    }
-    tokio::spawn(async move {
-        // An error or the end of patience changes nothing: the connection is over, and its end was reported.
-        let _ = tokio::time::timeout(PATIENCE, say(stream, batches)).await;
-        drop(guard);
-    });
+/// A stream whose connection is over, until it is closed.
+pub(crate) struct Farewell {
+    below: Below,
+    /// What the stream did not take yet.
+    batch: Transmit,
+    /// The sending direction has ended.
+    half_closed: bool,
+    /// The peer's has: there is nothing to read any more.
+    peer_ended: bool,
+    timer: Timer,
 }
 
-async fn say(mut stream: Box<dyn Stream>, batches: Vec<Transmit>) -> io::Result<()> {
-    for mut batch in batches {
-        while !batch.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 16];
-            let count = batch.fill(&mut slices);
-            let written = stream.write_vectored(&slices[..count]).await?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+impl Farewell {
+    pub(crate) fn new(below: Below, batch: Transmit) -> Self {
+        Self { below, batch, half_closed: false, peer_ended: false, timer: Timer::default() }
+    }
+
+    /// Drives it in a task of its own. The endpoint knows of it until the stream is closed.
+    pub(crate) fn spawn(mut self, parting: Parting) {
+        tokio::spawn(async move {
+            poll_fn(|context| self.poll(parting.shared(), context)).await;
+            drop(self);
+            drop(parting);
+        });
+    }
+
+    fn poll(&mut self, shared: &Shared, context: &mut Context<'_>) -> Poll<()> {
+        let mut driver = shared.lock();
+        loop {
+            let Driver { connection, .. } = &mut *driver;
+            if connection.shutdown() == Shutdown::Close {
+                return Poll::Ready(());
             }
-            batch.advance(written);
+            let failed = self.step(connection, &shared.clock, context);
+            if let Err(error) = &failed {
+                connection.disconnected(cause(error));
+            }
+            if matches!(failed, Ok(Stepped::Waits)) && self.poll_timer(connection, &shared.clock, context).is_pending()
+            {
+                driver.set_receiver(context);
+                return Poll::Pending;
+            }
         }
     }
-    stream.shutdown().await?;
-    // Closing a socket with unread bytes resets the connection, and a reset destroys what is on its way to the peer.
-    let mut discarded = [0; 4 << 10];
-    while stream.read(&mut discarded).await? > 0 {}
-    Ok(())
+
+    /// Writes, ends the sending direction when it is time to, and reads once.
+    fn step(&mut self, connection: &mut Connection, clock: &Clock, context: &mut Context<'_>) -> io::Result<Stepped> {
+        let stream = self.below.stream();
+        while !self.batch.is_empty() || connection.poll_transmit(clock.now(), BATCH, &mut self.batch) {
+            let Poll::Ready(written) = write(stream, &self.batch, context) else { break };
+            let written = written?;
+            self.batch.advance(written);
+            connection.transmitted(clock.now(), written);
+        }
+        // A stream with a buffer of its own goes on with that when it is shut down.
+        let _flushed = Pin::new(&mut *stream).poll_flush(context)?;
+        if connection.shutdown() == Shutdown::HalfClose
+            && !self.half_closed
+            && let Poll::Ready(ended) = Pin::new(&mut *stream).poll_shutdown(context)
+        {
+            ended?;
+            self.half_closed = true;
+        }
+        // Closing a socket with unread bytes resets the connection, and a reset destroys what is on its way to the peer.
+        // Nobody acts on them (PW-FRM-016).
+        let mut discarded = [0; 4 << 10];
+        let mut discarded = ReadBuf::new(&mut discarded);
+        if self.peer_ended || Pin::new(stream).poll_read(context, &mut discarded)?.is_pending() {
+            return Ok(Stepped::Waits);
+        }
+        if discarded.filled().is_empty() {
+            self.peer_ended = true;
+            connection.disconnected(Disconnect::EndOfStream);
+        }
+        Ok(Stepped::Moved)
+    }
+
+    /// `Ready`: time was let pass.
+    fn poll_timer(&mut self, connection: &mut Connection, clock: &Clock, context: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = connection.poll_timeout() else { return Poll::Ready(()) };
+        self.timer.poll(clock, deadline, context).map(|now| self.below.pass_time(connection, now))
+    }
+}
+
+/// What came of one step.
+enum Stepped {
+    /// There may be more to read.
+    Moved,
+    /// For the stream, or for time.
+    Waits,
 }

@@ -19,9 +19,10 @@
 //!     let sender = connection.sender();
 //!     while let Some(event) = connection.recv().await {
 //!         match event {
-//!             // The message borrows the read buffer; sending copies it, if it is small.
+//!             // The message borrows the read buffer; sending copies it, if it is small. A peer that reads slowly is told that
+//!             // this side waits until there is room again.
 //!             Event::Message(message) => {
-//!                 if let Err(refused) = sender.send(message).await {
+//!                 if let Err(refused) = sender.busy_while(sender.send(message)).await {
 //!                     eprintln!("{refused}");
 //!                 }
 //!             }
@@ -70,7 +71,7 @@
 //!
 //! The client's [`Endpoint::connect`] then fails with [`ConnectError::Handshake`], which holds reason, sentence and advice.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod buffers;
 mod clock;
@@ -84,12 +85,14 @@ mod receiver;
 mod registry;
 mod sender;
 mod socket_options;
+mod stream;
 mod timer;
+mod unacknowledged;
 
 pub use connection::Connection;
-pub use driver::Stream;
 pub use endpoint::{Endpoint, Listener};
 pub use error::ConnectError;
 pub use pulsewire_protocol as protocol;
 pub use sender::Sender;
 pub use socket_options::{Keepalive, SocketOptions, set_keepalive};
+pub use stream::Stream;

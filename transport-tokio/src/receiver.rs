@@ -7,14 +7,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BufMut;
-use pulsewire_protocol::{Class, Closed, ConnectionId, Disconnect, Event, Instant, Message, Payload};
+use pulsewire_protocol::{Class, Closed, ConnectionId, Disconnect, Event, Instant, Message, Payload, Shutdown};
 use tokio::task::coop::has_budget_remaining;
 use tokio_util::io::poll_read_buf;
 
 use crate::buffers;
 use crate::clock::Clock;
 use crate::driver::{Driver, Shared, cause};
-use crate::farewell;
+use crate::farewell::Farewell;
 use crate::input::Input;
 use crate::registry::Registry;
 use crate::timer::Timer;
@@ -180,16 +180,17 @@ impl Receiver {
     }
 
     fn end(&mut self, shared: &Shared, driver: &mut Driver, closed: &Closed) {
-        // Counted before the id dies, so that no shutdown is complete in between.
-        let guard = self.registry.farewell();
         // The id dies before the socket is closed (PW-CK-005).
-        self.registry.remove(shared.id);
+        let parting = self.registry.part(shared.id);
         self.over = true;
         self.timer = Timer::default();
         self.input = Input::default();
         tracing::debug!(connection = ?shared.id, %closed, "closed");
-        if let Some((stream, batches)) = driver.take_remains(shared.clock.now()) {
-            farewell::spawn(stream, batches, closed, guard);
+        let remains = driver.take_remains();
+        if let (Some(parting), Some((below, batch))) = (parting, remains)
+            && driver.connection.shutdown() != Shutdown::Close
+        {
+            Farewell::new(below, batch).spawn(parting);
         }
     }
 
@@ -200,16 +201,15 @@ impl Receiver {
         driver: &mut Driver,
         context: &mut Context<'_>,
     ) -> Poll<Option<Event<'static>>> {
-        let Driver { connection, stream: Some(stream), .. } = driver else { return Poll::Ready(None) };
-        let stream = Pin::new(&mut **stream);
+        let Driver { connection, below: Some(below), .. } = driver else { return Poll::Ready(None) };
+        let stream = Pin::new(below.stream());
         let mut event = None;
         let result = if let Some((mut buffer, need)) = connection.direct_buffer() {
             let result = poll_read_buf(stream, context, &mut (&mut buffer).limit(need));
-            let count = if let Poll::Ready(Ok(count)) = result { count } else { 0 };
-            if count > 0 {
+            if result.is_ready() {
                 self.now = shared.clock.now();
             }
-            event = connection.received_direct(self.now, buffer, count).unwrap_or_else(|error| {
+            event = connection.received_direct(self.now, buffer).unwrap_or_else(|error| {
                 tracing::debug!(connection = ?shared.id, %error, "the peer broke the protocol");
                 None
             });
@@ -236,6 +236,6 @@ impl Receiver {
     /// `Ready`: time was let pass.
     fn poll_timer(&mut self, clock: &Clock, driver: &mut Driver, context: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = driver.connection.poll_timeout() else { return Poll::Pending };
-        self.timer.poll(clock, deadline, context).map(|now| driver.connection.handle_timeout(now))
+        self.timer.poll(clock, deadline, context).map(|now| driver.pass_time(now))
     }
 }

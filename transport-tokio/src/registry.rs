@@ -1,5 +1,6 @@
 //! The connections of an endpoint, by id.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pulsewire_protocol::{ConnectionId, Slots};
@@ -16,12 +17,16 @@ pub(crate) struct Registry {
 
 struct Entries {
     slots: Slots<Arc<Shared>>,
-    farewells: usize,
+    /// Those that are over, while their last words are said.
+    parting: HashMap<ConnectionId, Arc<Shared>>,
 }
 
 impl Registry {
     pub(crate) fn new(domain: u32) -> Self {
-        Self { entries: Mutex::new(Entries { slots: Slots::new(domain), farewells: 0 }), ended: Notify::new() }
+        Self {
+            entries: Mutex::new(Entries { slots: Slots::new(domain), parting: HashMap::new() }),
+            ended: Notify::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -49,10 +54,18 @@ impl Registry {
         entries.slots.ids().filter_map(|id| entries.slots.get(id).cloned()).collect()
     }
 
-    /// Counts a farewell until what is returned is dropped.
-    pub(crate) fn farewell(self: &Arc<Self>) -> FarewellGuard {
-        self.lock().farewells += 1;
-        FarewellGuard(Arc::clone(self))
+    /// Those that are over, and are still being said good-bye to.
+    pub(crate) fn parting(&self) -> Vec<Arc<Shared>> {
+        self.lock().parting.values().cloned().collect()
+    }
+
+    /// Ends the id of a connection that is over. Until what is returned is dropped it is not forgotten: no shutdown is complete
+    /// in between.
+    pub(crate) fn part(self: &Arc<Self>, id: ConnectionId) -> Option<Parting> {
+        let mut entries = self.lock();
+        let shared = entries.slots.remove(id)?;
+        entries.parting.insert(id, Arc::clone(&shared));
+        Some(Parting { registry: Arc::clone(self), shared })
     }
 
     /// Waits until no connection lives and no farewell is under way.
@@ -71,15 +84,25 @@ impl Registry {
 
     fn is_empty(&self) -> bool {
         let entries = self.lock();
-        entries.slots.is_empty() && entries.farewells == 0
+        entries.slots.is_empty() && entries.parting.is_empty()
     }
 }
 
-pub(crate) struct FarewellGuard(Arc<Registry>);
+/// A connection whose id is dead and whose stream is not closed yet.
+pub(crate) struct Parting {
+    registry: Arc<Registry>,
+    shared: Arc<Shared>,
+}
 
-impl Drop for FarewellGuard {
+impl Parting {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl Drop for Parting {
     fn drop(&mut self) {
-        self.0.lock().farewells -= 1;
-        self.0.ended.notify_waiters();
+        self.registry.lock().parting.remove(&self.shared.id);
+        self.registry.ended.notify_waiters();
     }
 }

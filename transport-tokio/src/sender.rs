@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -30,11 +31,14 @@ impl Sender {
     /// [`recv`](crate::Connection::recv), finds that handling them takes milliseconds. [`flush`](Self::flush) doesn't wait for
     /// that.
     ///
+    /// `Ok` means accepted, not delivered. It gives the number of the message among those of its class, from 1, by which the
+    /// peer names it should it refuse it ([`Rejected`](pulsewire_protocol::Rejected)).
+    ///
     /// Cancel safe: a dropped future has sent nothing.
     ///
     /// # Errors
     /// The reason and the message itself. Never [`SendRefused::Full`].
-    pub async fn send<'p>(&self, message: Message<'p>) -> Result<(), SendError<'p>> {
+    pub async fn send<'p>(&self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
         let mut message = message;
         loop {
             match self.try_send(message) {
@@ -65,11 +69,11 @@ impl Sender {
         }
     }
 
-    /// Sends a message if there is room in the send queue now.
+    /// Sends a message if there is room in the send queue now. Gives its number, as [`send`](Self::send).
     ///
     /// # Errors
     /// The reason and the message itself.
-    pub fn try_send<'p>(&self, message: Message<'p>) -> Result<(), SendError<'p>> {
+    pub fn try_send<'p>(&self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
         self.shared.lock().send(&self.shared.clock, message)
     }
 
@@ -121,11 +125,12 @@ impl Sender {
         self.shared.lock().close(&self.shared.clock, close.into());
     }
 
-    /// Cuts the connection at once, without a word to the peer.
+    /// Cuts the connection at once, without a word to the peer. Nothing changes where it is over already.
     pub fn abort(&self) {
         let mut driver = self.shared.lock();
-        driver.connection.abort();
-        driver.wake_all();
+        if !driver.connection.is_over() {
+            driver.cut();
+        }
     }
 
     /// Names the connection in its endpoint, for ever.

@@ -40,7 +40,7 @@ async fn judge(mut connection: Connection) {
         match event {
             Event::Admission(request) if request.token.as_deref() == Some(b"friend") => connection.accept(),
             Event::Admission(_) => connection.refuse(overloaded()),
-            Event::Message(message) => sender.send(message).await.unwrap(),
+            Event::Message(message) => drop(sender.send(message).await.unwrap()),
             _ => {}
         }
     }

@@ -3,13 +3,12 @@
 mod support;
 
 use std::io;
-use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pulsewire_transport_tokio::protocol::{
-    CloseFrame, CloseReason, Config, Event, RejectReason, Retry, Role, Statistics,
+    Class, CloseFrame, CloseReason, Config, Event, Message, RejectReason, Retry, Role, Statistics,
 };
 use pulsewire_transport_tokio::{Connection, Endpoint};
 use support::{bounded, brisk, message, next_message, pair, until_closed, valid};
@@ -84,17 +83,15 @@ async fn a_message_that_was_damaged_is_told_at_both_sides() {
 
         client.sender().try_send(message(1, 100)).unwrap();
         let marked = [0xEE; 100];
-        client
-            .sender()
-            .try_send(pulsewire_transport_tokio::protocol::Message::new(Default::default(), &marked))
-            .unwrap();
+        let ordinal = client.sender().try_send(Message::new(Class::BUSINESS, &marked)).unwrap();
         client.sender().try_send(message(2, 100)).unwrap();
         assert_eq!(next_message(&mut server).await, message(1, 100));
         let Some(Event::Gap(gap)) = server.recv().await else { panic!("no gap") };
         assert!(gap.skipped > 100);
         assert_eq!(next_message(&mut server).await, message(2, 100));
         let Some(Event::Rejected(rejected)) = client.recv().await else { panic!("it was not told") };
-        assert_eq!((rejected.ordinal, rejected.reason), (NonZeroU64::new(2), RejectReason::DAMAGED));
+        assert_eq!((rejected.class, rejected.ordinal), (Class::BUSINESS, Some(ordinal)));
+        assert_eq!((ordinal.get(), rejected.reason), (2, RejectReason::DAMAGED));
         assert_eq!((client.statistics().messages_rejected, server.statistics().messages_refused), (1, 1));
         assert_eq!(server.statistics().gaps, 1);
     })
@@ -109,11 +106,11 @@ async fn statistics_count_on_both_sides_and_last_longer_than_the_connection() {
             near.sender().try_send(message(number, 1_000)).unwrap();
             next_message(&mut far).await;
         }
-        let Statistics { messages_sent, bytes_sent, .. } = near.statistics();
+        let Statistics { messages_sent, bytes_taken, .. } = near.statistics();
         let Statistics { messages_received, bytes_received, .. } = far.statistics();
         assert_eq!((messages_sent, messages_received), (3, 3));
-        assert_eq!(bytes_sent, bytes_received);
-        assert!(bytes_sent > 3_000);
+        assert_eq!(bytes_taken, bytes_received);
+        assert!(bytes_taken > 3_000);
         near.close(CloseReason::NORMAL);
         let sender = near.sender();
         tokio::join!(until_closed(&mut near), until_closed(&mut far));

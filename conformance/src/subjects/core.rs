@@ -11,7 +11,7 @@ use pulsewire_conformance::subject::{Command, Id, Reply, Running, Subject, Subje
 use pulsewire_conformance::world::{self, Joiner, Stream};
 use pulsewire_protocol::{
     Class, Connection, ConnectionId, ConnectionRef, ConnectionTable, Disconnect, Event, Instant, Message, Seed,
-    SendRefused, Transmit, ValidConfig,
+    SendRefused, Shutdown, Transmit, ValidConfig,
 };
 
 use super::seen::Seen;
@@ -19,8 +19,6 @@ use super::{SEND_QUEUE, core_config, done_if, frame_from_suite, id_from_suite};
 
 /// How long a connection waits for bytes before it looks whether the application wants something.
 const TURN: Duration = Duration::from_millis(1);
-/// How long an end may take.
-const LINGER: Duration = Duration::from_secs(2);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// `pulsewire-protocol` without a transport: one thread for each connection, and as little as possible around the core.
@@ -178,7 +176,9 @@ enum Next {
     Read(Duration),
     /// The application does not read, or what it answers finds no room.
     Rest(Duration),
-    /// The last words are said.
+    /// It is over: only the last words are left.
+    Part(Box<Connection>),
+    /// The stream is closed at once.
     End,
 }
 
@@ -189,7 +189,8 @@ impl Driver {
             match self.turn(now) {
                 Next::Read(patience) => self.read(patience),
                 Next::Rest(duration) => world::sleep(duration),
-                Next::End => return self.end(),
+                Next::Part(connection) => return self.part(*connection),
+                Next::End => return,
             }
         }
     }
@@ -208,14 +209,13 @@ impl Driver {
         while let Some(event) = connection.poll_event() {
             side.seen.event(self.id, &event);
         }
-        if connection.is_over() && (self.batch.is_empty() && !connection.has_transmit()) {
+        if connection.is_over() {
             drop(connection);
             // The id dies before the stream is closed (PW-CK-005).
-            state.table.remove(self.id);
-            return Next::End;
+            return state.table.remove(self.id).map_or(Next::End, |(connection, ())| Next::Part(Box::new(connection)));
         }
         let until = connection.poll_timeout().map_or(TURN, |deadline| deadline - now).min(TURN);
-        if connection.is_paused() || was_full || connection.is_over() { Next::Rest(until) } else { Next::Read(until) }
+        if connection.is_paused() || was_full { Next::Rest(until) } else { Next::Read(until) }
     }
 
     /// Hands the core what was read, and returns the messages. Says whether one found no room: it is tried again.
@@ -246,7 +246,7 @@ impl Driver {
         was_full
     }
 
-    fn write(&mut self, connection: &mut ConnectionRef<'_, ()>, now: Instant) {
+    fn write(&mut self, connection: &mut Connection, now: Instant) {
         while !self.batch.is_empty() || connection.poll_transmit(now, 64 << 10, &mut self.batch) {
             let Some(slice) = self.batch.slices().next() else { break };
             match self.stream.write(slice) {
@@ -261,21 +261,13 @@ impl Driver {
     }
 
     /// The stream is gone, and with it what was to be written.
-    fn lose(&mut self, connection: &mut ConnectionRef<'_, ()>, how: Disconnect) {
+    fn lose(&mut self, connection: &mut Connection, how: Disconnect) {
         connection.disconnected(how);
         self.batch = Transmit::new();
     }
 
     fn read(&mut self, patience: Duration) {
-        let how = match self.stream.read(&mut self.buffer[self.held..], patience) {
-            Ok(None) => return,
-            Ok(Some(0)) => Disconnect::EndOfStream,
-            Ok(Some(count)) => {
-                self.held += count;
-                return;
-            }
-            Err(_) => Disconnect::Reset,
-        };
+        let Some(how) = self.read_once(patience) else { return };
         let side = Arc::clone(&self.side);
         let mut state = side.lock();
         if let Some(mut connection) = state.table.get_mut(self.id) {
@@ -283,14 +275,43 @@ impl Driver {
         }
     }
 
-    /// Reads to the end before closing, or a reset destroys what is on its way (PW-CLS-012).
-    fn end(mut self) {
-        if self.side.lock().is_stopping {
-            return;
+    /// Reads behind what waits. Says how the stream ended, if it did.
+    fn read_once(&mut self, patience: Duration) -> Option<Disconnect> {
+        match self.stream.read(&mut self.buffer[self.held..], patience) {
+            Ok(None) => None,
+            Ok(Some(0)) => Some(Disconnect::EndOfStream),
+            Ok(Some(count)) => {
+                self.held += count;
+                None
+            }
+            Err(_) => Some(Disconnect::Reset),
         }
-        self.stream.half_close();
-        let deadline = world::now() + LINGER;
-        while let Ok(Some(1..)) = self.stream.read(&mut self.buffer, deadline - world::now()) {}
+    }
+
+    /// Does with the stream what the core says, until it is to be closed (PW-CLS-012).
+    fn part(mut self, mut connection: Connection) {
+        let (mut half_closed, mut peer_ended) = (false, false);
+        while !self.side.lock().is_stopping {
+            let now = self.side.now();
+            connection.handle_timeout(now);
+            self.write(&mut connection, now);
+            match connection.shutdown() {
+                Shutdown::Close => return,
+                Shutdown::HalfClose if !half_closed => {
+                    self.stream.half_close();
+                    half_closed = true;
+                }
+                Shutdown::HalfClose | Shutdown::None => {}
+            }
+            // Nobody acts on what comes behind the end (PW-FRM-016).
+            self.held = 0;
+            if peer_ended {
+                world::sleep(TURN);
+            } else if let Some(how) = self.read_once(TURN) {
+                peer_ended = true;
+                connection.disconnected(how);
+            }
+        }
     }
 }
 
@@ -315,7 +336,7 @@ impl Running for RunningCore {
                 let Some(to) = id_from_suite(to) else { return Ok(super::refused(SendRefused::Stale, payload)) };
                 let sent = side.lock().table.send(to, Message::new(Class(class), &payload[..]));
                 match sent {
-                    Ok(()) => Reply::Done,
+                    Ok(_) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
                 }
             }

@@ -115,7 +115,7 @@ impl AsyncRunning for TokioRunning {
             Command::Send { to, class, payload } => {
                 let Some(to) = super::id_from_suite(to) else { return Ok(super::refused(SendRefused::Stale, payload)) };
                 match self.endpoint.try_send(to, Message::new(Class(class), &payload[..])) {
-                    Ok(()) => Reply::Done,
+                    Ok(_) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
                 }
             }

@@ -262,37 +262,23 @@ impl Peer {
         Ok(error.is_some() || self.write_failed)
     }
 
-    /// Takes about so many bytes of those that are there, and looks at none of them: quick enough to keep pace on a busy machine.
+    /// Reads at most so many bytes of what is there, and leaves them to the next demand: quick enough to keep pace on a busy machine.
     /// Tells how many it took; `None` if the stream has ended.
-    pub(crate) fn read_ahead(&mut self, bytes: usize) -> Result<Option<usize>, Failure> {
-        let before = self.parser.rest().len();
+    pub(crate) fn read_some(&mut self, most: usize) -> Result<Option<usize>, Failure> {
+        let begin = self.parser.rest().len();
         let mut taken = 0;
-        while taken < bytes {
-            self.read(Duration::ZERO)?;
+        while taken < most {
+            self.read_at_most((most - taken).min(BUFFER), Duration::ZERO)?;
             if self.ended.is_some() {
                 return Ok(None);
             }
-            let now = self.parser.rest().len() - before;
+            let now = self.parser.rest().len() - begin;
             if now == taken {
                 break;
             }
             taken = now;
         }
         Ok(Some(taken))
-    }
-
-    /// Reads at most so many bytes of what is there, and leaves them to the next demand.
-    pub(crate) fn read_some(&mut self, most: usize) -> Result<(), Failure> {
-        let mut left = most;
-        while left > 0 && self.ended.is_none() {
-            let before = self.parser.rest().len();
-            self.read_at_most(left.min(BUFFER), Duration::ZERO)?;
-            match self.parser.rest().len() - before {
-                0 => break,
-                count => left -= count,
-            }
-        }
-        Ok(())
     }
 
     /// Waits until the subject has begun to send something, and leaves that to the next demand.

@@ -39,6 +39,7 @@ pub(crate) fn drain(connection: &mut Connection) -> Vec<u8> {
     while connection.poll_transmit(Instant::ZERO, super::BATCH, &mut batch) {
         batch.slices().for_each(|slice| bytes.extend_from_slice(slice));
         connection.transmitted(Instant::ZERO, batch.len());
+        batch.advance(batch.len());
     }
     bytes
 }

@@ -159,7 +159,7 @@ impl ConnectionDecoder {
             if let Some((mut buffer, missing)) = self.connection.direct_buffer() {
                 let bytes = self.source.next(missing.min(buffer.capacity() - buffer.len()));
                 buffer.extend_from_slice(bytes);
-                let event = self.connection.received_direct(self.now, buffer, bytes.len()).expect("a valid stream");
+                let event = self.connection.received_direct(self.now, buffer).expect("a valid stream");
                 packets += u64::from(black_box(event).is_some());
                 continue;
             }

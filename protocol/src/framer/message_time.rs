@@ -1,5 +1,8 @@
 //! How long a message may stay open (PW-DAT-013).
 
+#[cfg(test)]
+mod model;
+
 use core::time::Duration;
 
 use super::frame_time;
@@ -9,7 +12,7 @@ use crate::time::{Instant, transfer};
 use crate::wire::{HEADER_SIZE, Header, TRAILER_SIZE};
 
 /// The time of the open message: a credit that runs down, and that each frame adds to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct MessageTime {
     /// When nothing is left.
     deadline: Instant,

@@ -4,6 +4,8 @@
 //! are worked out when somebody asks.
 
 #[cfg(test)]
+mod flood_model;
+#[cfg(test)]
 mod model;
 mod pause;
 mod probe;

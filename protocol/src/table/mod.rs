@@ -169,6 +169,12 @@ impl<T> ConnectionTable<T> {
         self.slots.retired_mut(id).map(|entry| &mut entry.data)
     }
 
+    /// A retired connection and its data, for a driver that drives it on until its transport connection is closed
+    /// ([`Connection::shutdown`]). Its deadline is the driver's to keep.
+    pub fn retired_parts_mut(&mut self, id: ConnectionId) -> Option<(&mut Connection, &mut T)> {
+        self.slots.retired_mut(id).map(|entry| (&mut entry.connection, &mut entry.data))
+    }
+
     /// Frees the slot of a retired connection.
     pub fn release(&mut self, id: ConnectionId) -> Option<(Connection, T)> {
         self.slots.release(id).map(Entry::into_parts)

@@ -23,7 +23,6 @@ mod shutdown;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +37,7 @@ use crate::port::{Completion, CompletionPort, GatherBuffer, Token};
 use crate::socket_options::SocketOptions;
 use accept::Acceptor;
 use buffers::Buffers;
+use farewell::Farewells;
 use peer::{Io, Peer};
 use shutdown::Phase;
 
@@ -75,8 +75,7 @@ pub(crate) struct Driver<Port: CompletionPort<Batch = Transmit>, H> {
     phase: Phase,
     table: ConnectionTable<Peer<Port::Socket>>,
     acceptors: Vec<Acceptor<Port::Listener>>,
-    /// When the farewells under way must be over. All have the same time, so they are in order.
-    farewells: VecDeque<(Instant, ConnectionId)>,
+    farewells: Farewells,
     /// Connections to be flushed in this turn, each once, and farewells.
     touched: Vec<ConnectionId>,
     /// Empty between turns; kept for its memory.
@@ -102,7 +101,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             phase: Phase::Running,
             table: ConnectionTable::with_limits(domain, limits),
             acceptors: Vec::new(),
-            farewells: VecDeque::new(),
+            farewells: Farewells::default(),
             touched: Vec::new(),
             completions: Vec::new(),
             io: Io { buffers: Buffers::default(), outstanding: 0, port },
@@ -130,7 +129,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         let now = Instant::ZERO + self.io.port.now();
         let deadlines = [
             self.table.poll_timeout(),
-            self.farewells.front().map(|(deadline, _)| *deadline),
+            self.farewells.deadline(),
             self.acceptors.iter().filter_map(Acceptor::deadline).min(),
             self.phase.deadline(),
         ];
@@ -146,7 +145,8 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         self.complete(timeout)?;
         let judged_at = self.now;
         self.obey();
-        if self.table.poll_timeout().is_some_and(|deadline| deadline <= judged_at) {
+        let deadlines = [self.table.poll_timeout(), self.farewells.deadline()];
+        if deadlines.into_iter().flatten().any(|deadline| deadline <= judged_at) {
             // What can be read may be what the deadline waits for. This ends, as nothing is posted meanwhile.
             while self.complete(Some(Duration::ZERO))? {}
         }
@@ -221,7 +221,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         while let Some(id) = self.table.handle_timeout(judged_at) {
             self.touch(id);
         }
-        self.end_overdue_farewells();
+        self.pass_farewell_time(judged_at);
         if self.phase.deadline().is_some_and(|deadline| deadline <= self.now) {
             self.cut();
         }

@@ -24,8 +24,6 @@ pub(super) enum Stage<Socket> {
     /// The connection is over and its id dead (PW-CLS-012).
     Farewell {
         socket: Socket,
-        /// This side's last bytes, behind what is being sent.
-        last: Option<Transmit>,
         /// All was sent and the end of it, too.
         half_closed: bool,
     },
@@ -61,8 +59,8 @@ pub(super) enum Receiving {
 pub(super) enum Held {
     /// At least the beginning of a packet.
     Bytes(BytesMut),
-    /// So many bytes more in the buffer of a large packet.
-    Direct(BytesMut, usize),
+    /// In memory of a large packet.
+    Direct(BytesMut),
 }
 
 /// The sending direction.

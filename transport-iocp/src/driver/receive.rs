@@ -29,7 +29,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             Err(error) => peer.ending = Some(Ending::Failure(error)),
             Ok(count) => {
                 let held = if direct {
-                    Held::Direct(buffer, count)
+                    Held::Direct(buffer)
                 } else {
                     peer.busy = if peer.busy { count >= QUIET } else { buffer.len() == buffer.capacity() };
                     Held::Bytes(buffer)
@@ -55,7 +55,7 @@ pub(super) fn deliver_held<Socket>(
         return;
     }
     match std::mem::replace(&mut peer.receiving, Receiving::Idle(BytesMut::new())) {
-        Receiving::Held(Held::Direct(buffer, count)) => match connection.received_direct(now, buffer, count) {
+        Receiving::Held(Held::Direct(buffer)) => match connection.received_direct(now, buffer) {
             Ok(Some(event)) => deliver(handler, connection, peer, id, now, event),
             Ok(None) => {}
             Err(error) => note(id, &error),

@@ -10,7 +10,7 @@ use super::Driver;
 use super::peer::{Ending, Io, Peer, Sending, Stage};
 
 /// How much is sent at once, in bytes. PING and PONG overtake what is not in the batch.
-pub(super) const BATCH: usize = 128 << 10;
+const BATCH: usize = 128 << 10;
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     pub(super) fn sent(&mut self, id: ConnectionId, batch: Transmit, outcome: Result<usize, SystemError>) {
@@ -43,9 +43,10 @@ pub(super) fn post_send<Port: CompletionPort<Batch = Transmit>>(
     id: ConnectionId,
     now: Instant,
 ) {
-    // Before it is connected, HELLO has to wait.
-    if !matches!(peer.stage, Stage::Open(_)) {
-        return;
+    match peer.stage {
+        Stage::Open(_) | Stage::Farewell { .. } => {}
+        // Before it is connected, HELLO has to wait.
+        Stage::Connecting(_) | Stage::Closed => return,
     }
     match std::mem::replace(&mut peer.sending, Sending::Pending) {
         Sending::Pending => {}

@@ -68,9 +68,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             }
             self.touch(id);
         }
-        for (_, id) in std::mem::take(&mut self.farewells) {
-            self.cut_farewell(id);
-        }
+        self.cut_farewells();
     }
 
     /// Whether it is over, and if so whether it ended in order.

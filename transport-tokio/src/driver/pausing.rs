@@ -89,7 +89,7 @@ impl Driver {
         if !self.connection.is_paused() {
             return self.end_stalled(now);
         }
-        self.connection.handle_timeout(now);
+        self.pass_time(now);
         if self.connection.is_over() {
             self.wake_all();
         }

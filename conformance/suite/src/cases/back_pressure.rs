@@ -1,7 +1,5 @@
 //! A peer that does not read: what happens to what waits for it.
 
-use std::time::Duration;
-
 use super::{BOTH, waiting};
 use crate::case::Case;
 use crate::clock;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::busy::{pause, resume};
 use super::reject::refused;
-use super::{BOTH, CLOCK_TOLERANCE, LATENESS_TOLERANCE};
+use super::{BOTH, CLOCK_TOLERANCE, LATENESS_TOLERANCE, waiting};
 use crate::case::{Case, Need};
 use crate::clock;
-use crate::codec::Packet;
 use crate::codec::registry::{flag, kind, reason};
+use crate::codec::{Close, Packet};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
@@ -53,6 +53,14 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         stalling_and_small,
         refused_and_never_ended
+    )
+    .whole_only(),
+    case!(
+        "PW-DAT-013/ended-by-close",
+        "takes an open message for ended by CLOSE of its sender",
+        BOTH,
+        stalling,
+        ended_by_close
     )
     .whole_only(),
     case!(
@@ -220,6 +228,20 @@ fn refused_and_never_ended(context: &mut Context<'_>) -> Outcome {
         Some(Arrival::End | Arrival::Reset) => return violation("the connection ended without CLOSE"),
         None => return violation("a refused message stays open"),
     }
+    peer.expect_end()
+}
+
+/// What the subject had accepted waits, and so does its answer.
+fn ended_by_close(context: &mut Context<'_>) -> Outcome {
+    let whole = context.profile.message_time();
+    context.takes(whole * 3)?;
+    let (mut peer, id) = context.establish_with_id()?;
+    let count = waiting::fill(context, &mut peer, id)?;
+    peer.send(&begin())?;
+    peer.send(&Close::new(reason::NORMAL, 1).to_packet())?;
+    clock::sleep(whole * 2);
+    waiting::read_all(&mut peer, count)?;
+    peer.expect_kind(kind::CLOSE_ACK)?;
     peer.expect_end()
 }
 

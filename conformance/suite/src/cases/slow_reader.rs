@@ -42,6 +42,14 @@ pub(super) const CASES: &[Case] = &[
     )
     .whole_only(),
     case!(
+        "PW-CLS-007/answers-do-not-count",
+        "closes the connection when CLOSE_ACK does not come until close_timeout, though its peer pings it",
+        BOTH,
+        hasty,
+        answers_do_not_count
+    )
+    .whole_only(),
+    case!(
         "PW-CLS-012/slow-reader",
         "sends its last CLOSE to a peer that reads slowly for longer than linger",
         BOTH,
@@ -166,6 +174,34 @@ fn messages_before_close(context: &mut Context<'_>) -> Outcome {
     peer.expect_end()?;
     peer.half_close();
     ended_with(context, &peer, id, reason::NORMAL)
+}
+
+fn answers_do_not_count(context: &mut Context<'_>) -> Outcome {
+    let due = context.profile.close_timeout;
+    context.takes(due)?;
+    // Seldom enough for any PING_FLOOR.
+    let step = (due / 4).max(context.profile.ping_floor);
+    let (mut peer, id) = context.establish_with_id()?;
+    let began = clock::now();
+    context.close_from(&peer, id, reason::NORMAL)?;
+    peer.expect_close(reason::NORMAL)?;
+    while clock::elapsed(began) < due + PATIENCE {
+        let number = peer.next_ping_number();
+        peer.send(&Packet::ping(number))?;
+        let next = clock::now() + step;
+        while let Some(arrival) = peer.receive_by(next)? {
+            match arrival {
+                Arrival::Packet(packet) if packet.kind == kind::PONG => {}
+                Arrival::Packet(packet) => return violation(format!("{} came behind CLOSE", kind::name(packet.kind))),
+                Arrival::End | Arrival::Reset => {
+                    let elapsed = clock::elapsed(began);
+                    let sentence = format!("closed after {} ms", elapsed.as_millis());
+                    return not_before(elapsed + CLOCK_TOLERANCE, due, sentence);
+                }
+            }
+        }
+    }
+    violation("PONGs put the end off for ever")
 }
 
 /// Reads so slowly that what was waiting takes longer than `linger`.

@@ -114,7 +114,7 @@ fn read_slowly(context: &mut Context<'_>, longest_pause: &mut Duration) -> Outco
         let share = clock::elapsed(began).as_secs_f64() / (due * 2).as_secs_f64();
         let wanted = all.min((all as f64 * share) as usize);
         // What is not there yet comes later: were any of it left, it would wait while the rest is looked at.
-        match peer.read_ahead(wanted.saturating_sub(taken))? {
+        match peer.read_some(wanted.saturating_sub(taken))? {
             Some(count) => taken += count,
             None => break,
         }

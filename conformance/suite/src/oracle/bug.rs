@@ -118,6 +118,7 @@ bugs! {
     FramesAddNoTime, "frames-add-no-time", "PW-DAT-013", "Gives an open message no more time for its later frames.";
     FramesRestartMessageTime, "frames-restart-message-time", "PW-DAT-013", "Gives an open message its whole time with each frame.";
     SavesUpMessageTime, "saves-up-message-time", "PW-DAT-013", "Gives an open message more than its whole time for many frames at once.";
+    CloseKeepsMessageOpen, "close-keeps-message-open", "PW-DAT-013", "Judges the time of a message that CLOSE of its sender has ended.";
     RefusedNeverStalls, "refused-never-stalls", "PW-DAT-013", "Keeps a message that it refused open for ever.";
     CrowdsOutOpenMessage, "crowds-out-open-message", "PW-DAT-014", "Sends any number of messages between two frames.";
     ClassesWaitInLine, "classes-wait-in-line", "PW-DAT-015", "Sends nothing between the frames of a message.";
@@ -239,6 +240,7 @@ bugs! {
     ReportsReasonOfPeer, "reports-reason-of-peer", "PW-CLS-006", "Reports the peer's reason where both closed.";
     JudgesBothClosing, "judges-both-closing", "PW-CLS-006", "Gives up a silent peer after both have sent CLOSE.";
     NoCloseTimeout, "no-close-timeout", "PW-CLS-007", "Waits for ever for CLOSE_ACK.";
+    AnyByteDefersCloseTimeout, "any-byte-defers-close-timeout", "PW-CLS-007", "Counts close_timeout anew with each byte that is taken behind its CLOSE.";
     CloseTimeRunsWhileItWaits, "close-time-runs-while-it-waits", "PW-CLS-007", "Counts close_timeout from the moment at which the application closed.";
     RejectsUnknownReason, "rejects-unknown-reason", "PW-CLS-008", "Closes on a CLOSE with a reason that it does not know.";
     FlattensReasons, "flattens-reasons", "PW-CLS-008", "Tells its application NORMAL for a reason that it does not know.";

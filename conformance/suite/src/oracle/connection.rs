@@ -206,7 +206,7 @@ impl Connection {
             *sent = Some(Limit::new(now));
         }
         if flushed.bytes > 0 {
-            self.phase.bytes_taken(now, &self.behaviour);
+            self.phase.bytes_taken(flushed.close_bytes, now, &self.behaviour);
         }
         if let Some(heartbeat) = &mut self.heartbeat {
             if flushed.bytes > 0 {

@@ -128,6 +128,13 @@ impl Assembler {
         Some(Refusal { class: header.class, ordinal: open.ordinal, reason: reject::TOO_LARGE })
     }
 
+    /// CLOSE ends the message that its sender has open, which is lost (PW-DAT-013).
+    pub(super) fn peer_closes(&mut self) {
+        if !self.behaviour.has(Bug::CloseKeepsMessageOpen) {
+            self.open = None;
+        }
+    }
+
     /// A packet other than DATA came: only a bug cares.
     pub(super) fn control_came(&mut self) {
         if self.behaviour.has(Bug::ControlEndsMessage) {

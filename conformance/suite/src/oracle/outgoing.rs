@@ -54,6 +54,8 @@ pub(super) struct Outgoing {
 pub(super) struct Flushed {
     /// Bytes that the transport took.
     pub(super) bytes: usize,
+    /// Whether some of them were of CLOSE.
+    pub(super) close_bytes: bool,
     /// The number of a PING that was handed out.
     pub(super) asked: Option<u64>,
     /// Whether the transport took the last byte of a PING.
@@ -223,6 +225,7 @@ impl Outgoing {
             }
             self.wire.take(count, moment);
             flushed.bytes += count;
+            flushed.close_bytes |= self.wire.kind() == kind::CLOSE;
             flushed.ping |= self.wire.is_taken() && self.wire.kind() == kind::PING;
         }
         flushed

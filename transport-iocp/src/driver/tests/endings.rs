@@ -43,7 +43,7 @@ fn a_silent_cut_is_noticed_in_the_window_at_both_sides() {
         world.run_until_all_closed();
         assert_eq!(world.client.closed(client).reason, CloseReason::PEER_TIMEOUT);
         assert_eq!(world.server.closed(server).reason, CloseReason::PEER_TIMEOUT);
-        assert!(world.now() <= cut + latest + farewell::PATIENCE);
+        assert!(world.now() <= cut + latest + config().timeouts.linger);
     });
 }
 
@@ -106,17 +106,20 @@ fn every_code_is_one_of_the_four_causes() {
 #[test]
 fn a_client_that_says_nothing_is_closed_when_the_handshake_time_is_over() {
     for_each_seed(|seed| {
-        let mut world = World::new(seed, config());
+        let mut config = config();
+        config.timeouts.linger = Duration::from_millis(700);
+        let timeouts = config.timeouts.clone();
+        let mut world = World::new(seed, config);
         let mut stranger = world.network.port::<Transmit>();
         let socket = stranger.connect(world.address, Token { slot: 0, cookie: NonZeroU64::MIN }).unwrap();
         stranger.wait(Some(Duration::ZERO), &mut Vec::new()).unwrap();
         let before = world.now();
         world.run_until(|world| !world.server.handler.closed.is_empty());
         assert_eq!(world.server.handler.closed[0].1.reason, CloseReason::HANDSHAKE_TIMEOUT);
-        assert_eq!(world.now() - before, config().timeouts.handshake);
+        assert_eq!(world.now() - before, timeouts.handshake);
         // It neither reads nor ends: the farewell has a limit, too.
         world.run_until_all_closed();
-        assert_eq!(world.now() - before, config().timeouts.handshake + farewell::PATIENCE);
+        assert_eq!(world.now() - before, timeouts.handshake + timeouts.linger);
         drop(socket);
     });
 }

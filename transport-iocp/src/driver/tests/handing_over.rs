@@ -132,7 +132,7 @@ fn a_message_that_was_accepted_waits_for_the_room_that_the_handler_took_meanwhil
         world.server.send(server, [1; 5_000]).unwrap();
         let mut taken = 0;
         world.server.with_context(server, |context| {
-            while context.send(Message::new(Class::ROOM, &[2; 3_000])).is_ok() {
+            while context.send(Message::new(Class::BUSINESS, &[2; 3_000])).is_ok() {
                 taken += 1;
             }
         });

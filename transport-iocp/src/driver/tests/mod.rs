@@ -64,7 +64,7 @@ impl Handler for Recorder {
         match event {
             Event::Established(_) => self.established.push(id),
             Event::Message(message) if self.echoes => match connection.send(message) {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(SendError { reason: SendRefused::Full, .. }) => self.full += 1,
                 Err(refused) => assert!(!connection.is_open(), "{refused}"),
             },

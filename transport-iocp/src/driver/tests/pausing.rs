@@ -199,7 +199,7 @@ fn statistics_are_told_to_other_threads_while_the_connection_lives() {
     };
     let statistics = ask(&mut world).expect("it lives");
     assert_eq!((statistics.messages_sent, statistics.messages_received), (1, 1));
-    assert!(statistics.bytes_sent > 1_000 && statistics.bytes_received > 1_000);
+    assert!(statistics.bytes_taken > 1_000 && statistics.bytes_received > 1_000);
     world.client.with_context(client, |context| assert_eq!(context.statistics(), statistics));
     world.client.mailbox(client).abort();
     world.run_until_all_closed();

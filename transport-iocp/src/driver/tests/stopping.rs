@@ -80,6 +80,26 @@ fn a_peer_that_does_not_answer_is_cut_when_patience_ends() {
     });
 }
 
+/// Above all is the patience of who stops the endpoint.
+#[test]
+fn a_farewell_is_cut_when_patience_ends() {
+    for_each_seed(|seed| {
+        let mut world = World::new(seed, config());
+        let mut stranger = world.network.port::<Transmit>();
+        let socket = stranger.connect(world.address, Token { slot: 0, cookie: std::num::NonZeroU64::MIN }).unwrap();
+        stranger.wait(Some(Duration::ZERO), &mut Vec::new()).unwrap();
+        // It says nothing, so it is refused, and neither reads nor ends.
+        world.run_until(|world| !world.server.handler.closed.is_empty());
+        let before = world.now();
+        world.server.inbox.push(Command::ShutDown { patience: Duration::from_millis(500) });
+        world.run_until(|world| world.server.outcome().is_some());
+        assert_eq!(world.server.outcome(), Some(false));
+        world.server.assert_empty();
+        assert_eq!(world.now() - before, Duration::from_millis(500));
+        drop(socket);
+    });
+}
+
 #[test]
 fn a_shutdown_without_patience_cuts_at_once() {
     for_each_seed(|seed| {

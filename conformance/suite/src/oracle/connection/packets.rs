@@ -133,6 +133,7 @@ impl Connection {
         let frame = self.told(&close, packet);
         self.table.note(self.id, Happening::Closing(frame.clone()));
         self.peer_said = Some(frame.clone());
+        self.assembler.peer_closes();
         match self.phase {
             _ if final_word => {
                 self.table.refuse_sends(self.id, frame.clone());

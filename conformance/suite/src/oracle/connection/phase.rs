@@ -34,12 +34,18 @@ impl Phase {
     /// The application closes: CLOSE is not queued yet.
     pub(super) const CLOSING: Self = Self::Closing { queued: false, sent: None, over: None };
 
-    /// The transport took bytes: the times that go by that begin anew (PW-CLS-007, PW-CLS-012).
-    pub(super) fn bytes_taken(&mut self, now: Instant, behaviour: &Behaviour) {
+    /// The transport took bytes: the times that go by that begin anew (PW-CLS-007, PW-CLS-012). `of_close` tells whether CLOSE was among
+    /// them, behind which more may go.
+    pub(super) fn bytes_taken(&mut self, of_close: bool, now: Instant, behaviour: &Behaviour) {
         let limit = match self {
             Self::Closing { over: Some(limit), .. } | Self::Failing { limit } | Self::Lingering { limit } => limit,
             Self::Closing { over: None, .. } if behaviour.has(Bug::CloseTimeRunsWhileItWaits) => return,
-            Self::Closing { sent: Some(limit), over: None, .. } => return limit.progress(now),
+            Self::Closing { sent: Some(limit), over: None, .. } => {
+                if of_close || behaviour.has(Bug::AnyByteDefersCloseTimeout) {
+                    limit.progress(now);
+                }
+                return;
+            }
             Self::Closing { sent: None, over: None, .. }
             | Self::Greeting { .. }
             | Self::Judging { .. }

@@ -22,7 +22,7 @@ impl MessageTime {
         Self { end, paused_before: moment.paused, excused: false }
     }
 
-    /// A later frame was verified, or is complete.
+    /// A later frame was verified, or is complete: where nothing was left, it adds to nothing.
     pub(super) fn add(&mut self, length: u32, behaviour: &Behaviour, moment: Moment) {
         let whole = behaviour.profile.message_time();
         let share = if behaviour.has(Bug::FramesAddNoTime) {
@@ -34,6 +34,9 @@ impl MessageTime {
         };
         let most = if behaviour.has(Bug::SavesUpMessageTime) { Duration::MAX } else { whole };
         let left = self.deadline(behaviour, moment).saturating_duration_since(moment.now);
+        if left.is_zero() {
+            return;
+        }
         self.leave((left + share).min(most), behaviour, moment);
     }
 
