@@ -311,3 +311,33 @@ fn misuse_of_the_lent_buffer_does_not_panic() {
         }
     }
 }
+
+/// Memory that was lent before other bytes came is not taken for what was lent since: that would put its bytes where they do not
+/// belong.
+#[test]
+fn memory_that_was_lent_before_other_bytes_came_ends_the_connection() {
+    let packet = data(Flags::FIRST, 4, &payload(5_000), SERVER_KEY);
+    let strays: [fn(BytesMut) -> BytesMut; 2] = [|before| before, |_| BytesMut::new()];
+    for stray in strays {
+        let mut server = End::server(config());
+        server.receive(&packet[..100]).unwrap();
+        let (before, _) = server.connection.direct_buffer().unwrap();
+        server.receive(&packet[100..200]).unwrap();
+        let _lent = server.connection.direct_buffer().unwrap();
+        let mut stray = stray(before);
+        stray.extend_from_slice(&packet[200..300]);
+        assert_eq!(server.connection.received_direct(server.now, stray), Ok(None));
+        server.poll_events();
+        assert_eq!(server.closed().reason, CloseReason::ABORTED);
+    }
+    // Empty it says nothing, and what was lent can still come back.
+    let mut server = End::server(config());
+    server.receive(&packet[..200]).unwrap();
+    let (mut lent, missing) = server.connection.direct_buffer().unwrap();
+    assert_eq!(server.connection.received_direct(server.now, BytesMut::new()), Ok(None));
+    let end = 200 + missing.min(lent.capacity());
+    lent.extend_from_slice(&packet[200..end]);
+    assert_eq!(server.connection.received_direct(server.now, lent), Ok(None));
+    server.receive(&packet[end..]).unwrap();
+    assert_eq!(server.messages()[0].payload[..], payload(5_000));
+}

@@ -97,7 +97,7 @@ impl Connection {
 
     /// Gives the lent memory back. What was read into it is its length: none, where nothing was.
     ///
-    /// Memory that was not lent, or after which other bytes were received, ends the connection with ABORTED if it holds bytes:
+    /// Memory that was not lent last, or after which other bytes were received, ends the connection with ABORTED if it holds bytes:
     /// nobody knows where in the stream they belong.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ impl Partial {
     /// Bytes of memory that it holds.
     pub(super) fn buffered(&self) -> usize {
         match self {
-            Self::Kept(kept) => kept.buffer.capacity() + kept.lent.unwrap_or(0),
+            Self::Kept(kept) => kept.buffer.capacity() + kept.lent.map_or(0, |lent| lent.capacity),
             Self::PassedOver(_) => 0,
         }
     }
@@ -55,7 +55,15 @@ pub(super) struct Kept {
     /// Bytes in `buffer` that were there before this packet: of the message that it belongs to.
     start: usize,
     /// The memory that was lent to the driver behind those bytes.
-    lent: Option<usize>,
+    lent: Option<Lent>,
+}
+
+/// Memory that the driver has.
+#[derive(Clone, Copy)]
+struct Lent {
+    /// Where it lies. No other memory does while the rest of the buffer lives, so that nothing else is taken for it.
+    address: usize,
+    capacity: usize,
 }
 
 impl Kept {
@@ -90,15 +98,16 @@ impl Kept {
             self.reserve(1);
         }
         let lent = self.buffer.split_off(self.buffer.len());
-        self.lent = Some(lent.capacity());
+        self.lent = Some(Lent { address: lent.as_ptr().addr(), capacity: lent.capacity() });
         (lent, self.missing())
     }
 
-    /// Memory that was lent comes back, filled. Returns whether any was lent.
-    pub(super) fn take_back(&mut self, lent: BytesMut) -> bool {
-        let was_lent = self.lent.take().is_some();
+    /// Memory that was lent comes back, filled. Returns whether it is what was lent last.
+    pub(super) fn take_back(&mut self, memory: BytesMut) -> bool {
+        let address = memory.as_ptr().addr();
+        let was_lent = self.lent.take_if(|lent| lent.address == address).is_some();
         if was_lent {
-            self.buffer.unsplit(lent);
+            self.buffer.unsplit(memory);
         }
         was_lent
     }
