@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use pair::*;
 use proptest::prelude::*;
-use pulsewire_protocol::{Class, CloseReason, Disconnect, Flags, Kind, Message, Origin, Retry, Transmit};
+use pulsewire_protocol::{
+    Class, CloseReason, Disconnect, Flags, Instant, Kind, Message, Origin, Retry, Shutdown, Transmit,
+};
 
 /// PW-CLS-011: each way in which a transport ends, in each state.
 #[test]
@@ -241,4 +243,20 @@ fn unsent_messages_come_back_in_closed() {
         server.disconnect(Disconnect::Reset);
         assert_eq!(server.closed().unsent, messages);
     }
+}
+
+/// PW-TIM-001, PW-CLS-012, PW-CLS-015: where one late look finds both limits of the last words up, both begin anew, and nothing is
+/// due any more.
+#[test]
+fn both_limits_of_the_last_words_begin_anew_at_once() {
+    let mut server = End::server(config());
+    server.connection.send(business(10)).unwrap();
+    server.hand_out();
+    server.disconnect(Disconnect::EndOfStream);
+    let late = Instant::ZERO + ms(600_000);
+    server.connection.handle_timeout(late);
+    let next = server.connection.poll_timeout().expect("the last words have not gone");
+    assert_eq!((next, server.connection.shutdown()), (late + config().timeouts.linger, Shutdown::None));
+    server.connection.handle_timeout(next);
+    assert_eq!((server.connection.poll_timeout(), server.connection.shutdown()), (None, Shutdown::Close));
 }

@@ -61,10 +61,11 @@ fn of_peer(reason: u16, orderly: bool, retry_after: Option<u32>, text: &str) -> 
     format!("closed {reason} by the peer {orderly} {retry_after:?} {text:?}")
 }
 
-/// Drops what is due at the moment of an end, and need not be told of any more: a peer that turns suspect.
+/// Drops what is due at the moment of an end, and need not be told of any more: a peer that turns suspect, or lives after all and
+/// breaks a rule with the same header.
 pub(super) fn drop_last_suspicion(told: &mut Vec<String>) {
     if let [.., before, end] = &told[..]
-        && before == "suspect"
+        && (before == "suspect" || before == "recovered")
         && end.starts_with("closed")
     {
         told.remove(told.len() - 2);

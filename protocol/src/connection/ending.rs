@@ -53,13 +53,13 @@ impl Connection {
     pub(super) fn handle_linger(&mut self, now: Instant) {
         let (linger, write) = (self.linger_deadline(), self.write_timeout());
         if now >= linger {
-            if !self.is_late(now, linger) || self.graced.linger {
+            if !self.is_late(now, linger) || core::mem::replace(&mut self.graced.linger, true) {
                 self.ending.gone = true;
-            } else {
-                self.graced.linger = true;
-                self.ending.since = now;
             }
-        } else if write.is_some_and(|deadline| now >= deadline) && !self.forgives_write(now) {
+            self.ending.since = now;
+        }
+        // A late look may find both limits up: then both begin anew.
+        if write.is_some_and(|deadline| now >= deadline) && !self.forgives_write(now) {
             self.ending.gone = true;
         }
     }
