@@ -339,5 +339,5 @@ fn memory_that_was_lent_before_other_bytes_came_ends_the_connection() {
     lent.extend_from_slice(&packet[200..end]);
     assert_eq!(server.connection.received_direct(server.now, lent), Ok(None));
     server.receive(&packet[end..]).unwrap();
-    assert_eq!(server.messages()[0].payload[..], payload(5_000));
+    assert_eq!(server.messages()[0].payload, payload(5_000));
 }

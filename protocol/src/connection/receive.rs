@@ -241,8 +241,8 @@ impl Connection {
         Ok(Some(Event::Message(message)))
     }
 
-    /// A header that verifies came, or more of its packet: the peer lives (PW-HB-001, PW-HB-002). A BUSY proves nothing before it
-    /// is judged with its contents.
+    /// A header that verifies came, or more of its packet: the peer lives (PW-HB-001, PW-HB-002). Parts of a header, skipped bytes and
+    /// what this side sends prove nothing (PW-HB-003), and a BUSY only when it is judged with its contents.
     fn evidence(&mut self, now: Instant, kind: Kind) {
         if kind != Kind::BUSY
             && let Some(heartbeat) = &mut self.heartbeat

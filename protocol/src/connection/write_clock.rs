@@ -42,9 +42,15 @@ impl WriteClock {
     pub(super) fn handed_out(&mut self, now: Instant, end: u64, waiting: u64, timeouts: &Timeouts) {
         self.settle(now);
         if self.since.is_none() {
+            self.since = Some(now);
             self.rest.renew(self.busy_max);
+            self.graced = false;
         }
-        self.since.get_or_insert(now);
+        self.mark_all(now, end, waiting, timeouts);
+    }
+
+    /// All up to `end` has the time of what is handed out now.
+    fn mark_all(&mut self, now: Instant, end: u64, waiting: u64, timeouts: &Timeouts) {
         let deadline = now + timeouts.write_stall + transfer(waiting, timeouts.assembly_rate);
         self.mark(Mark { end, deadline });
     }
@@ -98,9 +104,10 @@ impl WriteClock {
 
     /// All that waits counts as handed out now.
     pub(super) fn restart(&mut self, now: Instant, end: u64, waiting: u64, timeouts: &Timeouts) {
-        (self.since, self.marks) = (None, VecDeque::new());
+        self.settle(now);
+        (self.since, self.marks) = ((waiting > 0).then_some(now), VecDeque::new());
         if waiting > 0 {
-            self.handed_out(now, end, waiting, timeouts);
+            self.mark_all(now, end, waiting, timeouts);
         }
     }
 

@@ -62,6 +62,7 @@ const ITEM_HEAD: usize = 4;
 const LIMIT_SIZE: usize = 16;
 
 impl ClosePayload {
+    /// Appends the payload. A TEXT that is too long is cut between two characters (PW-CLS-021).
     pub(crate) fn encode(&self, payload: &mut Vec<u8>) {
         payload.extend_from_slice(&self.said.reason.0.to_be_bytes());
         payload.extend_from_slice(&self.received.to_be_bytes());
