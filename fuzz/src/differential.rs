@@ -26,6 +26,7 @@ const ASKS: u8 = 8;
 const PEER_RESYNC: u8 = 16;
 const TWO_PROBES: u8 = 32;
 const DETECTS: u8 = 64;
+const MANY_PROBES: u8 = 128;
 
 /// More would make runs slow, and shows nothing new.
 const STEPS_MAX: usize = 100;
@@ -43,7 +44,8 @@ pub fn run_differential(u: &mut Unstructured<'_>) -> Result<()> {
     let options: u8 = u.arbitrary()?;
     let key = u.arbitrary::<u32>()?.max(1);
     let is = |option| options & option != 0;
-    let config = numbers(is(RESYNC), is(ASKS), is(TWO_PROBES), is(DETECTS));
+    let probes = if is(MANY_PROBES) { 10 } else { 3 - u32::from(is(TWO_PROBES)) };
+    let config = numbers(is(RESYNC), is(ASKS), probes, is(DETECTS));
     let mut both = Both::new(&config, is(CLIENT), key);
     let mut pieces = Pieces::new(key, is(RESYNC));
     if is(GREETED) {
@@ -75,21 +77,34 @@ fn step(u: &mut Unstructured<'_>, both: &mut Both, pieces: &mut Pieces, waiting:
             let count = usize::from(u.arbitrary::<u16>()?) % (waiting.len() + 1);
             both.receive(&waiting.drain(..count).collect::<Vec<u8>>());
         }
-        9 | 10 => both.wait(u.arbitrary::<u8>()? % 60),
+        9 => both.wait(u.arbitrary::<u8>()? % 60),
+        10 => both.sleep(u.arbitrary()?),
         11 => {
             let (class, size) = (Class(u.arbitrary::<u8>()? % 5), u.arbitrary::<u16>()?);
             both.send(class, &pattern(usize::from(size) % 25_000));
         }
         12 => {
             let reasons = [CloseReason::NORMAL, CloseReason::GOING_AWAY, CloseReason::OVERLOADED, CloseReason(40_000)];
-            both.close(reasons[usize::from(u.arbitrary::<u8>()? % 4)]);
+            let number: u8 = u.arbitrary()?;
+            both.close(reasons[usize::from(number % 4)], text(number / 4));
         }
         13 => both.drain(),
         14 => both.pause_or_resume(),
-        _ => match u.arbitrary::<u8>()? % 2 {
-            0 => both.accept(),
-            _ => both.refuse(CloseReason::REFUSED),
+        _ => match u.arbitrary::<u8>()? {
+            number if number % 4 == 0 => both.accept(),
+            number if number % 4 == 1 => both.refuse(CloseReason::REFUSED, text(number / 4)),
+            number => both.go_back(number / 4),
         },
     }
     Ok(())
+}
+
+/// What an application says: nothing, little, as much as CLOSE has room for, or more (PW-CLS-021).
+fn text(number: u8) -> String {
+    match number % 4 {
+        0 => String::new(),
+        1 => "closed by hand".into(),
+        2 => "x".repeat(488 + usize::from(number / 4)),
+        _ => ["", "x"][usize::from(number / 4 % 2)].to_owned() + &"\u{e9}".repeat(300),
+    }
 }

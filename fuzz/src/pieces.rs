@@ -15,6 +15,9 @@ pub(crate) struct Pieces {
     pings: u64,
 }
 
+/// From this number on a piece of bytes is made of none that the fuzzer has to give.
+const NOISE: u16 = 60_000;
+
 /// Bytes that differ from their neighbours.
 pub(crate) fn pattern(size: usize) -> Vec<u8> {
     (0..size).map(|index| (index * 31 + index / 251) as u8).collect()
@@ -35,11 +38,14 @@ impl Pieces {
         let key = self.key;
         let checksum = if self.resync { Flags::CHECKSUM } else { Flags::NONE };
         match u.arbitrary::<u8>()? % 9 {
-            // Bytes as they are.
-            0 => {
-                let count = size(u)?.min(u.len());
-                stream.extend_from_slice(u.bytes(count)?);
-            }
+            // Bytes as they are, or many that are nothing, so that a budget is soon used up.
+            0 => match u.arbitrary::<u16>()? {
+                count @ NOISE.. => stream.resize(stream.len() + usize::from(count - NOISE) * 8, 0x55),
+                count => {
+                    let count = (usize::from(count) % 9_000).min(u.len());
+                    stream.extend_from_slice(u.bytes(count)?);
+                }
+            },
             // A whole message.
             1 => {
                 let class = u.arbitrary::<u8>()? % 5;

@@ -78,6 +78,22 @@ impl Both {
         }
     }
 
+    /// Time passes at once: both notice late what was due meanwhile (PW-TIM-001, PW-HB-016).
+    pub(super) fn sleep(&mut self, ticks: u8) {
+        if self.in_step && !self.over {
+            self.now += TICK * u32::from(ticks);
+            self.settle();
+        }
+    }
+
+    /// The clock is set back (PW-TIM-002).
+    pub(super) fn go_back(&mut self, ticks: u8) {
+        // Both have seen this moment, whether anything was due or not.
+        self.apply(Operation::Transmitted(0));
+        self.now = self.now.saturating_sub(TICK * u32::from(ticks));
+        self.settle();
+    }
+
     pub(super) fn send(&mut self, class: Class, payload: &[u8]) {
         let message = Message { class, encrypted: false, payload: payload.to_vec().into() };
         let refused = self.apply(Operation::Send(message)).refused.is_some();
@@ -88,10 +104,10 @@ impl Both {
     }
 
     /// The application closes. Before the handshake is over, what that does is each one's own affair.
-    pub(super) fn close(&mut self, reason: CloseReason) {
+    pub(super) fn close(&mut self, reason: CloseReason, text: String) {
         if self.core.connection().is_open() {
-            self.apply(Operation::Close(core_frame(reason)));
-            let taken = self.control(|connection| Command::Close { connection, frame: oracle_frame(reason) });
+            self.apply(Operation::Close(core_frame(reason, &text)));
+            let taken = self.control(|connection| Command::Close { connection, frame: oracle_frame(reason, text) });
             assert!(taken, "the oracle does not close");
             // Behind its CLOSE a side reads (PW-HB-024).
             self.resume();
@@ -131,9 +147,9 @@ impl Both {
         self.settle();
     }
 
-    pub(super) fn refuse(&mut self, reason: CloseReason) {
-        self.apply(Operation::Refuse(core_frame(reason)));
-        self.control(|connection| Command::Refuse { connection, frame: oracle_frame(reason) });
+    pub(super) fn refuse(&mut self, reason: CloseReason, text: String) {
+        self.apply(Operation::Refuse(core_frame(reason, &text)));
+        self.control(|connection| Command::Refuse { connection, frame: oracle_frame(reason, text) });
         self.settle();
     }
 
@@ -224,10 +240,10 @@ impl Both {
 }
 
 /// With advice: what a side says without is fixed only for the reasons of the registry.
-fn core_frame(reason: CloseReason) -> pulsewire_protocol::CloseFrame {
-    pulsewire_protocol::CloseFrame::from(reason).with_retry(Retry::After(RETRY_AFTER))
+fn core_frame(reason: CloseReason, text: &str) -> pulsewire_protocol::CloseFrame {
+    pulsewire_protocol::CloseFrame::from(reason).with_retry(Retry::After(RETRY_AFTER)).with_text(text)
 }
 
-fn oracle_frame(reason: CloseReason) -> CloseFrame {
-    CloseFrame { reason: reason.0, retry_after: Some(RETRY_AFTER.as_millis() as u32), text: String::new() }
+fn oracle_frame(reason: CloseReason, text: String) -> CloseFrame {
+    CloseFrame { reason: reason.0, retry_after: Some(RETRY_AFTER.as_millis() as u32), text }
 }

@@ -15,14 +15,15 @@ const fn ms(milliseconds: u64) -> Duration {
 }
 
 /// Small ones, so that short inputs reach them.
-pub(super) fn numbers(resync: bool, asks: bool, two_probes: bool, detects: bool) -> Config {
+pub(super) fn numbers(resync: bool, asks: bool, probes: u32, detects: bool) -> Config {
     let heartbeat = HeartbeatConfig {
         idle: IDLE,
         // Below `idle`, which tells whether the peer's floor took the jitter away.
         interval: ms(400),
-        probes: if two_probes { 2 } else { 3 },
+        probes,
         extension_max: Some(ms(2_000)),
-        detect_within: detects.then_some(ms(4_500)),
+        // No less than this side's own numbers make; the floor of a peer may make it too much.
+        detect_within: detects.then_some(ms(1_500 + 1_000 * u64::from(probes))),
         ping_floor: ms(100),
         busy_max: ms(3_000),
     };

@@ -92,16 +92,19 @@ impl Outgoing {
     }
 }
 
-/// CLOSE without its sentence for a person, which is free.
+/// CLOSE. Its sentence for a person is free where this side found a fault, and else what the application said (PW-CLS-021).
 fn close(header: &[u8; HEADER_SIZE], payload: &[u8]) -> String {
     let (fixed, mut items) = payload.split_at(14);
-    let mut limit = None;
+    let (mut limit, mut text) = (None, None);
+    let is_fault = CloseReason(u16::from_be_bytes([payload[0], payload[1]])).is_fault();
     while let Some(([a, b, c, d], rest)) = items.split_first_chunk() {
         let (value, rest) = rest.split_at(usize::from(u16::from_be_bytes([*c, *d])));
-        if [*a, *b] == [0x80, 0x11] {
-            limit = Some(value);
+        match [*a, *b] {
+            [0x80, 0x11] => limit = Some(value),
+            [0x80, 0x10] => text = (!is_fault).then(|| String::from_utf8_lossy(value)),
+            _ => {}
         }
         items = rest;
     }
-    format!("CLOSE {:02x?} {fixed:02x?} limit {limit:02x?}", &header[..5])
+    format!("CLOSE {:02x?} {fixed:02x?} limit {limit:02x?} text {text:?}", &header[..5])
 }
