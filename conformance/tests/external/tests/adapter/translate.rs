@@ -25,13 +25,19 @@ pub fn config(profile: &Profile) -> Config {
             ping_floor: profile.ping_floor,
             busy_max: profile.busy_max,
         },
-        limits: Limits { frame: profile.frame_limit, message: profile.message_limit, send_queue: SEND_QUEUE },
+        limits: Limits {
+            frame: profile.frame_limit,
+            message: profile.message_limit,
+            frame_sent: profile.frame_sent,
+            send_queue: SEND_QUEUE,
+        },
         timeouts: Timeouts {
             handshake: profile.handshake_timeout,
             close: profile.close_timeout,
             write_stall: profile.write_stall,
             assembly_base: profile.assembly_base,
             assembly_rate: profile.assembly_rate,
+            linger: profile.linger,
         },
         damage: if profile.resync { Damage::Resynchronise } else { Damage::Close },
         admission: if profile.admission { Admission::Ask } else { Admission::Automatic },
@@ -54,7 +60,7 @@ pub fn happening(event: &Event<'_>) -> Option<Happening> {
         Event::Admission(_) => Happening::Admission,
         Event::Rejected(rejected) => {
             let ordinal = rejected.ordinal.map_or(0, u64::from);
-            Happening::Rejected { class: 0, ordinal, reason: rejected.reason.0 }
+            Happening::Rejected { class: rejected.class.0, ordinal, reason: rejected.reason.0 }
         }
         Event::TooLarge(_) => Happening::TooLarge,
         Event::Suspect(_) => Happening::Suspect,
