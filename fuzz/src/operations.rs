@@ -235,6 +235,9 @@ impl Operated {
             }
             _ => None,
         };
+        if self.now > self.latest && !doing.tells_time() {
+            self.apply(Operation::Transmitted(0));
+        }
         let was_over = self.player.connection.is_over();
         let Done { mut outcome, ordinal, plain } = self.player.apply(self.now, &doing);
         self.latest = self.latest.max(self.now);
@@ -253,7 +256,8 @@ impl Operated {
         assert!(outcome.fault.is_none() || (connection.is_over() && !was_over), "a fault that is not the end");
         if doing == Doing::Known(Operation::Timeout) {
             let next = connection.poll_timeout();
-            assert!(next.is_none_or(|next| next > self.latest), "a deadline in the past after handle_timeout");
+            let past = next.filter(|next| *next <= self.latest);
+            assert_eq!(past, None, "a deadline in the past after handle_timeout at {:?}", self.latest);
         }
         self.misused |= matches!(doing, Doing::GiveBack { .. } | Doing::Foreign(_))
             && plain == Some(Doing::Known(Operation::Abort));

@@ -31,6 +31,22 @@ pub(crate) enum Doing {
     Foreign(Bytes),
 }
 
+impl Doing {
+    /// Whether the connection sees the time whatever state it is in.
+    pub(crate) fn tells_time(&self) -> bool {
+        let Self::Known(operation) = self else { return *self == Self::WriteTimeout };
+        matches!(
+            operation,
+            Operation::Received(_)
+                | Operation::Transmitted(_)
+                | Operation::Acknowledged(_)
+                | Operation::PollTransmit { .. }
+                | Operation::Timeout
+                | Operation::Resume
+        )
+    }
+}
+
 /// What came of it.
 pub(crate) struct Done {
     pub(crate) outcome: Outcome,

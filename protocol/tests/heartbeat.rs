@@ -367,3 +367,21 @@ fn extreme_instants_and_durations_do_not_overflow() {
         }
     }
 }
+
+/// PW-HB-026, PW-HB-016: a PING that is held for the floor goes out, though this side looks only when its wait is over.
+#[test]
+fn a_ping_that_is_held_goes_out_when_its_wait_is_noticed_late() {
+    let mut server = End::server(config());
+    server.now = server.connection.poll_timeout().expect("a heartbeat");
+    server.pass_time();
+    // Handed out so late that the next one is due at once.
+    server.now = server.now + ms(60_000);
+    server.transmit();
+    server.pass_time();
+    server.transmit();
+    assert_eq!(pings(&server), [server.now], "the second one keeps its distance");
+    server.now = server.now + ms(60_000);
+    server.pass_time();
+    server.transmit();
+    assert_eq!(pings(&server).len(), 2);
+}

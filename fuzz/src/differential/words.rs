@@ -65,7 +65,7 @@ fn of_peer(reason: u16, orderly: bool, retry_after: Option<u32>, text: &str) -> 
 /// breaks a rule with the same header.
 pub(super) fn drop_last_suspicion(told: &mut Vec<String>) {
     if let [.., before, end] = &told[..]
-        && (before == "suspect" || before == "recovered")
+        && (before == "suspect" || before == "recovered" && end.contains(" here "))
         && end.starts_with("closed")
     {
         told.remove(told.len() - 2);

@@ -312,12 +312,14 @@ impl Heartbeat {
             State::Probing(probe) => {
                 let deadline = probe.since + probe.wait;
                 probe.extensions.own_stalls += now - deadline;
+                // The floor is no longer than a wait: what was held for it may go by now (PW-HB-026).
+                let otherwise = if probe.held.take().is_some() { Action::Ping } else { Action::Nothing };
                 if !probe.acknowledged && probe.progressed {
                     // A slow link, not a dead one: wait for the PING to get through (PW-HB-011).
                     let extension = probe.extend_for_progress(probe.wait, self.extension_max);
                     if !extension.is_zero() {
                         (probe.since, probe.wait, probe.progressed) = (now, extension, false);
-                        return Action::Nothing;
+                        return otherwise;
                     }
                 }
                 if now - deadline > self.interval && !probe.grace_spent {
@@ -334,7 +336,7 @@ impl Heartbeat {
                 probe.wait_again(now, self.interval, excess, self.extension_max);
                 let goes_on = core::mem::take(&mut probe.acknowledged);
                 self.suspect_after(now, unanswered);
-                if goes_on { self.probe(now, last) } else { Action::Nothing }
+                if goes_on { self.probe(now, last) } else { otherwise }
             }
         }
     }
