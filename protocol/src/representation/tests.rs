@@ -281,7 +281,7 @@ fn what_a_configuration_leaves_out_is_the_default() {
 fn what_is_wrong_is_an_error_that_says_so() {
     let error = |text: &str| from_str::<ValidConfig>(text).map_err(|error| error.to_string()).unwrap_err();
     let probes = error(r#"{"heartbeat": {"probes": 0}}"#);
-    assert!(probes.contains("heartbeat.probes is 0; it must be 1 to 100"), "{probes}");
+    assert!(probes.contains("heartbeat.probes is 0; it must be 1 to 10"), "{probes}");
     let misspelt = error(r#"{"heartbeat": {"idle": 5000}}"#);
     assert!(misspelt.contains("unknown field `idle`"), "{misspelt}");
     for number in ["-1", "-0.5", "1e300"] {

@@ -2,22 +2,20 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pulsewire_protocol::{
-    Clock, Connection, ConnectionId, Disconnect, Event, Origin, Seed, Slots, Transmit, ValidConfig,
+    Clock, Connection, ConnectionId, Disconnect, Event, Seed, Shutdown, Slots, Transmit, ValidConfig,
 };
 
 /// How long a thread waits for its socket before it looks at what the application wants.
 const TURN: Duration = Duration::from_millis(5);
 /// How much is written before reading has its turn: a PING must be answered although the socket takes everything (PW-HB-015).
 const WRITTEN_MAX: usize = 256 << 10;
-/// How long the last bytes and the peer's end of the stream may take.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Is told of everything that happens to a connection, and may use it: to answer, for example.
 pub type Handler = dyn Fn(ConnectionId, &mut Connection, Event<'_>) + Send + Sync;
@@ -97,7 +95,8 @@ impl Endpoint {
             held: 0,
             batch: Transmit::new(),
             broken: false,
-            said: true,
+            half_closed: false,
+            peer_ended: false,
         };
         // The socket is broken: the connection has been told, and so has the application.
         let _ = driver.run(&connection);
@@ -116,8 +115,9 @@ struct Driver<'e> {
     batch: Transmit,
     /// Writing failed. What the peer said last may still be there to be read.
     broken: bool,
-    /// The connection ended so that a farewell makes sense.
-    said: bool,
+    /// The sending direction has ended, and the receiving one.
+    half_closed: bool,
+    peer_ended: bool,
 }
 
 impl Driver<'_> {
@@ -131,11 +131,17 @@ impl Driver<'_> {
             while let Some(event) = connection.poll_event() {
                 self.handle(&mut connection, event);
             }
-            if connection.is_over() {
-                drop(connection);
-                return self.farewell(shared);
+            // When all is said it reads on before it closes, or a reset destroys what is on its way (PW-CLS-012).
+            match connection.shutdown() {
+                Shutdown::Close => return Ok(()),
+                Shutdown::HalfClose if !self.half_closed => {
+                    self.half_closed = true;
+                    // If the connection is gone, reading says so too.
+                    let _gone = self.socket.shutdown(std::net::Shutdown::Write);
+                }
+                Shutdown::HalfClose | Shutdown::None => {}
             }
-            let reads = !connection.is_paused();
+            let reads = !connection.is_paused() && !self.peer_ended;
             drop(connection);
             let read = self.read(reads);
             self.deliver(&mut lock(shared), read);
@@ -143,8 +149,7 @@ impl Driver<'_> {
     }
 
     fn handle(&mut self, connection: &mut Connection, event: Event<'_>) {
-        if let Event::Closed(closed) = &event {
-            self.said = closed.origin != Origin::Transport;
+        if let Event::Closed(_) = &event {
             // The id is dead before the application hears of the end, and before the socket is closed (PW-CK-005).
             lock(&self.endpoint.connections).remove(self.id);
         }
@@ -180,7 +185,10 @@ impl Driver<'_> {
             return Ok(());
         }
         match self.socket.read(&mut self.buffer[self.held..]) {
-            Ok(0) => Err(Disconnect::EndOfStream),
+            Ok(0) => {
+                self.peer_ended = true;
+                Err(Disconnect::EndOfStream)
+            }
             Ok(count) => {
                 self.held += count;
                 Ok(())
@@ -208,27 +216,6 @@ impl Driver<'_> {
             connection.disconnected(how);
         }
         connection.handle_timeout(now);
-    }
-
-    /// Says the last word, and reads to the end before closing, or a reset destroys what is on its way (PW-CLS-012).
-    fn farewell(mut self, shared: &Mutex<Connection>) -> io::Result<()> {
-        if !self.said {
-            return Ok(());
-        }
-        let until = Instant::now() + FAREWELL;
-        let mut connection = lock(shared);
-        while !self.broken && (!self.batch.is_empty() || connection.has_transmit()) && Instant::now() < until {
-            self.write(&mut connection);
-        }
-        self.socket.shutdown(Shutdown::Write)?;
-        while Instant::now() < until {
-            match self.socket.read(&mut self.buffer) {
-                Ok(0) => break,
-                Err(error) if !is_timeout(&error) => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
     }
 }
 

@@ -107,7 +107,7 @@ impl RunningExternal {
         let message = Message::new(Class(class), &payload[..]);
         let to = translate::id_from_suite(to);
         match to.and_then(|to| self.endpoint.with(to, |connection, _| connection.send(message))) {
-            Some(Ok(())) => Reply::Done,
+            Some(Ok(_)) => Reply::Done,
             Some(Err(refused)) => {
                 let reason = translate::refusal(refused.reason);
                 Reply::Refused { reason, payload: refused.message.payload.to_vec() }
