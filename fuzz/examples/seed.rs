@@ -107,7 +107,51 @@ fn operations() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
         ("silence", GREETED, vec![bare(&[NEXT_DEADLINE, EXCHANGE]).repeat(6)]),
         ("write_stall", GREETED, vec![send(9_000), bare(&[3, 0, 9, 2, 5, 0]), bare(&[NEXT_DEADLINE]).repeat(8)]),
         ("cut", GREETED, vec![send(9_000), bare(&[3, 0, 2, 13, 1])]),
+        (
+            "lent_memory",
+            GREETED | large,
+            vec![begun(), bare(&[21, 2, 19]), given_back(1), bare(&[19, 21, 1]), given_back(1)],
+        ),
+        ("memory_lent_before", GREETED | large, vec![begun(), bare(&[19]), raw(&[7; 9]), bare(&[19]), given_back(0)]),
+        ("memory_of_others", GREETED | large, vec![begun(), bare(&[19, 21, 0]), raw(&[7; 9])[1..].to_vec()]),
+        (
+            "acknowledged",
+            GREETED,
+            vec![bare(&[17, 0]), send(9_000), bare(&[EXCHANGE, 17, 3, 99, 0, NEXT_DEADLINE, 17, 1])],
+        ),
+        (
+            "clock_set_back",
+            GREETED,
+            vec![bare(&[NEXT_DEADLINE, EXCHANGE, 18, 0, 9, NEXT_DEADLINE, EXCHANGE]), message(5)],
+        ),
+        ("prepared", GREETED, vec![vec![22, 4, 0, 0xE8, 3], vec![22, 3, 1, 0x40, 0x1F], bare(&[EXCHANGE, 23])]),
+        ("last_words", GREETED, vec![send(9_000), bare(&[6, 20, 0, 3, 0, 9]), bare(&[NEXT_DEADLINE]).repeat(2)]),
+        (
+            "last_words_late",
+            GREETED,
+            vec![send(9_000), bare(&[3, 0, 9, 13, 0, 14, 0xFF, 0xFF, 4]), bare(&[NEXT_DEADLINE])],
+        ),
+        (
+            "held_ping",
+            GREETED,
+            vec![bare(&[NEXT_DEADLINE, 14, 0xFF, 0xFF, EXCHANGE, NEXT_DEADLINE, 14, 0xFF, 0xFF, 4])],
+        ),
     ]
+}
+
+/// Bytes come as they are: an operation of `operations`, and of `differential`.
+fn raw(bytes: &[u8]) -> Vec<u8> {
+    [&[0, 0][..], &(bytes.len() as u16).to_le_bytes(), bytes].concat()
+}
+
+/// A frame of 16 MB begins.
+fn begun() -> Vec<u8> {
+    raw(&[&promise()[..], &[7; 9]].concat())
+}
+
+/// Lent memory comes back, what was lent last or first.
+fn given_back(latest: u8) -> Vec<u8> {
+    [&[20, latest][..], &raw(&[7; 50])[1..]].concat()
 }
 
 /// Inputs of `differential`: options, and steps as `differential.rs` reads them.
@@ -122,7 +166,9 @@ fn differentials() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
     let wait = |ticks: u8| vec![9, ticks];
     let bare = |tags: &[u8]| tags.to_vec();
     let part = |count: u16| [&[7][..], &count.to_le_bytes()].concat();
-    let (client, resync, asks, peer_resyncs) = (1, 2, 8, 16);
+    let sleep = |ticks: u8| vec![10, ticks];
+    let (client, resync, asks, peer_resyncs, many_probes) = (1, 2, 8, 16, 128);
+    let pinged = |number: u16| [control(5, number), bare(&[COME]), wait(59)].concat();
     vec![
         ("handshake", 0, vec![control(1, 9), bare(&[COME])]),
         ("handshake_of_a_client", client, vec![control(2, 9), bare(&[COME])]),
@@ -163,6 +209,25 @@ fn differentials() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
             // The first message of class 4, and the second, which there is not.
             vec![send(9), control(3, 8 + 4), bare(&[COME]), control(3, 16 + 4), bare(&[COME])],
         ),
+        ("open_for_long", GREETED, vec![frame(3, 100), bare(&[COME]), wait(59), pinged(1), pinged(2), pinged(3)]),
+        (
+            "open_and_fed",
+            GREETED,
+            vec![frame(3, 100), bare(&[COME]), wait(59), frame(2, 900), pinged(1), pinged(2), frame(2, 900), pinged(3)],
+        ),
+        ("budget_of_bytes", GREETED | resync, vec![[vec![0, 0, 0xFF, 0xFF], bare(&[COME])].concat(); 4]),
+        ("many_probes", GREETED | many_probes, vec![wait(59), wait(59), wait(59), wait(59)]),
+        (
+            "unanswered_pings",
+            GREETED | many_probes,
+            vec![[wait(21), message(5), bare(&[COME])].concat().repeat(16), wait(45), control(6, 14), bare(&[COME])],
+        ),
+        ("overslept", GREETED, vec![wait(21), sleep(255), wait(59), wait(59)]),
+        ("overslept_stall", GREETED, vec![message(900), part(20), sleep(255), wait(59)]),
+        ("overslept_close", GREETED, vec![bare(&[12, 0]), sleep(255), wait(40)]),
+        ("clock_set_back", GREETED, vec![wait(30), vec![15, 2 + 4 * 20], wait(50)]),
+        ("long_text", GREETED, vec![bare(&[12, 3 * 4])]),
+        ("refused_with_text", asks, vec![control(1, 9), bare(&[COME, 15, 1 + 4])]),
     ]
 }
 
