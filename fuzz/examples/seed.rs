@@ -166,7 +166,7 @@ fn differentials() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
     let wait = |ticks: u8| vec![9, ticks];
     let bare = |tags: &[u8]| tags.to_vec();
     let part = |count: u16| [&[7][..], &count.to_le_bytes()].concat();
-    let sleep = |ticks: u8| vec![10, ticks];
+    let sleep = |ticks: u8| vec![10, ticks * 2];
     let (client, resync, asks, peer_resyncs, many_probes) = (1, 2, 8, 16, 128);
     let pinged = |number: u16| [control(5, number), bare(&[COME]), wait(59)].concat();
     vec![
@@ -222,9 +222,9 @@ fn differentials() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
             GREETED | many_probes,
             vec![[wait(21), message(5), bare(&[COME])].concat().repeat(16), wait(45), control(6, 14), bare(&[COME])],
         ),
-        ("overslept", GREETED, vec![wait(21), sleep(255), wait(59), wait(59)]),
-        ("overslept_stall", GREETED, vec![message(900), part(20), sleep(255), wait(59)]),
-        ("overslept_close", GREETED, vec![bare(&[12, 0]), sleep(255), wait(40)]),
+        ("overslept", GREETED, vec![wait(21), sleep(127), wait(59), wait(59)]),
+        ("overslept_stall", GREETED, vec![message(900), part(20), sleep(127), wait(59)]),
+        ("overslept_close", GREETED, vec![bare(&[12, 0]), sleep(127), wait(40)]),
         ("clock_set_back", GREETED, vec![wait(30), vec![15, 2 + 4 * 20], wait(50)]),
         ("long_text", GREETED, vec![bare(&[12, 3 * 4])]),
         ("refused_with_text", asks, vec![control(1, 9), bare(&[COME, 15, 1 + 4])]),

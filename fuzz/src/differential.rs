@@ -78,7 +78,11 @@ fn step(u: &mut Unstructured<'_>, both: &mut Both, pieces: &mut Pieces, waiting:
             both.receive(&waiting.drain(..count).collect::<Vec<u8>>());
         }
         9 => both.wait(u.arbitrary::<u8>()? % 60),
-        10 => both.sleep(u.arbitrary()?),
+        10 => {
+            let number: u8 = u.arbitrary()?;
+            let come = if number % 2 == 1 { std::mem::take(waiting) } else { Vec::new() };
+            both.sleep(number / 2, &come);
+        }
         11 => {
             let (class, size) = (Class(u.arbitrary::<u8>()? % 5), u.arbitrary::<u16>()?);
             both.send(class, &pattern(usize::from(size) % 25_000));

@@ -72,6 +72,11 @@ pub(super) fn drop_last_suspicion(told: &mut Vec<String>) {
     }
 }
 
+/// Whether it ended because a message was open for too long.
+pub(super) fn is_stalled_message(told: &[String]) -> bool {
+    told.last().is_some_and(|word| word.starts_with("closed 55 here"))
+}
+
 /// Whether two different time limits were up at the same moment, and each side named another one: which comes first is free (section 9).
 pub(super) fn is_tie(core: &[String], oracle: &[String]) -> bool {
     let limit =
