@@ -33,7 +33,7 @@ class Connection(Receiver):
         self.heartbeat = None                                # from then on
         # States of appendix A, as what has happened.
         self.closing = None                                  # (reason, retry_after, items) of this side's CLOSE, once it waits
-        self.closed_at = self.peer_close = None              # when it was handed out, or a byte of it last acknowledged; the peer's
+        self.closed_at = self.peer_close = None              # when it was handed out, or last acknowledged in part; the peer's
         self.close_end = 0                                   # it ends behind so many bytes
         self.ack_end = None                                  # CLOSE_ACK was handed out, and ends behind so many bytes
         self.acked = self.eof = self.over = self.dead = self.shut = False
