@@ -33,7 +33,8 @@ class Connection(Receiver):
         self.heartbeat = None                                # from then on
         # States of appendix A, as what has happened.
         self.closing = None                                  # (reason, retry_after, items) of this side's CLOSE, once it waits
-        self.closed_at = self.peer_close = None              # when it was handed out; the peer's CLOSE
+        self.closed_at = self.peer_close = None              # when it was handed out, or last acknowledged in part; the peer's
+        self.close_end = 0                                   # it ends behind so many bytes
         self.ack_end = None                                  # CLOSE_ACK was handed out, and ends behind so many bytes
         self.acked = self.eof = self.over = self.dead = self.shut = False
         self.peer_drained = False
@@ -138,7 +139,12 @@ class Connection(Receiver):
         self._acknowledged(total)
 
     def _acknowledged(self, total):
-        if self.bytes.acknowledge(total, self.now) and self.heartbeat:
+        before = self.bytes.acknowledged
+        if not self.bytes.acknowledge(total, self.now):
+            return
+        if self.closed_at is not None and before < self.close_end:  # PW-CLS-007: what goes out behind CLOSE does not count
+            self.closed_at = self.now
+        if self.heartbeat:
             self.heartbeat.acknowledged(total, self.now)
 
     def half_closed(self):
@@ -183,8 +189,9 @@ class Connection(Receiver):
             if self.paused:  # PW-HB-024
                 self.resume(self.now)
                 return self._next()
-            self.closed_at = self.now
-            return self._close_packet(*self.closing)
+            self.closed_at, frame = self.now, self._close_packet(*self.closing)
+            self.close_end = self.bytes.handed_out + len(frame)
+            return frame
         if self.peer_close:  # PW-CLS-001: the last packet
             self.ack_end = self.bytes.handed_out + 20
             return self._control(CLOSE_ACK, ">Q", self.received)
@@ -315,7 +322,7 @@ class Connection(Receiver):
         close = read_close(payload)
         if not is_fault(close["reason"]):
             self._judge_count(close["received"])
-        self.peer_close = close
+        self.peer_close, self.open = close, None  # PW-DAT-013: what is not complete by now never is
         self._tell("close", close)
         if is_fault(close["reason"]):  # PW-CLS-009
             self._end(close["reason"], "peer", False)
@@ -373,8 +380,7 @@ class Connection(Receiver):
         if not self.hello:  # PW-HS-012
             return limits + [(self.accepted_at + s.handshake_timeout, Reason.HANDSHAKE_TIMEOUT, 1, anew("accepted_at"))]
         if self.closed_at is not None and not self.acked:  # PW-CLS-007
-            close = max(self.closed_at, self.bytes.acknowledged_at) + s.close_timeout
-            limits.append((close, Reason.CLOSE_TIMEOUT, 1, anew("closed_at")))
+            limits.append((self.closed_at + s.close_timeout, Reason.CLOSE_TIMEOUT, 1, anew("closed_at")))
         if self.paused:  # PW-HB-023
             return limits
         return limits + self._reading_limits()
