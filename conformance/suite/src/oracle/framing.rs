@@ -83,7 +83,9 @@ impl Framer {
 
     /// The time to complete the packet that is being received starts anew (PW-HB-023).
     pub(super) fn restart_clock(&mut self, now: Instant) {
-        self.under_way = self.under_way.map(|_| Limit::new(now));
+        if let Some(limit) = &mut self.under_way {
+            limit.progress(now);
+        }
     }
 
     /// The header, which was verified, of the packet to which the newest bytes belong (PW-HB-001). The bug takes any bytes for

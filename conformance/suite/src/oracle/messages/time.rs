@@ -34,9 +34,6 @@ impl MessageTime {
         };
         let most = if behaviour.has(Bug::SavesUpMessageTime) { Duration::MAX } else { whole };
         let left = self.deadline(behaviour, moment).saturating_duration_since(moment.now);
-        if left.is_zero() {
-            return;
-        }
         self.leave((left + share).min(most), behaviour, moment);
     }
 
