@@ -283,7 +283,7 @@ class Connection(Receiver):
         hello = Hello(payload)
         if hello.versions[0] > 1:
             raise Fault(Reason.UNSUPPORTED_VERSION)  # PW-HS-003, PW-HS-004: this side knows version 1 only
-        s, heartbeat = self.s, Heartbeat(self.s, hello.ping_floor, self.now, self._tell)
+        s, heartbeat = self.s, Heartbeat(self.s, hello.ping_floor, self.now, self._tell, self.bytes)
         if heartbeat.detects_within > s.detect_within:
             raise Fault(Reason.INCOMPATIBLE_TIMERS)  # PW-HS-016
         items = item(VERSIONS, b"\x01\x01") + item(SYNC_KEY, self.key.to_bytes(4, "big"))

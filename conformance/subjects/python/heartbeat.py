@@ -6,10 +6,10 @@ from pulsewire import PINGS, UNANSWERED, Fault, Reason
 
 
 class Heartbeat:
-    """Begins when the connection is open. `tell` hears what the application should know."""
+    """Begins when the connection is open. `tell` hears what the application should know; `bytes_out` are those of this side."""
 
-    def __init__(self, settings, floor, now, tell):
-        self.s, self.floor, self.tell = settings, floor, tell
+    def __init__(self, settings, floor, now, tell, bytes_out):
+        self.s, self.floor, self.tell, self.bytes = settings, floor, tell, bytes_out
         self.idle, self.interval = max(settings.idle, floor), max(settings.interval, floor)  # PW-HB-005, without jitter
         bound = self.idle + self.interval * settings.probes
         self.extension_max = bound if settings.extension_max is None else settings.extension_max
@@ -17,7 +17,7 @@ class Heartbeat:
         self.number = self.answered = 0
         self.waits = self.on_its_way = False
         self.begin = self.end = 0        # where it lies among all bytes that were handed out
-        self.handed_out_at, self.allowance = None, 0  # when, and how long the bytes in front of it may take (PW-HB-013)
+        self.handed_out_at = None
         # What is measured of it: since when, as soon as both moments of section 8.3 are known.
         self.measuring, self.taken_at, self.in_front_at = False, None, None
         self.srtt = self.rttvar = None
@@ -63,16 +63,22 @@ class Heartbeat:
         self.slow -= more
         return granted + more
 
+    def _forgive(self):
+        """PW-HB-011: waits that the latest PING missed, while there is time left for them."""
+        while self.missed and self.extension_max - self.extended + self.slow >= self.interval:
+            self._progress(self.interval)
+            self.missed, self.unanswered = self.missed - 1, self.unanswered - 1
+
     def _begin_wait(self, now):
         answer = self.interval if self.srtt is None else self.srtt + 4 * self.rttvar
         excess = min(max(answer, self.interval), 4 * self.interval) - self.interval
         self.since, self.wait, self.moved = now, self.interval + self._extend(excess), False
 
     def _probe(self, now):
-        self.probing, self.slow = True, 0
-        if self.on_its_way:
-            self.slow = self.allowance  # PW-HB-011: it serves for this silence too
-        elif self.number - self.answered < UNANSWERED:  # PW-HB-025: else those under way serve
+        self.probing, self.missed = True, 0
+        self.slow = self.s.allowed(self.bytes.unacknowledged)
+        # One that is on its way serves for this silence too, and so do those that wait for an answer (PW-HB-025).
+        if not self.on_its_way and self.number - self.answered < UNANSWERED:
             self.waits = True
         self._begin_wait(now)
 
@@ -81,11 +87,13 @@ class Heartbeat:
         acknowledged = not (self.waits or self.on_its_way)
         if not acknowledged and self.moved and (more := self._progress(self.wait)) > 0:  # PW-HB-011
             self.since, self.wait, self.moved = now, more, False
+            self._forgive()
             return
         if late > self.interval and not self.forgiven:
             self.forgiven = True  # PW-HB-016
         else:
             self.unanswered += 1
+            self.missed += not acknowledged
             if not self.suspect:
                 self.suspect = True
                 self.tell("suspect")  # PW-HB-018
@@ -113,7 +121,7 @@ class Heartbeat:
     def hand_out(self, begin, end, acknowledged, now):
         """The next PING goes out behind `begin` bytes, of which so many are acknowledged. Returns its number."""
         self.waits, self.on_its_way, self.handed_out_at, self.begin, self.end = False, True, now, begin, end
-        self.slow = self.allowance = self.s.allowed(end - acknowledged)
+        self.slow = self.s.allowed(end - acknowledged)
         self.measuring, self.taken_at, self.in_front_at = True, None, now if acknowledged == begin else None
         self.number += 1
         return self.number
@@ -131,6 +139,7 @@ class Heartbeat:
             self.on_its_way = False
             if self.probing:
                 self.since += self._progress(now - self.since)  # PW-HB-010
+                self._forgive()
 
     def pong(self, number, now):
         if not 1 <= number <= self.number:

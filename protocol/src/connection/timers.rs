@@ -8,7 +8,7 @@ use super::state::State;
 use super::{Connection, Shutdown};
 use crate::close::{CloseFrame, CloseReason};
 use crate::heartbeat::{Action, Heartbeat};
-use crate::time::{Instant, millis};
+use crate::time::{Instant, millis, transfer};
 use crate::verdict::Verdict;
 
 impl Connection {
@@ -62,8 +62,9 @@ impl Connection {
             return;
         }
         let pings = self.outgoing.pings();
+        let slow = transfer(self.outgoing.unacknowledged(), self.config.timeouts.assembly_rate);
         let Some(heartbeat) = &mut self.heartbeat else { return };
-        match heartbeat.timeout(now, pings) {
+        match heartbeat.timeout(now, pings, slow) {
             Action::Nothing => {}
             Action::Ping => self.outgoing.ping(),
             Action::GiveUp(verdict) => self.give_up(now, verdict),

@@ -98,7 +98,7 @@ impl World {
     }
 
     fn judge(&mut self) {
-        match self.prober.timeout(NOW, self.handed_out) {
+        match self.prober.timeout(NOW, self.handed_out, Duration::ZERO) {
             Action::Nothing => {}
             Action::Ping => {
                 self.handed_out += 1;

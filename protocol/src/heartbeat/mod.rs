@@ -236,6 +236,7 @@ impl Heartbeat {
             probe.acknowledged = true;
             // The wait runs from here; what lay before extends the silence, as far as that may be extended.
             probe.since = probe.since + probe.extend_for_progress(now - probe.since, self.extension_max);
+            probe.forgive(self.interval, self.extension_max);
         }
     }
 
@@ -282,8 +283,8 @@ impl Heartbeat {
     }
 
     /// Time passed. Calling it early does nothing. Each wait without evidence brings the next PING, or the end (PW-HB-012).
-    /// `last` is the number of the latest PING handed out.
-    pub(crate) fn timeout(&mut self, now: Instant, last: u64) -> Action {
+    /// `last` is the number of the latest PING handed out, `transfer` what the bytes that are not acknowledged may take.
+    pub(crate) fn timeout(&mut self, now: Instant, last: u64, transfer: Duration) -> Action {
         self.end_pause(now);
         let deadline = self.deadline();
         if now < deadline {
@@ -300,7 +301,7 @@ impl Heartbeat {
                     excess,
                     self.extension_max,
                 )));
-                self.probe(now, last)
+                self.probe(now, last, transfer)
             }
             State::Probing(probe) if now < probe.since + probe.wait => {
                 probe.looked(now);
@@ -319,6 +320,7 @@ impl Heartbeat {
                     let extension = probe.extend_for_progress(probe.wait, self.extension_max);
                     if !extension.is_zero() {
                         (probe.since, probe.wait, probe.progressed) = (now, extension, false);
+                        probe.forgive(self.interval, self.extension_max);
                         return otherwise;
                     }
                 }
@@ -328,6 +330,7 @@ impl Heartbeat {
                     probe.extensions.own_stalls += probe.wait;
                 } else {
                     probe.unanswered += 1;
+                    probe.missed += u32::from(!probe.acknowledged);
                 }
                 let unanswered = probe.unanswered;
                 if unanswered >= self.probes {
@@ -336,16 +339,17 @@ impl Heartbeat {
                 probe.wait_again(now, self.interval, excess, self.extension_max);
                 let goes_on = core::mem::take(&mut probe.acknowledged);
                 self.suspect_after(now, unanswered);
-                if goes_on { self.probe(now, last) } else { otherwise }
+                if goes_on { self.probe(now, last, transfer) } else { otherwise }
             }
         }
     }
 
     /// The next probe: a PING, unless as many as may be unanswered are (PW-HB-025): the answer to one of those serves as well.
     /// It keeps its distance from the one before (PW-HB-026).
-    fn probe(&mut self, now: Instant, last: u64) -> Action {
+    fn probe(&mut self, now: Instant, last: u64, transfer: Duration) -> Action {
         let allowed = self.last_ping.map(|at| at + self.floor).filter(|allowed| *allowed > now);
         let State::Probing(probe) = &mut self.state else { return Action::Nothing };
+        (probe.transfer, probe.missed) = (transfer, 0);
         if last.saturating_sub(self.answered) >= UNANSWERED_MAX {
             probe.acknowledged = true;
             return Action::Nothing;

@@ -30,8 +30,8 @@ struct Setup {
     losses: u32,
     /// A PING is acknowledged at most this late, as long as the peer lives.
     flush: u32,
-    /// Until then something is acknowledged in each tick.
-    steady: bool,
+    /// Until then something is acknowledged at least once in so many ticks.
+    lumps: Option<u32>,
     /// What the bytes in front of a PING take at the least rate.
     transfer: u32,
     /// As much may be added for slow round trips and writes; else the bound again.
@@ -52,7 +52,7 @@ const CALM: Setup = Setup {
     delay: 2,
     losses: 0,
     flush: 0,
-    steady: false,
+    lumps: None,
     transfer: 0,
     extension_max: None,
     stall: 0,
@@ -118,6 +118,8 @@ struct World {
     exchanges: Vec<Exchange>,
     /// A PING waits for the transport since so many ticks.
     unflushed: Option<u32>,
+    /// Nothing was acknowledged for so many ticks.
+    unmoved: u32,
     silent: u32,
     lost: u32,
     stalled: u32,
@@ -190,6 +192,7 @@ impl World {
             peer: Peer::Reading { pauses: 0 },
             exchanges: Vec::new(),
             unflushed: None,
+            unmoved: 0,
             silent: 0,
             lost: 0,
             stalled: 0,
@@ -247,6 +250,7 @@ impl World {
         }
         heartbeat.pauses_end = heartbeat.pauses_end.map(|end| earlier(end).max(earlier(NOW)));
         self.silent += 1;
+        self.unmoved = if setup.lumps.is_some() && self.unflushed.is_some() { self.unmoved + 1 } else { 0 };
         self.unflushed = self.unflushed.map(|age| age + 1);
         match &mut self.peer {
             Peer::Reading { pauses } => {
@@ -270,7 +274,7 @@ impl World {
     }
 
     fn judge(&mut self, setup: &Setup) {
-        match self.heartbeat.timeout(NOW, 0) {
+        match self.heartbeat.timeout(NOW, 0, TICK * setup.transfer) {
             Action::Nothing => {}
             Action::Ping => {
                 self.exchanges.iter_mut().for_each(|exchange| exchange.latest = false);
@@ -288,8 +292,13 @@ impl World {
         }
     }
 
+    fn progress(&mut self) {
+        self.unmoved = 0;
+        self.heartbeat.progress();
+    }
+
     fn flush(&mut self) {
-        self.unflushed = None;
+        (self.unflushed, self.unmoved) = (None, 0);
         self.heartbeat.departed(NOW);
         self.heartbeat.acknowledged(NOW);
         if self.alive() {
@@ -375,10 +384,11 @@ impl Model for Setup {
                 next.exchanges.clear();
             }
             Step::Flush => next.flush(),
-            Step::Progress => next.heartbeat.progress(),
+            Step::Progress => next.progress(),
             Step::Judge => {
-                if self.steady && next.alive() && next.unflushed.is_some() {
-                    next.heartbeat.progress();
+                if next.alive() && next.unflushed.is_some() && self.lumps.is_some_and(|lumps| next.unmoved + 1 >= lumps)
+                {
+                    next.progress();
                 }
                 next.judge(self);
                 if next.outcome.is_none() {
@@ -494,13 +504,22 @@ fn a_slow_transport_is_not_a_dead_peer() {
 #[test]
 fn a_link_that_moves_is_waited_for() {
     for transfer in [4, 8] {
-        let setup = Setup { flush: transfer, steady: true, transfer, extension_max: Some(0), ..CALM };
+        let setup = Setup { flush: transfer, lumps: Some(1), transfer, extension_max: Some(0), ..CALM };
         holds(&format!("PINGs acknowledged up to {transfer} ticks late, while bytes before them are"), setup);
         breaks(
             &format!("PINGs acknowledged up to {} ticks late", transfer + 3),
             Setup { flush: transfer + 3, probes: 1, ..setup },
         );
     }
+}
+
+/// The same where bytes are acknowledged in lumps, so that waits pass without any: they count no more when the next one comes.
+#[test]
+fn a_link_that_moves_in_lumps_is_waited_for() {
+    let (lumps, transfer) = (CALM.interval * CALM.probes, 16);
+    let setup = Setup { flush: transfer, lumps: Some(lumps), transfer, extension_max: Some(0), ..CALM };
+    holds(&format!("PINGs acknowledged up to {transfer} ticks late, while a byte is every {lumps} ticks"), setup);
+    breaks(&format!("the same, while a byte is every {} ticks", lumps + 2), Setup { lumps: Some(lumps + 2), ..setup });
 }
 
 /// This side is blocked now and then: the peer is asked once more (PW-HB-016).

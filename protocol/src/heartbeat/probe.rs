@@ -44,6 +44,8 @@ pub(super) const FIRST_LOOK: u32 = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
     pub(super) unanswered: u32,
+    /// How many of them while the latest PING was not acknowledged.
+    pub(super) missed: u32,
     /// When the current wait began: when the PING was queued, later when it was acknowledged.
     pub(super) since: Instant,
     pub(super) wait: Duration,
@@ -75,6 +77,7 @@ impl Probe {
     ) -> Self {
         let mut probe = Self {
             unanswered: 0,
+            missed: 0,
             since: now,
             wait: interval,
             acknowledged: false,
@@ -103,6 +106,16 @@ impl Probe {
         self.transfer -= more;
         self.extensions.transfers += more;
         granted + more
+    }
+
+    /// Bytes moved: the waits that this PING missed before count no more, as far as the silence may be extended for them
+    /// (PW-HB-011). A link that moves in lumps would be given up between two of them.
+    pub(super) fn forgive(&mut self, interval: Duration, extension_max: Duration) {
+        while self.missed > 0 && extension_max.saturating_sub(self.extensions.limited()) + self.transfer >= interval {
+            self.extend_for_progress(interval, extension_max);
+            self.missed -= 1;
+            self.unanswered -= 1;
+        }
     }
 
     /// When something is to be done or asked.

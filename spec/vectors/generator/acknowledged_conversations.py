@@ -11,7 +11,7 @@ PACKET = 20  # bytes of a PING
 def build():
     scripts = [
         ping_acknowledged_late(), no_byte_acknowledged(), one_byte_acknowledged(), pong_before_acknowledgement(),
-        measured_from_the_front(), slow_ping(), slow_ping_bound(), slow_is_no_round_trip(),
+        measured_from_the_front(), slow_ping(), slow_ping_bound(), lumps(), lumps_end(), slow_is_no_round_trip(),
         write_stall_not_acknowledged(), write_stall_of_first(), nothing_more(), first_bytes(), later_bytes(), all_bytes(),
         close_not_acknowledged(), close_timeout_runs_on(),
     ]
@@ -161,6 +161,42 @@ def slow_ping_bound():
     script.wait(38_000, events=[SUSPECT])
     script.wait(40_000)
     return given_up(script, 42_000)
+
+
+def lumps():
+    script = telling(
+        "lumps", ["PW-HB-011"],
+        "A byte is acknowledged every 250 ms: the waits that were missed before it count no more, and PING is never given up.",
+        probes=3, extension_max=10_000,
+    )
+    script.wait(100, out=[ping(1)])
+    begins = script.side.out.taken - PACKET
+    # Two waits are missed, then one starts again: 300 ms of E each time.
+    for index in range(8):
+        script.wait(200 + 300 * index, events=[SUSPECT] if index == 0 else [])
+        script.acknowledge(350 + 300 * index, begins + 1 + index)
+        script.wait(400 + 300 * index)
+    script.acknowledge_all(2_550)
+    script.receive(2_640, pong(1), events=[RECOVERED])
+    return script
+
+
+def lumps_end():
+    script = telling(
+        "lumps-to-the-limit", ["PW-HB-011", "PW-HB-013"],
+        "The same, until E has room for the wait that starts again and not for those that were missed.",
+        probes=3, extension_max=250, assembly_rate=200,
+    )
+    script.wait(100, out=[ping(1)])
+    begins = script.side.out.taken - PACKET
+    script.wait(200, events=[SUSPECT])
+    script.acknowledge(350, begins + 1)
+    script.wait(400)
+    script.wait(500)
+    script.acknowledge(550, begins + 2)
+    script.wait(600)
+    script.wait(650)
+    return given_up(script, 750)
 
 
 def slow_is_no_round_trip():

@@ -39,6 +39,7 @@ class Heartbeat:
         self.probing = False
         self.ping_waits = False
         self.unanswered = 0
+        self.is_suspect = False
         self.extended = 0
         self.grace_spent = False
         self.deadline = now + self.idle
@@ -58,10 +59,6 @@ class Heartbeat:
         if self.pause_ends is None:
             self.quiet(now)
         return suspect
-
-    @property
-    def is_suspect(self):
-        return self.probing and self.unanswered > 0
 
     def ping(self, number, now):
         require(number > self.highest_received, "BAD_PING")
@@ -127,7 +124,7 @@ class Heartbeat:
         """`unacknowledged` bytes, with the PING among them, were handed out by now and not acknowledged."""
         self.handed_out, self.handed_out_at = self.handed_out + 1, now
         self.ping_waits, self.measured_from = False, None
-        self.slow = Fraction(1_000 * unacknowledged, self.assembly_rate)
+        self.allow(unacknowledged)
 
     def ping_has_the_front(self, now):
         """The transport took the PING, and the last byte in front of it is acknowledged: its answer can be measured."""
@@ -139,6 +136,7 @@ class Heartbeat:
         if self.probing and not self.acknowledged:
             self.acknowledged = True
             self.wait_began += self.progress(now - self.wait_began)
+            self.forgive()
 
     # Time.
 
@@ -169,6 +167,16 @@ class Heartbeat:
         self.extended += granted
         return granted
 
+    def allow(self, unacknowledged):
+        """What bytes that go away slowly may still take (PW-HB-013)."""
+        self.slow = Fraction(1_000 * unacknowledged, self.assembly_rate)
+
+    def forgive(self):
+        """PW-HB-011: waits that this PING missed before a byte was acknowledged, as far as there is room for them."""
+        while self.missed > 0 and self.extension_max - self.extended + self.slow >= self.interval:
+            self.progress(self.interval)
+            self.missed, self.unanswered = self.missed - 1, self.unanswered - 1
+
     def progress(self, wanted):
         """For PW-HB-010 and PW-HB-011, which may take from `slow` as well (PW-HB-013)."""
         granted = self.extend(wanted)
@@ -176,43 +184,47 @@ class Heartbeat:
         self.slow -= more
         return granted + more
 
-    def tick(self, now):
+    def tick(self, now, unacknowledged):
         """What is due at `now`: any of PING and SUSPECT."""
         if self.next_deadline() is None or now < self.next_deadline():
             return []
         if self.pause_ends is not None:
             self.end_pause()
-            return self.tick(now)
+            return self.tick(now, unacknowledged)
         if not self.probing:
             self.probing = True
-            return self.probe(now)
-        return self.wait_is_over(now)
+            return self.probe(now, unacknowledged)
+        return self.wait_is_over(now, unacknowledged)
 
-    def probe(self, now):
+    def probe(self, now, unacknowledged):
         self.start_wait(now)
-        self.slow = 0
+        self.allow(unacknowledged)
+        self.missed = 0
         # PW-HB-025: the answer to those under way serves as well.
         self.acknowledged = self.handed_out - self.answered >= UNANSWERED_MAX
         self.ping_waits = not self.acknowledged
         return ["PING"] if self.ping_waits else []
 
-    def wait_is_over(self, now):
+    def wait_is_over(self, now, unacknowledged):
         late = now - self.wait_began - self.wait
         if not self.acknowledged and self.progressed:
             more = self.progress(self.wait)
             if more > 0:
                 self.wait_began, self.wait, self.progressed = now, more, False
+                self.forgive()
                 return []
         due = []
         if late > self.interval and not self.grace_spent:
             self.grace_spent = True
         else:
             self.unanswered += 1
+            self.missed += not self.acknowledged
             if self.unanswered >= self.probes:
                 raise Fault("PEER_TIMEOUT")
-            if self.unanswered == 1:
+            if not self.is_suspect:
+                self.is_suspect = True
                 due.append("SUSPECT")
         if self.acknowledged:
-            return due + self.probe(now)
+            return due + self.probe(now, unacknowledged)
         self.start_wait(now)
         return due

@@ -196,8 +196,8 @@ def slow_progress():
 def progress_to_the_limit():
     script = Script(
         "progress-to-the-limit", ["PW-HB-011", "PW-HB-013"],
-        "A trickle puts the verdict off by extension_max, no longer.",
-        "client", peer={"frame_limit": 1_024}, probes=1, extension_max=300,
+        "A trickle puts the verdict off by extension_max, and by what 1,016 bytes may take, no longer.",
+        "client", peer={"frame_limit": 1_024}, probes=1, extension_max=200, assembly_rate=10_160,
     )
     packet_ = slow(script)
     for index, at in enumerate((150, 250, 350, 450)):
@@ -609,8 +609,8 @@ def late_idle():
 def progress_partly_granted():
     script = Script(
         "progress-partly-granted", ["PW-HB-011", "PW-HB-013"],
-        "The third wait that starts again is cut to what is left of extension_max.",
-        "client", peer={"frame_limit": 1_024}, probes=1, extension_max=250,
+        "The third wait that starts again is cut to what is left of extension_max and of 100 ms for 1,016 bytes.",
+        "client", peer={"frame_limit": 1_024}, probes=1, extension_max=150, assembly_rate=10_160,
     )
     packet_ = slow(script)
     for index, at in enumerate((150, 250, 350, 420)):

@@ -320,7 +320,7 @@ class Side(Receiver):
             self.send_busy()
         if "heartbeat" in due:
             try:
-                actions = self.heartbeat.tick(self.now)
+                actions = self.heartbeat.tick(self.now, self.out.handed_out - self.out.acknowledged)
             except Fault as fault:
                 self.fail(fault)
                 return

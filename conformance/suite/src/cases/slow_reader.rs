@@ -17,6 +17,15 @@ use crate::verdict::{Failure, Outcome, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(
+        "PW-HB-011/lumps",
+        "waits for a peer that says nothing and takes something now and then, in lumps",
+        BOTH,
+        patient,
+        lumps,
+        [Need::OwnNumbers]
+    )
+    .whole_only(),
+    case!(
         "PW-HB-020/write-stall-rests",
         "does not count the pause of its peer against what that does not take",
         BOTH,
@@ -85,6 +94,12 @@ pub(super) const CASES: &[Case] = &[
     .whole_only(),
 ];
 
+/// Many short waits for an answer, and much time for a slow link.
+fn patient() -> Profile {
+    let (idle, interval) = (Duration::from_millis(300), Duration::from_millis(300));
+    Profile { idle, interval, probes: 8, extension_max: Some(Duration::from_secs(60)), ..Profile::calm() }
+}
+
 /// Each byte has 400 ms to be taken.
 fn stalling() -> Profile {
     Profile { write_stall: Duration::from_millis(400), assembly_rate: 1_000_000_000, ..Profile::calm() }
@@ -109,6 +124,26 @@ fn short_linger() -> Profile {
 fn is_over(context: &mut Context<'_>, peer: &Peer, id: Id) -> Result<bool, Failure> {
     let ended = |event: &Event| matches!(event.what, Happening::Closed { .. }) && event.connection == Some(id);
     Ok(context.events(peer)?.iter().any(ended))
+}
+
+fn lumps(context: &mut Context<'_>) -> Outcome {
+    let Profile { interval, probes, .. } = context.profile;
+    // Two waits at least are missed between two lumps, and one behind each that carries a PING to the peer's host: of the latter
+    // fewer than may be, of both together more.
+    let (gap, lumps) = (interval * 3, probes / 2);
+    context.takes(gap * lumps)?;
+    let mut peer = context.establish_mute()?;
+    let id = context.youngest(&peer)?;
+    let count = waiting::fill(context, &mut peer, id)?;
+    for _ in 0..lumps {
+        clock::sleep(gap);
+        peer.read_some(context.enough_for_room())?;
+    }
+    peer.answers_pings = true;
+    peer.send(&Packet::busy(0))?;
+    // A side that gave its peer up sends no more messages.
+    waiting::read_all(&mut peer, count)?;
+    peer.alive()
 }
 
 fn write_stall_rests(context: &mut Context<'_>) -> Outcome {

@@ -192,6 +192,7 @@ bugs! {
     QueuesPongs, "queues-pongs", "PW-HB-008", "Lets a PONG wait for each PING.";
     AcceptsStrangePong, "accepts-strange-pong", "PW-HB-009", "Ignores a PONG for a PING that it never sent.";
     WaitsForTransport, "waits-for-transport", "PW-HB-011", "Waits for ever for the transport to take a PING.";
+    ForgivesNoLump, "forgives-no-lump", "PW-HB-011", "Adds up the waits between lumps that its peer takes.";
     AcceptsPongZero, "accepts-pong-zero", "PW-HB-009", "Ignores a PONG with the number 0.";
     NeverGivesUp, "never-gives-up", "PW-HB-012", "Goes on probing a silent peer.";
     ProbesInARow, "probes-in-a-row", "PW-HB-012", "Sends all its probes shortly after each other.";

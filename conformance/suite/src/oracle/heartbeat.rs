@@ -43,6 +43,8 @@ struct Probe {
     wait: Duration,
     /// What the wait may still be longer for bytes that go away slowly, when E is used up.
     slow: Duration,
+    /// Waits that passed without a byte while its PING was not acknowledged.
+    missed: u32,
     /// A byte was acknowledged since the wait began.
     progress: bool,
 }
@@ -217,6 +219,7 @@ impl Heartbeat {
         probe.acknowledged = true;
         let put_off = self.progress(now - probe.since, &mut probe);
         probe.since += put_off;
+        self.forgive(&mut probe);
         self.state = State::Probing(probe);
     }
 
@@ -243,6 +246,7 @@ impl Heartbeat {
             let endless = self.behaviour.has(Bug::WaitsForTransport);
             let more = if endless { probe.wait } else { self.progress(probe.wait, &mut probe) };
             if more > Duration::ZERO {
+                self.forgive(&mut probe);
                 self.state = State::Probing(Probe { since: now, wait: more, progress: false, ..probe });
                 return Action::Wait;
             }
@@ -251,6 +255,7 @@ impl Heartbeat {
             self.grace_used = true;
         } else {
             self.unanswered += 1;
+            probe.missed += u32::from(!probe.acknowledged);
             self.suspect = true;
         }
         let early = u32::from(self.behaviour.has(Bug::VerdictTooEarly));
@@ -311,7 +316,7 @@ impl Heartbeat {
             return Action::Wait;
         }
         let wait = self.next_wait();
-        let probe = Probe { acknowledged: is_full, since: now, wait, slow: Duration::ZERO, progress: false };
+        let probe = Probe { acknowledged: is_full, since: now, wait, slow: Duration::ZERO, missed: 0, progress: false };
         self.state = State::Probing(probe);
         if is_full {
             return Action::Wait;
@@ -351,6 +356,18 @@ impl Heartbeat {
     fn extension_max(&self) -> Duration {
         let (idle, interval) = self.effective();
         self.behaviour.profile.extension_max.unwrap_or(idle + interval * self.behaviour.profile.probes)
+    }
+
+    /// A byte went away: the waits that this PING missed before count no more, as far as there is room for them (PW-HB-011).
+    fn forgive(&mut self, probe: &mut Probe) {
+        if self.behaviour.has(Bug::ForgivesNoLump) {
+            return;
+        }
+        while probe.missed > 0 && self.extension_max().saturating_sub(self.extended) + probe.slow >= self.interval {
+            self.progress(self.interval, probe);
+            probe.missed -= 1;
+            self.unanswered -= 1;
+        }
     }
 
     /// The same, where bytes go away slowly: each PING has something more for that.
