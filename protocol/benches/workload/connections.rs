@@ -36,7 +36,8 @@ fn carry(from: &mut Connection, to: &mut Connection) {
 /// Everything that `connection` has to say.
 pub(crate) fn drain(connection: &mut Connection) -> Vec<u8> {
     let (mut bytes, mut batch) = (Vec::new(), Transmit::new());
-    while connection.poll_transmit(Instant::ZERO, super::BATCH, &mut batch) {
+    // More than a batch: no message is cut to fit in one.
+    while connection.poll_transmit(Instant::ZERO, 2 * super::BATCH, &mut batch) {
         batch.slices().for_each(|slice| bytes.extend_from_slice(slice));
         connection.transmitted(Instant::ZERO, batch.len());
         batch.advance(batch.len());

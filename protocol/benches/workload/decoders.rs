@@ -157,8 +157,10 @@ impl ConnectionDecoder {
         let mut packets = 0;
         loop {
             if let Some((mut buffer, missing)) = self.connection.direct_buffer() {
-                let bytes = self.source.next(missing.min(buffer.capacity() - buffer.len()));
-                buffer.extend_from_slice(bytes);
+                let room = missing.min(buffer.capacity());
+                if self.source.read_behind(&mut buffer, room) == 0 {
+                    return packets;
+                }
                 let event = self.connection.received_direct(self.now, buffer).expect("a valid stream");
                 packets += u64::from(black_box(event).is_some());
                 continue;
@@ -209,11 +211,9 @@ impl LengthDelimited {
         let mut packets = 0;
         loop {
             self.buffer.reserve(BATCH);
-            let bytes = self.source.next(BATCH);
-            if bytes.is_empty() {
+            if self.source.read_behind(&mut self.buffer, BATCH) == 0 {
                 return packets;
             }
-            self.buffer.extend_from_slice(bytes);
             while let Some(frame) = self.codec.decode(&mut self.buffer).expect("a valid stream") {
                 black_box(frame);
                 packets += 1;

@@ -1,5 +1,11 @@
 //! A stream in memory, as a socket would give it.
 
+use bytes::BytesMut;
+
+/// Bytes that are copied at once. Larger copies are done by one instruction, whose speed depends on where the bytes lie: on some
+/// processors a tenth of what it is elsewhere, which would be all that is measured.
+const COPIED: usize = 2 << 10;
+
 /// A stream that is read again and again, at most so many bytes at a time.
 #[derive(Clone)]
 pub(crate) struct Source {
@@ -26,12 +32,21 @@ impl Source {
     /// Reads into the front of `buffer`; 0 at the end of the stream, after which it begins anew.
     pub(crate) fn read_into(&mut self, buffer: &mut [u8]) -> usize {
         let bytes = self.next(buffer.len());
-        buffer[..bytes.len()].copy_from_slice(bytes);
+        for (to, from) in buffer.chunks_mut(COPIED).zip(bytes.chunks(COPIED)) {
+            to[..from.len()].copy_from_slice(from);
+        }
+        bytes.len()
+    }
+
+    /// Reads behind what is in `buffer`, at most `room` bytes; 0 at the end of the stream, after which it begins anew.
+    pub(crate) fn read_behind(&mut self, buffer: &mut BytesMut, room: usize) -> usize {
+        let bytes = self.next(room);
+        bytes.chunks(COPIED).for_each(|chunk| buffer.extend_from_slice(chunk));
         bytes.len()
     }
 
     /// What one read into a buffer of `room` bytes would give; nothing at the end of the stream, after which it begins anew.
-    pub(crate) fn next(&mut self, room: usize) -> &[u8] {
+    fn next(&mut self, room: usize) -> &[u8] {
         let size = room.min(self.reads[self.turn]).min(self.bytes.len() - self.position);
         self.turn = (self.turn + 1) % self.reads.len();
         let start = self.position;
