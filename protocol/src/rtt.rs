@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::time::nanos;
+
 /// The round-trip time, from PING to PONG (section 8.3 of the specification).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -19,34 +21,47 @@ pub struct Rtt {
 }
 
 /// Round-trip time, once there was a measurement.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct RttEstimator {
-    rtt: Option<Rtt>,
+    /// In nanoseconds; `latest` is `NONE` before the first measurement.
+    smoothed: u64,
+    variation: u64,
+    latest: u64,
+}
+
+const NONE: u64 = u64::MAX;
+
+/// Longer than any that is waited for, and short enough to reckon with.
+const LONGEST: u64 = u64::MAX / 16;
+
+impl Default for RttEstimator {
+    fn default() -> Self {
+        Self { smoothed: 0, variation: 0, latest: NONE }
+    }
 }
 
 impl RttEstimator {
     pub(crate) fn sample(&mut self, rtt: Duration) {
-        self.rtt = Some(match self.rtt {
-            None => Rtt { smoothed: rtt, variation: rtt / 2, latest: rtt },
-            Some(Rtt { smoothed, variation, .. }) => Rtt {
-                smoothed: (smoothed * 7 + rtt) / 8,
-                variation: (variation * 3 + smoothed.abs_diff(rtt)) / 4,
-                latest: rtt,
-            },
-        });
+        let rtt = nanos(rtt).min(LONGEST);
+        (self.smoothed, self.variation) = match self.latest {
+            NONE => (rtt, rtt / 2),
+            _ => ((self.smoothed * 7 + rtt) / 8, (self.variation * 3 + self.smoothed.abs_diff(rtt)) / 4),
+        };
+        self.latest = rtt;
     }
 
     pub(crate) fn rtt(&self) -> Option<Rtt> {
-        self.rtt
+        let [smoothed, variation, latest] = [self.smoothed, self.variation, self.latest].map(Duration::from_nanos);
+        (self.latest != NONE).then_some(Rtt { smoothed, variation, latest })
     }
 
     pub(crate) fn smoothed(&self) -> Option<Duration> {
-        self.rtt.map(|rtt| rtt.smoothed)
+        self.rtt().map(|rtt| rtt.smoothed)
     }
 
     /// How long an answer is waited for: `srtt + 4 * rttvar`, within `[interval, 4 * interval]` (section 8.3).
     pub(crate) fn wait(&self, interval: Duration) -> Duration {
-        let estimate = self.rtt.map_or(Duration::ZERO, |rtt| rtt.smoothed + rtt.variation * 4);
+        let estimate = self.rtt().map_or(Duration::ZERO, |rtt| rtt.smoothed + rtt.variation * 4);
         estimate.clamp(interval, interval * 4)
     }
 }

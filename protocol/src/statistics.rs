@@ -46,16 +46,3 @@ pub struct Statistics {
     /// Bytes handed out that the transport has not taken.
     pub untaken: u64,
 }
-
-/// What is counted as it happens, and by nobody else.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) bytes_received: u64,
-    pub(crate) messages_refused: u64,
-    pub(crate) messages_rejected: u64,
-    pub(crate) gaps: u64,
-    pub(crate) bytes_skipped: u64,
-    pub(crate) pongs_received: u64,
-    pub(crate) pings_received: u64,
-    pub(crate) pauses: u64,
-}

@@ -52,6 +52,51 @@ impl Sub for Instant {
     }
 }
 
+/// A moment, or none: half the size of an `Option`, and a connection keeps many. The end of time is none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct MaybeInstant(Instant);
+
+impl MaybeInstant {
+    pub(crate) const NONE: Self = Self(Instant::MAX);
+
+    pub(crate) const fn some(moment: Instant) -> Self {
+        Self(moment)
+    }
+
+    #[inline]
+    pub(crate) fn get(self) -> Option<Instant> {
+        self.is_some().then_some(self.0)
+    }
+
+    #[inline]
+    pub(crate) fn is_some(self) -> bool {
+        self != Self::NONE
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Instant> {
+        core::mem::replace(self, Self::NONE).get()
+    }
+
+    /// Sets the moment, if there is none.
+    pub(crate) fn begin(&mut self, moment: Instant) {
+        if !self.is_some() {
+            *self = Self(moment);
+        }
+    }
+}
+
+impl From<Option<Instant>> for MaybeInstant {
+    fn from(moment: Option<Instant>) -> Self {
+        moment.map_or(Self::NONE, Self)
+    }
+}
+
+impl core::fmt::Debug for MaybeInstant {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
 /// Whole nanoseconds, at most `u64::MAX`.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -104,7 +104,7 @@ fn an_idle_connection_is_small() {
         let before = live();
         drop(connection);
         let held = size_of::<Connection>() + before.wrapping_sub(live());
-        assert!(held <= 1_360, "{held} bytes");
+        assert!(held <= 512, "{held} bytes");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::state::{Role, State};
+use super::state::{Judged, Role, State};
 use super::{Connection, VERSION};
 use crate::close::{CloseFrame, CloseReason};
 use crate::config::{Admission, Damage, Seed};
@@ -17,10 +17,11 @@ impl Connection {
     /// client this does nothing.
     pub fn accept(&mut self, now: Instant) {
         match core::mem::replace(&mut self.state, State::Open) {
-            State::Judging { seed, hello, .. } => {
+            State::Judging { judged } => {
                 let now = self.tick(now);
-                let established = self.establish(now, seed, *hello);
-                self.established = Some(established);
+                let Judged { seed, hello } = *judged;
+                let established = self.establish(now, seed, hello);
+                self.waiting.get_or_insert_default().established = Some(established);
             }
             state @ (State::Handshake { .. }
             | State::Open
@@ -55,7 +56,7 @@ impl Connection {
         kind: Kind,
         payload: &[u8],
     ) -> Result<Option<Event<'static>>, ProtocolError> {
-        let Some((since, seed)) = self.state.handshake() else { return Ok(None) };
+        let Some(seed) = self.state.seed() else { return Ok(None) };
         let hello = Hello::decode(kind, payload)?;
         if self.role == Role::Client {
             self.outgoing.encoding.key = hello.sync_key.get();
@@ -65,7 +66,7 @@ impl Connection {
         match (self.role, self.config.admission) {
             (Role::Server, Admission::Ask) => {
                 let request = request(&hello);
-                self.state = State::Judging { since, seed, hello: Box::new(hello) };
+                self.state = State::Judging { judged: Box::new(Judged { seed, hello }) };
                 Ok(Some(Event::Admission(Box::new(request))))
             }
             (Role::Server, Admission::Automatic) | (Role::Client, Admission::Ask | Admission::Automatic) => {
@@ -87,16 +88,12 @@ impl Connection {
     }
 
     fn judge_timers(&self, now: Instant, seed: Seed, hello: &Hello) -> Result<(), ProtocolError> {
-        let bound = self.new_heartbeat(now, seed, hello).bound();
+        let bound = Heartbeat::new(now, hello.ping_floor, seed.jitter).bound(&self.config.heartbeat);
         let limit = self.config.heartbeat.detection_limit();
         if bound > limit {
             return Err(ProtocolError::IncompatibleTimers { bound_ms: millis(bound), limit_ms: millis(limit) });
         }
         Ok(())
-    }
-
-    fn new_heartbeat(&self, now: Instant, seed: Seed, hello: &Hello) -> Heartbeat {
-        Heartbeat::new(now, &self.config.heartbeat, hello.ping_floor, seed.jitter)
     }
 
     /// Takes over what the peer's HELLO says, and answers it with the version chosen where that is this side's turn
@@ -110,13 +107,13 @@ impl Connection {
         self.outgoing.establish(&hello, self.config.limits.frame_sent);
         let resync = self.config.damage == Damage::Resynchronise;
         self.framer.establish(seed.sync_key.get(), resync, self.config.limits.frame);
-        let heartbeat = self.new_heartbeat(now, seed, &hello);
+        let heartbeat = Heartbeat::new(now, hello.ping_floor, seed.jitter);
         let established = Established {
             version: VERSION,
             frame_limit: hello.frame_limit,
             message_limit: hello.message_limit,
-            idle: heartbeat.idle(),
-            interval: heartbeat.interval(),
+            idle: heartbeat.idle(&self.config.heartbeat),
+            interval: heartbeat.interval(&self.config.heartbeat),
             token: hello.token,
         };
         self.heartbeat = Some(heartbeat);

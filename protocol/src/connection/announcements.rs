@@ -25,6 +25,11 @@ impl Announcements {
     }
 
     /// DRAIN is sent at most once (PW-CLS-016).
+    /// Whether nothing waits, and nothing was said that may be said once.
+    pub(super) fn is_blank(&self) -> bool {
+        self.is_empty() && !self.drained
+    }
+
     pub(super) fn drain(&mut self) {
         self.drain |= !core::mem::replace(&mut self.drained, true);
     }

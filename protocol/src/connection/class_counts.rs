@@ -1,5 +1,6 @@
 //! A count for each class that is used: most connections use one or two.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::wire::Class;
@@ -10,7 +11,12 @@ pub(super) struct ClassCounts {
     /// The class that was counted last, so that one comparison finds it.
     class: Class,
     count: u64,
-    others: Vec<(Class, u64)>,
+    others: Option<Box<Others>>,
+}
+
+#[derive(Debug, Default)]
+struct Others {
+    counts: Vec<(Class, u64)>,
 }
 
 impl ClassCounts {
@@ -26,20 +32,23 @@ impl ClassCounts {
 
     #[cold]
     fn turn_to(&mut self, class: Class) {
-        let count = match self.others.iter().position(|(other, _)| *other == class) {
-            Some(index) => self.others.swap_remove(index).1,
+        let before = core::mem::replace(&mut self.class, class);
+        if self.count == 0 {
+            return;
+        }
+        let Others { counts } = &mut **self.others.get_or_insert_default();
+        let count = match counts.iter().position(|(other, _)| *other == class) {
+            Some(index) => counts.swap_remove(index).1,
             None => 0,
         };
-        let counted = (self.class, core::mem::replace(&mut self.count, count));
-        if counted.1 > 0 {
-            self.others.push(counted);
-        }
-        self.class = class;
+        counts.push((before, core::mem::replace(&mut self.count, count)));
     }
 
     /// Bytes of memory that it holds.
     pub(super) fn buffered(&self) -> usize {
-        self.others.capacity() * size_of::<(Class, u64)>()
+        self.others
+            .as_ref()
+            .map_or(0, |others| size_of::<Others>() + others.counts.capacity() * size_of::<(Class, u64)>())
     }
 }
 

@@ -6,11 +6,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::Connection;
-use super::state::{Role, State};
+use super::state::{Both, Role, State};
 use crate::close::{CloseFrame, CloseReason, Closed, Disconnect, Origin};
 use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::framer::Fragments;
+use crate::time::MaybeInstant;
 use crate::verdict::Verdict;
 use crate::wire::{ClosePayload, Kind};
 
@@ -32,7 +33,8 @@ impl Connection {
             State::Open => {
                 self.reason = Some(said.reason);
                 self.outgoing.close(close_payload(said.clone(), None));
-                self.state = State::Closing { said: Box::new(said), since: None };
+                self.since = MaybeInstant::NONE;
+                self.state = State::Closing { said: Box::new(said) };
             }
             State::Closing { .. } | State::PeerClosing { .. } | State::BothClosing { .. } | State::Over => {}
         }
@@ -62,23 +64,14 @@ impl Connection {
     /// The stream ended with CLOSE, though CLOSE_ACK did not get through: the reason that CLOSE gave stands (PW-CLS-011),
     /// the own one where both sides sent one. Returns whether it was so.
     fn end_behind_close(&mut self) -> bool {
-        match &self.state {
-            State::Closing { said, since: Some(_) } | State::BothClosing { said, since: Some(_), .. } => {
-                let CloseFrame { reason, text, .. } = (**said).clone();
-                self.end(Closed { detail: text, ..ending(reason) });
-                true
-            }
-            State::PeerClosing { heard } | State::BothClosing { heard, since: None, .. } => {
-                let heard = (**heard).clone();
-                self.end_by_peer(heard, false);
-                true
-            }
-            State::Handshake { .. }
-            | State::Judging { .. }
-            | State::Open
-            | State::Closing { since: None, .. }
-            | State::Over => false,
+        if let Some(CloseFrame { reason, text, .. }) = self.state.said().filter(|_| self.since.is_some()).cloned() {
+            self.end(Closed { detail: text, ..ending(reason) });
+        } else if let Some(heard) = self.state.heard().cloned() {
+            self.end_by_peer(heard, false);
+        } else {
+            return false;
         }
+        true
     }
 
     /// The peer broke the protocol.
@@ -130,17 +123,16 @@ impl Connection {
         self.outgoing.close_ack();
         // What the peer did not complete before it never comes (PW-DAT-013).
         self.fragments = Fragments::default();
-        let heard = Box::new(close);
         match core::mem::replace(&mut self.state, State::Over) {
-            State::Closing { said, since } => {
+            State::Closing { said } => {
                 // The two CLOSE crossed; the answer to ours is still to come (PW-CLS-006).
-                self.state = State::BothClosing { said, heard, since };
+                self.state = State::BothClosing { both: Box::new(Both { said: *said, heard: close }) };
                 Ok(None)
             }
             State::Open => {
-                self.reason = Some(heard.said.reason);
-                let said = Box::new(heard.said.clone());
-                self.state = State::PeerClosing { heard };
+                self.reason = Some(close.said.reason);
+                let said = Box::new(close.said.clone());
+                self.state = State::PeerClosing { heard: Box::new(close) };
                 Ok(Some(Event::Closing(said)))
             }
             state @ (State::Handshake { .. }
@@ -157,8 +149,7 @@ impl Connection {
     /// CLOSE_ACK came.
     pub(super) fn finish_close(&mut self, received: u64) -> Result<(), ProtocolError> {
         self.outgoing.judge_count(Kind::CLOSE_ACK, received)?;
-        if let State::Closing { said, .. } | State::BothClosing { said, .. } = &self.state {
-            let CloseFrame { reason, text, .. } = (**said).clone();
+        if let Some(CloseFrame { reason, text, .. }) = self.state.said().cloned() {
             self.end(Closed { acknowledged: Some(received), orderly: true, detail: text, ..ending(reason) });
         }
         Ok(())
@@ -192,18 +183,17 @@ impl Connection {
         }
         self.outgoing.drop_control();
         self.state = State::Over;
-        self.ending.since = self.now;
+        self.since = MaybeInstant::some(self.now);
         // The last words have their whole time.
-        let (end, waiting) = (self.outgoing.handed(), self.outgoing.unacknowledged());
-        self.write_clock.restart(self.now, end, waiting, &self.config.timeouts);
+        self.write_clock.restart(self.now, self.outgoing.unacknowledged(), &self.config.timeouts);
         self.reason = Some(closed.reason);
-        self.pause = None;
+        self.end_pause();
         // Whoever keeps the connection must not keep what was under way.
         self.framer.drop_partial();
         self.fragments = Fragments::default();
-        (closed.received, closed.heard) = (self.received, self.last_byte_in.is_some());
+        (closed.received, closed.heard) = (self.received, self.heard);
         closed.unsent = self.outgoing.take_unsent();
-        self.closed = Some(Box::new(closed));
+        self.waiting.get_or_insert_default().closed = Some(Box::new(closed));
     }
 }
 

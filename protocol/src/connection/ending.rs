@@ -1,7 +1,7 @@
 //! What becomes of the transport connection when this one is over (PW-CLS-012).
 
 use super::Connection;
-use crate::time::Instant;
+use crate::time::{Instant, MaybeInstant};
 
 /// What the driver has to do with the transport connection. It only ever goes on to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,11 +14,9 @@ pub enum Shutdown {
     Close,
 }
 
-/// How far the end has come. Of no meaning before the connection is over.
+/// What is known of the transport connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ending {
-    /// When the connection was over, or `linger` began anew.
-    pub(super) since: Instant,
     /// The peer has ended its direction.
     pub(super) peer_ended: bool,
     /// The transport connection has failed, or is given up.
@@ -46,7 +44,7 @@ impl Connection {
 
     /// When the end is waited for no longer.
     pub(super) fn linger_deadline(&self) -> Instant {
-        self.ending.since.max(self.last_acknowledged) + self.config.timeouts.linger
+        self.since.get().unwrap_or(self.now) + self.config.timeouts.linger
     }
 
     /// Time has come to `now`, and the connection is over.
@@ -56,7 +54,7 @@ impl Connection {
             if !self.is_late(now, linger) || core::mem::replace(&mut self.graced.linger, true) {
                 self.ending.gone = true;
             }
-            self.ending.since = now;
+            self.since = MaybeInstant::some(now);
         }
         // A late look may find both limits up: then both begin anew.
         if write.is_some_and(|deadline| now >= deadline) && !self.forgives_write(now) {

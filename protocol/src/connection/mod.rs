@@ -10,6 +10,7 @@ mod ending;
 mod outgoing;
 mod pause;
 mod prepared;
+mod rare;
 mod receive;
 mod rejects;
 mod state;
@@ -23,12 +24,12 @@ use alloc::boxed::Box;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
+use class_counts::ClassCounts;
 use ending::Ending;
 pub use ending::Shutdown;
 use outgoing::{Outgoing, Progress};
-use pause::Pause;
 pub use prepared::PreparedMessage;
-use rejects::Ordinals;
+use rare::Rare;
 pub use state::Role;
 use state::State;
 pub use transmit::Transmit;
@@ -41,8 +42,8 @@ use crate::event::{Established, Event};
 use crate::framer::{Fragments, Framer};
 use crate::heartbeat::{Heartbeat, Notice};
 use crate::message::Message;
-use crate::statistics::{Counters, Statistics};
-use crate::time::{Instant, transfer};
+use crate::statistics::Statistics;
+use crate::time::{Instant, MaybeInstant, transfer};
 use crate::wire::{Class, Kind};
 
 /// The version that this crate speaks.
@@ -65,6 +66,9 @@ pub struct Connection {
     config: ValidConfig,
     role: Role,
     state: State,
+    /// Since when the state waits: for the peer's first packet; for the answer to CLOSE, since that was handed out, or a byte up
+    /// to its end last acknowledged (PW-CLS-007); over, for the end of the stream, since that, or since a byte was last acknowledged.
+    since: MaybeInstant,
     framer: Framer,
     fragments: Fragments,
     outgoing: Outgoing,
@@ -72,25 +76,26 @@ pub struct Connection {
     heartbeat: Option<Heartbeat>,
     /// Messages received whole.
     received: u64,
-    /// Bytes that may wait to be sent, by what all connections of a table hold together.
-    queue_ceiling: usize,
-    ordinals: Ordinals,
+    /// The same by class, refused ones with them (PW-REJ-002).
+    received_by_class: ClassCounts,
+    bytes_received: u64,
+    pongs_received: u32,
+    pings_received: u32,
+    /// Bytes that may wait to be sent, by what all connections of a table hold together; the largest number where that is more.
+    queue_ceiling: u32,
     /// DRAIN came.
     peer_drained: bool,
-    pause: Option<Pause>,
     write_clock: WriteClock,
-    /// When a byte was last acknowledged; before the first, when the connection began.
-    last_acknowledged: Instant,
     ending: Ending,
     /// The limits that began anew once, because this side was late (PW-TIM-001).
     graced: Graced,
     /// The latest moment that was seen: time that goes back stands still (PW-TIM-002).
     now: Instant,
-    counters: Counters,
-    /// When bytes last came that were not a message at once, if any did.
-    last_byte_in: Option<Instant>,
-    established: Option<Box<Established>>,
-    closed: Option<Box<Closed>>,
+    rare: Option<Box<Rare>>,
+    /// A byte came.
+    heard: bool,
+    /// What the application is to be told of time and commands.
+    waiting: Option<Box<Waiting>>,
     reason: Option<CloseReason>,
 }
 
@@ -115,25 +120,26 @@ impl Connection {
         Self {
             config: config.clone(),
             role,
-            state: State::Handshake { since: now, seed },
+            state: State::Handshake { seed: Box::new(seed) },
+            since: MaybeInstant::some(now),
             framer: Framer::new(),
             fragments: Fragments::default(),
             outgoing: Outgoing::new(),
             heartbeat: None,
             received: 0,
-            queue_ceiling: usize::MAX,
-            ordinals: Ordinals::default(),
+            received_by_class: ClassCounts::default(),
+            bytes_received: 0,
+            pongs_received: 0,
+            pings_received: 0,
+            queue_ceiling: u32::MAX,
             peer_drained: false,
-            pause: None,
-            write_clock: WriteClock::new(config.heartbeat.busy_max),
-            last_acknowledged: now,
+            write_clock: WriteClock::new(),
             ending: Ending::default(),
             graced: Graced::default(),
             now,
-            counters: Counters::default(),
-            last_byte_in: None,
-            established: None,
-            closed: None,
+            rare: None,
+            heard: false,
+            waiting: None,
             reason: None,
         }
     }
@@ -189,7 +195,11 @@ impl Connection {
 
     /// Bytes of one class that may wait to be sent.
     fn ceiling(&self) -> usize {
-        self.config.limits.send_queue.min(self.queue_ceiling)
+        self.config.limits.send_queue.min(self.queue_ceiling())
+    }
+
+    fn queue_ceiling(&self) -> usize {
+        if self.queue_ceiling == u32::MAX { usize::MAX } else { self.queue_ceiling as usize }
     }
 
     /// Why a message may not be sent: this side closes (PW-CLS-002), the peer would refuse it (PW-DAT-009, PW-HDR-011), or
@@ -212,7 +222,7 @@ impl Connection {
         // A class that is full holds up no other (PW-DAT-015).
         let queued = self.outgoing.queued_of(class);
         let full = queued > 0 && queued.saturating_add(size) > self.config.limits.send_queue;
-        if full || self.outgoing.queued().saturating_add(size) > self.queue_ceiling {
+        if full || self.outgoing.queued().saturating_add(size) > self.queue_ceiling() {
             return Some(SendRefused::Full);
         }
         None
@@ -232,10 +242,12 @@ impl Connection {
         if self.is_paused() && matches!(self.state, State::Closing { .. } | State::BothClosing { .. }) {
             self.resume(now);
         }
+        let before = self.outgoing.handed();
         let handed = self.outgoing.poll(max, self.received, out);
         if handed.any {
             let (end, waiting) = (self.outgoing.handed(), self.outgoing.unacknowledged());
-            self.write_clock.handed_out(now, end, waiting, &self.config.timeouts);
+            let peer_pauses = self.heartbeat.as_ref().and_then(Heartbeat::spared_until);
+            self.write_clock.handed_out(now, before, end, waiting, peer_pauses, &self.config);
             if handed.ping
                 && let Some(heartbeat) = &mut self.heartbeat
             {
@@ -244,10 +256,8 @@ impl Connection {
             }
         }
         // The wait for the answer begins (PW-CLS-007).
-        if handed.close
-            && let State::Closing { since, .. } | State::BothClosing { since, .. } = &mut self.state
-        {
-            *since = Some(now);
+        if handed.close && self.state.said().is_some() {
+            self.since = MaybeInstant::some(now);
         }
         handed.any
     }
@@ -280,25 +290,33 @@ impl Connection {
         self.note_progress(now, progress);
     }
 
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// When bytes last came that proved nothing, if that is known.
+    fn last_byte_in(&self) -> Option<Instant> {
+        self.rare.as_ref()?.last_byte_in
+    }
+
     fn note_progress(&mut self, now: Instant, progress: Progress) {
         if progress.any {
             let (acknowledged, waiting) = (self.outgoing.acknowledged_bytes(), self.outgoing.unacknowledged());
-            self.write_clock.acknowledged(now, acknowledged, waiting);
-            self.last_acknowledged = now;
+            self.write_clock.acknowledged(now, acknowledged, waiting, self.config.heartbeat.busy_max);
+            if self.state.is_over() {
+                self.since = MaybeInstant::some(now);
+            }
             self.graced.linger = false;
         }
-        if progress.close
-            && let State::Closing { since: Some(since), .. } | State::BothClosing { since: Some(since), .. } =
-                &mut self.state
-        {
-            *since = now;
+        if progress.close && self.state.said().is_some() && self.since.is_some() {
+            self.since = MaybeInstant::some(now);
         }
         if let Some(heartbeat) = &mut self.heartbeat {
             if progress.ping_departed {
                 heartbeat.departed(now);
             }
             if progress.ping_acknowledged {
-                heartbeat.acknowledged(now);
+                heartbeat.acknowledged(now, &self.config.heartbeat);
             } else if progress.any {
                 heartbeat.progress();
             }
@@ -316,13 +334,13 @@ impl Connection {
 
     /// An event that came from time or a command, not from bytes. Poll until `None`.
     pub fn poll_event(&mut self) -> Option<Event<'static>> {
-        if let Some(established) = self.established.take() {
+        if let Some(established) = self.waiting.as_mut().and_then(|waiting| waiting.established.take()) {
             return Some(Event::Established(established));
         }
         match self.heartbeat.as_mut().and_then(Heartbeat::take_notice) {
             Some(Notice::Suspect(suspect)) => Some(Event::Suspect(suspect)),
             Some(Notice::Recovered(recovered)) => Some(Event::Recovered(recovered)),
-            None => self.closed.take().map(Event::Closed),
+            None => self.waiting.take().and_then(|waiting| waiting.closed).map(Event::Closed),
         }
     }
 
@@ -361,7 +379,7 @@ impl Connection {
 
     /// The part of [`buffered`](Self::buffered) that the peer caused.
     pub(crate) fn receiving(&self) -> usize {
-        let refusals = self.outgoing.rejects_buffered() + self.ordinals.buffered();
+        let refusals = self.outgoing.rejects_buffered() + self.received_by_class.buffered();
         self.framer.buffered() + self.fragments.buffered() + self.state.buffered() + refusals
     }
 
@@ -372,12 +390,12 @@ impl Connection {
 
     /// Whether the handshake is not complete.
     pub(crate) fn is_handshaking(&self) -> bool {
-        self.state.handshake().is_some()
+        self.state.is_handshaking()
     }
 
     /// Accepts at most this many bytes more than what waits now.
     pub(crate) fn limit_queue(&mut self, room: usize) {
-        self.queue_ceiling = self.outgoing.queued().saturating_add(room);
+        self.queue_ceiling = u32::try_from(self.outgoing.queued().saturating_add(room)).unwrap_or(u32::MAX);
         self.outgoing.limit_room(room);
     }
 
@@ -403,25 +421,24 @@ impl Connection {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         let heartbeat = self.heartbeat.as_ref();
-        let Counters { bytes_received, gaps, bytes_skipped, pongs_received, pings_received, pauses, .. } =
-            self.counters;
+        let rare = |count: fn(&Rare) -> u64| self.rare.as_deref().map_or(0, count);
         Statistics {
             messages_received: self.received,
             messages_sent: self.outgoing.accepted(),
             messages_handed_out: self.outgoing.messages().completed,
-            messages_refused: self.counters.messages_refused,
-            messages_rejected: self.counters.messages_rejected,
-            bytes_received,
+            messages_refused: rare(|rare| rare.messages_refused),
+            messages_rejected: rare(|rare| rare.messages_rejected),
+            bytes_received: self.bytes_received,
             bytes_handed_out: self.outgoing.handed(),
             bytes_taken: self.outgoing.taken_bytes(),
             bytes_acknowledged: self.outgoing.acknowledged_bytes(),
-            gaps,
-            bytes_skipped,
+            gaps: rare(|rare| rare.gaps),
+            bytes_skipped: rare(|rare| rare.bytes_skipped),
             pings_sent: self.outgoing.pings(),
-            pongs_received,
-            pings_received,
-            pauses,
-            peer_pauses: heartbeat.map_or(0, Heartbeat::pauses),
+            pongs_received: self.pongs_received.into(),
+            pings_received: self.pings_received.into(),
+            pauses: rare(|rare| rare.pauses),
+            peer_pauses: rare(|rare| rare.peer_pauses),
             rtt: heartbeat.and_then(Heartbeat::rtt),
             queued: self.outgoing.queued(),
             untaken: self.outgoing.untaken(),
@@ -432,6 +449,13 @@ impl Connection {
 /// Every accepted message has a number.
 fn numbered(ordinal: Option<NonZeroU64>) -> NonZeroU64 {
     ordinal.unwrap_or(NonZeroU64::MIN)
+}
+
+/// Events that wait for the driver beside those of the heartbeat.
+#[derive(Default)]
+struct Waiting {
+    established: Option<Box<Established>>,
+    closed: Option<Box<Closed>>,
 }
 
 /// Which limits began anew once, because this side was late (PW-TIM-001).

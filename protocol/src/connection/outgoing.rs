@@ -10,22 +10,50 @@ use core::num::NonZeroU64;
 use core::time::Duration;
 
 use encoding::Encoding;
+use lane::Rejects;
 use lanes::Lanes;
 pub(super) use lanes::Messages;
 
 use super::announcements::Announcements;
 use super::batch::encode;
 use super::prepared::PreparedMessage;
-use super::rejects::Rejects;
+use super::rejects::Rejects as WaitingRejects;
 use super::transmit::Transmit;
 use crate::error::ProtocolError;
 use crate::message::Message;
 use crate::refusal::Rejected;
-use crate::time::Instant;
+use crate::time::{Instant, MaybeInstant};
 use crate::wire::{Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind};
 
 /// Bytes of a PING.
 const PING_SIZE: u64 = HEADER_SIZE as u64 + 8;
+
+/// What is said once, or seldom. An established connection that has nothing of it to say is without it.
+#[derive(Default)]
+struct Control {
+    greeting: Option<(Kind, Hello)>,
+    announcements: Announcements,
+    farewell: Farewell,
+    /// REJECTs that came, and the count that the peer told last of what it received (PW-CLS-019).
+    rejected: u64,
+    received_told: u64,
+}
+
+impl Control {
+    /// Whether nothing of it matters any more.
+    fn is_blank(&self) -> bool {
+        let Self { greeting, announcements, farewell, rejected, received_told } = self;
+        greeting.is_none() && announcements.is_blank() && farewell.is_blank() && (*rejected, *received_told) == (0, 0)
+    }
+
+    /// Whether anything waits for the driver.
+    fn waits(&self) -> bool {
+        !self.announcements.is_empty()
+            || self.greeting.is_some()
+            || self.farewell.close.is_some()
+            || self.farewell.close_ack
+    }
+}
 
 /// The last packets of this side: what waits, and what was handed out.
 #[derive(Default)]
@@ -36,38 +64,41 @@ struct Farewell {
     close_handed: bool,
     /// Nothing at all may follow (PW-CLS-001).
     close_ack_handed: bool,
+    /// Where CLOSE ends, until it is acknowledged.
+    close_ends: Option<u64>,
+    /// Where CLOSE_ACK ends, until it is taken.
+    close_ack_ends: Option<u64>,
+}
+
+impl Farewell {
+    fn is_blank(&self) -> bool {
+        self.close.is_none() && !self.close_ack && !self.close_handed && !self.close_ack_handed
+    }
 }
 
 /// What goes out: control packets ahead, messages by class, CLOSE and CLOSE_ACK last.
 pub(super) struct Outgoing {
     pub(super) encoding: Encoding,
-    greeting: Option<Box<(Kind, Hello)>>,
-    /// A PING waits. It gets its number when it is handed out, so that every number up to `pings` was.
-    ping: bool,
-    pings: u64,
-    pong: Option<u64>,
-    announcements: Announcements,
+    control: Option<Box<Control>>,
     lanes: Lanes,
-    farewell: Farewell,
-    /// Messages accepted.
-    accepted: u64,
-    /// REJECTs that came, and the count that the peer told last of what it received (PW-CLS-019).
-    rejected: u64,
-    received_told: u64,
+    /// The number of the latest PING handed out; they count from 1.
+    pings: u64,
+    /// The number of the PONG that waits.
+    pong: Option<NonZeroU64>,
+    /// Where in the stream the latest PING ends, until it is acknowledged.
+    ping_ends: Option<NonZeroU64>,
     /// Bytes handed to the driver, and those that the transport took, since the beginning.
     handed: u64,
     taken: u64,
-    /// Bytes that the peer's host acknowledged; `None` while the transport tells nothing, and what is taken counts.
-    acknowledged: Option<u64>,
-    /// Where in the stream the latest PING ends: until it is on its way, and until it is acknowledged.
-    ping_departs: Option<u64>,
-    ping_ends: Option<u64>,
-    /// Where CLOSE_ACK ends, until it is taken.
-    close_ack_ends: Option<u64>,
-    /// Where CLOSE ends, until it is acknowledged.
-    close_ends: Option<u64>,
+    /// Bytes that the peer's host acknowledged, if the transport tells; else what is taken counts.
+    acknowledged: u64,
+    is_told: bool,
+    /// A PING waits. It gets its number when it is handed out, so that every number up to `pings` was.
+    ping: bool,
+    /// The latest PING is not on its way yet.
+    ping_departs: bool,
     /// When the transport last took any.
-    last_taken: Option<Instant>,
+    last_taken: MaybeInstant,
 }
 
 /// What [`Outgoing::poll`] handed out beside messages.
@@ -100,25 +131,27 @@ impl Outgoing {
     pub(super) fn new() -> Self {
         Self {
             encoding: Encoding::new(),
-            greeting: None,
-            ping: false,
+            control: None,
+            lanes: Lanes::default(),
             pings: 0,
             pong: None,
-            announcements: Announcements::default(),
-            lanes: Lanes::default(),
-            farewell: Farewell::default(),
-            accepted: 0,
-            rejected: 0,
-            received_told: 0,
+            ping_ends: None,
             handed: 0,
             taken: 0,
-            acknowledged: None,
-            ping_departs: None,
-            ping_ends: None,
-            close_ack_ends: None,
-            close_ends: None,
-            last_taken: None,
+            acknowledged: 0,
+            is_told: false,
+            ping: false,
+            ping_departs: false,
+            last_taken: MaybeInstant::NONE,
         }
+    }
+
+    fn control(&mut self) -> &mut Control {
+        self.control.get_or_insert_default()
+    }
+
+    fn farewell(&self) -> Option<&Farewell> {
+        self.control.as_ref().map(|control| &control.farewell)
     }
 
     /// Whether anything waits for the driver.
@@ -126,10 +159,7 @@ impl Outgoing {
         !self.lanes.is_empty()
             || self.pong.is_some()
             || self.ping
-            || !self.announcements.is_empty()
-            || self.greeting.is_some()
-            || self.farewell.close.is_some()
-            || self.farewell.close_ack
+            || self.control.as_ref().is_some_and(|control| control.waits())
     }
 
     /// Bytes accepted and not handed out.
@@ -164,12 +194,12 @@ impl Outgoing {
 
     /// Bytes acknowledged since the beginning, or taken where the transport tells no more.
     pub(super) fn acknowledged_bytes(&self) -> u64 {
-        self.acknowledged.unwrap_or(self.taken)
+        if self.is_told { self.acknowledged } else { self.taken }
     }
 
     /// Whether the transport tells what is acknowledged.
     pub(super) fn is_told(&self) -> bool {
-        self.acknowledged.is_some()
+        self.is_told
     }
 
     /// Bytes handed out that are not acknowledged.
@@ -179,34 +209,39 @@ impl Outgoing {
 
     /// When the transport last took bytes.
     pub(super) fn last_taken(&self) -> Option<Instant> {
-        self.last_taken
+        self.last_taken.get()
     }
 
     /// Messages accepted since the beginning.
     pub(super) fn accepted(&self) -> u64 {
-        self.accepted
+        self.lanes.accepted()
     }
 
     /// Messages handed out since the beginning.
     pub(super) fn messages(&self) -> Messages {
-        self.lanes.messages
+        self.lanes.messages()
     }
 
     /// CLOSE_ACK went out: nothing may follow (PW-CLS-001).
     pub(super) fn said_everything(&self) -> bool {
-        self.farewell.close_ack_handed
+        self.farewell().is_some_and(|farewell| farewell.close_ack_handed)
+    }
+
+    /// CLOSE went out, or CLOSE_ACK did.
+    fn said_farewell(&self) -> bool {
+        self.farewell().is_some_and(|farewell| farewell.close_handed || farewell.close_ack_handed)
     }
 
     pub(super) fn greet(&mut self, kind: Kind, hello: Hello) {
-        self.greeting = Some(Box::new((kind, hello)));
+        self.control().greeting = Some((kind, hello));
     }
 
     pub(super) fn ping(&mut self) {
-        if self.farewell.close_ack_handed {
+        if self.said_everything() {
             return;
         }
         self.ping = true;
-        (self.ping_departs, self.ping_ends) = (None, None);
+        (self.ping_departs, self.ping_ends) = (false, None);
     }
 
     /// Takes back a PING that was not handed out.
@@ -215,22 +250,22 @@ impl Outgoing {
     }
 
     /// The REJECTs that wait, if any may still go out (PW-REJ-005).
-    pub(super) fn rejects(&mut self) -> Option<&mut Rejects> {
-        (!self.farewell.close_ack_handed).then_some(&mut self.announcements.rejects)
+    pub(super) fn rejects(&mut self) -> Option<&mut WaitingRejects> {
+        (!self.said_everything()).then(|| &mut self.control().announcements.rejects)
     }
 
     /// Bytes of memory that waiting REJECTs hold.
     pub(super) fn rejects_buffered(&self) -> usize {
-        self.announcements.rejects.buffered()
+        self.control.as_ref().map_or(0, |control| control.announcements.rejects.buffered())
     }
 
     pub(super) fn drain(&mut self) {
-        self.announcements.drain();
+        self.control().announcements.drain();
     }
 
     pub(super) fn busy(&mut self, pause: Duration) {
-        if !self.farewell.close_handed && !self.farewell.close_ack_handed {
-            self.announcements.busy(pause);
+        if !self.said_farewell() {
+            self.control().announcements.busy(pause);
         }
     }
 
@@ -241,36 +276,38 @@ impl Outgoing {
 
     /// Queues the answer to a PING, in place of one that waits (PW-HB-008).
     pub(super) fn pong(&mut self, number: u64) {
-        if self.farewell.close_ack_handed {
-            return;
+        if !self.said_everything() {
+            self.pong = NonZeroU64::new(number);
         }
-        self.pong = Some(number);
     }
 
     /// Queues CLOSE, unless one went out before or none may any more.
     pub(super) fn close(&mut self, close: ClosePayload) {
-        if self.farewell.close_handed || self.farewell.close_ack_handed {
-            return;
+        if !self.said_farewell() {
+            self.control().farewell.close = Some(Box::new(close));
         }
-        self.farewell.close = Some(Box::new(close));
     }
 
     /// Drops CLOSE and CLOSE_ACK that were not handed out.
     pub(super) fn drop_farewell(&mut self) {
-        (self.farewell.close, self.farewell.close_ack) = (None, false);
+        if let Some(Control { farewell, .. }) = self.control.as_deref_mut() {
+            (farewell.close, farewell.close_ack) = (None, false);
+        }
     }
 
     /// Drops what has no more meaning at the end. A peer that still waits for CLOSE_ACK learns what was refused.
     pub(super) fn drop_control(&mut self) {
-        (self.ping, self.pong, self.greeting) = (false, None, None);
-        self.announcements.drop_advice();
-        if !self.farewell.close_ack {
-            self.announcements.rejects.clear();
+        (self.ping, self.pong) = (false, None);
+        let Some(control) = &mut self.control else { return };
+        control.greeting = None;
+        control.announcements.drop_advice();
+        if !control.farewell.close_ack {
+            control.announcements.rejects.clear();
         }
     }
 
     pub(super) fn close_ack(&mut self) {
-        self.farewell.close_ack = true;
+        self.control().farewell.close_ack = true;
     }
 
     /// The peer greeted: what it announced holds from now on.
@@ -281,20 +318,16 @@ impl Outgoing {
     /// Appends a small message to a batch that has room, and gives its number.
     #[inline]
     pub(super) fn append(&mut self, class: Class, encrypted: bool, payload: &[u8]) -> Option<NonZeroU64> {
-        let ordinal = self.lanes.append(&self.encoding, class, encrypted, payload);
-        self.accepted += u64::from(ordinal.is_some());
-        ordinal
+        self.lanes.append(&self.encoding, class, encrypted, payload)
     }
 
     /// Queues a message that was judged before, and gives its number. `ceiling` bytes of its class may wait.
     pub(super) fn push(&mut self, message: Message<'_>, ceiling: usize) -> Option<NonZeroU64> {
-        self.accepted += 1;
         self.lanes.push(&self.encoding, message, ceiling)
     }
 
     /// The same for a prepared one.
     pub(super) fn push_prepared(&mut self, prepared: &PreparedMessage, ceiling: usize) -> Option<NonZeroU64> {
-        self.accepted += 1;
         self.lanes.push_prepared(&self.encoding, prepared, ceiling)
     }
 
@@ -310,19 +343,21 @@ impl Outgoing {
 
     /// The peer can't have received what was not sent, nor what it refused (PW-CLS-019).
     pub(super) fn judge_count(&mut self, kind: Kind, count: u64) -> Result<(), ProtocolError> {
-        let Messages { begun, completed } = self.lanes.messages;
-        let sent = completed.min(begun.saturating_sub(self.rejected));
+        let Messages { begun, completed } = self.lanes.messages();
+        let control = self.control();
+        let sent = completed.min(begun.saturating_sub(control.rejected));
         if count > sent {
             return Err(ProtocolError::BadCount { kind, count, sent });
         }
-        self.received_told = count;
+        control.received_told = count;
         Ok(())
     }
 
     /// The peer can't refuse what was not sent, nor the same twice (PW-REJ-008), nor what it received (PW-CLS-019).
     pub(super) fn judge_reject(&mut self, rejected: &Rejected) -> Result<(), ProtocolError> {
         let Rejected { class, ordinal, .. } = *rejected;
-        let (begun, before, last) = self.lanes.rejected(class);
+        let (begun, Rejects { count: before, last }) = self.lanes.rejected(class);
+        let begun_in_all = self.lanes.messages().begun;
         let bad = |count, sent| Err(ProtocolError::BadCount { kind: Kind::REJECT, count, sent });
         if let Some(ordinal) = ordinal.map(NonZeroU64::get) {
             if ordinal > begun {
@@ -335,10 +370,12 @@ impl Outgoing {
         if before >= begun {
             return bad(before + 1, begun);
         }
-        if self.received_told + self.rejected >= self.lanes.messages.begun {
-            return bad(self.received_told + self.rejected + 1, self.lanes.messages.begun);
+        let control = self.control();
+        let told = control.received_told + control.rejected;
+        if told >= begun_in_all {
+            return bad(told + 1, begun_in_all);
         }
-        self.rejected += 1;
+        control.rejected += 1;
         self.lanes.note_rejected(class, ordinal);
         Ok(())
     }
@@ -362,24 +399,31 @@ impl Outgoing {
     }
 
     fn poll_control(&mut self, received: u64, out: &mut Transmit) {
-        if let Some(greeting) = self.greeting.take() {
-            let (kind, hello) = *greeting;
-            let mut payload = Vec::new();
-            hello.encode(&mut payload);
-            self.poll_payload(kind, &payload, out);
-        }
-        while let Some((kind, payload)) = self.announcements.next(received) {
-            self.poll_payload(kind, &payload, out);
+        if let Some(control) = self.control.take_if(|control| control.waits()) {
+            self.control = self.poll_rare(control, received, out);
         }
         if let Some(number) = self.pong.take() {
-            self.poll_payload(Kind::PONG, &number.to_be_bytes(), out);
+            self.poll_payload(Kind::PONG, &number.get().to_be_bytes(), out);
         }
         if core::mem::take(&mut self.ping) {
             self.pings += 1;
             self.poll_payload(Kind::PING, &self.pings.to_be_bytes(), out);
-            self.ping_ends = Some(self.handed + out.len() as u64);
-            self.ping_departs = self.ping_ends;
+            self.ping_ends = NonZeroU64::new(self.handed + out.len() as u64);
+            self.ping_departs = true;
         }
+    }
+
+    /// Hands out the greeting and announcements. Gives back what goes on to matter.
+    fn poll_rare(&self, mut control: Box<Control>, received: u64, out: &mut Transmit) -> Option<Box<Control>> {
+        if let Some((kind, hello)) = control.greeting.take() {
+            let mut payload = Vec::new();
+            hello.encode(&mut payload);
+            self.poll_payload(kind, &payload, out);
+        }
+        while let Some((kind, payload)) = control.announcements.next(received) {
+            self.poll_payload(kind, &payload, out);
+        }
+        (!control.is_blank()).then_some(control)
     }
 
     /// Hands out a control packet.
@@ -393,21 +437,24 @@ impl Outgoing {
 
     /// CLOSE and CLOSE_ACK carry how many messages were received whole by now (PW-CLS-004).
     fn poll_farewell(&mut self, received: u64, out: &mut Transmit) -> bool {
-        let close = self.farewell.close.take();
+        let Some(mut control) = self.control.take() else { return false };
+        let farewell = &mut control.farewell;
+        let close = farewell.close.take();
         let closes = close.is_some();
         if let Some(mut close) = close {
             close.received = received;
             let mut payload = Vec::new();
             close.encode(&mut payload);
             self.poll_payload(Kind::CLOSE, &payload, out);
-            self.farewell.close_handed = true;
-            self.close_ends = Some(self.handed + out.len() as u64);
+            farewell.close_handed = true;
+            farewell.close_ends = Some(self.handed + out.len() as u64);
         }
-        if core::mem::take(&mut self.farewell.close_ack) {
+        if core::mem::take(&mut farewell.close_ack) {
             self.poll_payload(Kind::CLOSE_ACK, &received.to_be_bytes(), out);
-            self.farewell.close_ack_handed = true;
-            self.close_ack_ends = Some(self.handed + out.len() as u64);
+            farewell.close_ack_handed = true;
+            farewell.close_ack_ends = Some(self.handed + out.len() as u64);
         }
+        self.control = Some(control);
         closes
     }
 
@@ -416,7 +463,7 @@ impl Outgoing {
         let before = self.acknowledged_bytes();
         self.taken = self.taken.saturating_add(bytes as u64).min(self.handed);
         if bytes > 0 {
-            self.last_taken = Some(now);
+            self.last_taken = MaybeInstant::some(now);
         }
         self.progress(before)
     }
@@ -425,22 +472,23 @@ impl Outgoing {
     pub(super) fn acknowledge(&mut self, bytes: u64) -> Progress {
         let before = self.acknowledged_bytes();
         // The first time, what was taken counted so far, and that is not taken back.
-        self.acknowledged = Some(bytes.min(self.taken).max(self.acknowledged.unwrap_or(0)));
+        (self.acknowledged, self.is_told) = (bytes.min(self.taken).max(self.acknowledged), true);
         self.progress(before)
     }
 
     fn progress(&mut self, before: u64) -> Progress {
         let (taken, acknowledged) = (self.taken, self.acknowledged_bytes());
-        let departed = |end: &mut u64| *end <= taken && *end - PING_SIZE <= acknowledged;
         let any = acknowledged > before;
-        let close = any && self.close_ends.is_some();
-        self.close_ends.take_if(|end| *end <= acknowledged);
-        Progress {
-            any,
-            close,
-            ping_departed: self.ping_departs.take_if(departed).is_some(),
-            ping_acknowledged: self.ping_ends.take_if(|end| *end <= acknowledged).is_some(),
-            close_ack: self.close_ack_ends.take_if(|end| *end <= taken).is_some(),
+        let ping_departed = self.ping_departs
+            && self.ping_ends.is_some_and(|end| end.get() <= taken && end.get() - PING_SIZE <= acknowledged);
+        self.ping_departs &= !ping_departed;
+        let ping_acknowledged = self.ping_ends.take_if(|end| end.get() <= acknowledged).is_some();
+        let (mut close, mut close_ack) = (false, false);
+        if let Some(Control { farewell, .. }) = self.control.as_deref_mut() {
+            close = any && farewell.close_ends.is_some();
+            farewell.close_ends.take_if(|end| *end <= acknowledged);
+            close_ack = farewell.close_ack_ends.take_if(|end| *end <= taken).is_some();
         }
+        Progress { any, ping_departed, ping_acknowledged, close, close_ack }
     }
 }

@@ -30,7 +30,7 @@ impl Connection {
     /// changes. Ask [`is_paused`](Self::is_paused): a pause ends by itself when this side closes or the connection is over.
     pub fn pause(&mut self, now: Instant) {
         match &self.state {
-            State::Open | State::PeerClosing { .. } if self.pause.is_none() => {}
+            State::Open | State::PeerClosing { .. } if !self.is_paused() => {}
             State::Handshake { .. }
             | State::Judging { .. }
             | State::Open
@@ -43,15 +43,15 @@ impl Connection {
         let Some(heartbeat) = &mut self.heartbeat else { return };
         heartbeat.rest();
         self.outgoing.cancel_ping();
-        self.counters.pauses += 1;
-        let announced = heartbeat.pause_to_announce();
+        let announced = heartbeat.pause_to_announce(&self.config.heartbeat);
+        self.rare().pauses += 1;
         self.announce_pause(now, announced);
     }
 
     /// This side reads again: tells the peer, and watches it as if it had just been heard of (PW-HB-023).
     pub fn resume(&mut self, now: Instant) {
         let now = self.tick(now);
-        if self.pause.take().is_none() {
+        if !self.end_pause() {
             return;
         }
         self.outgoing.busy(Duration::ZERO);
@@ -65,19 +65,29 @@ impl Connection {
     /// Whether this side pauses.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.pause.is_some()
+        self.pausing().is_some()
+    }
+
+    /// The pause of this side that goes on.
+    pub(super) fn pausing(&self) -> Option<Pause> {
+        self.rare.as_ref()?.pause
+    }
+
+    /// Returns whether there was one.
+    pub(super) fn end_pause(&mut self) -> bool {
+        self.rare.as_mut().is_some_and(|rare| rare.pause.take().is_some())
     }
 
     fn announce_pause(&mut self, now: Instant, announced: Duration) {
-        self.pause = Some(Pause { announced, renewed_at: now + announced / 2 });
+        self.rare().pause = Some(Pause { announced, renewed_at: now + announced / 2 });
         self.outgoing.busy(announced);
     }
 
     pub(super) fn handle_pause_timeout(&mut self, now: Instant) {
-        if let Some(pause) = self.pause
-            && now >= pause.renewed_at
+        if let Some(Pause { announced, renewed_at }) = self.pausing()
+            && now >= renewed_at
         {
-            self.announce_pause(now, pause.announced);
+            self.announce_pause(now, announced);
         }
     }
 }

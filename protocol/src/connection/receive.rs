@@ -52,7 +52,7 @@ impl Connection {
         }
         let size = HEADER_SIZE + header.body_size();
         *input = &input[size..];
-        self.counters.bytes_received += size as u64;
+        self.bytes_received += size as u64;
         self.framer.forget_packet();
         if let Some(heartbeat) = &mut self.heartbeat
             && heartbeat.evidence(now)
@@ -60,7 +60,7 @@ impl Connection {
             self.outgoing.cancel_ping();
         }
         self.received += 1;
-        self.ordinals.begin(header.class);
+        self.received_by_class.add(header.class);
         Some(packet)
     }
 
@@ -71,11 +71,11 @@ impl Connection {
             return Ok(None);
         }
         let before = input.len();
-        if before > 0 {
-            self.last_byte_in = Some(now);
-        }
         let result = self.next_event(now, input);
-        self.counters.bytes_received += (before - input.len()) as u64;
+        self.bytes_received += (before - input.len()) as u64;
+        if before > 0 {
+            self.note_bytes(now);
+        }
         // What follows the end is not acted on (PW-FRM-016).
         if result.is_err() || self.state.is_over() {
             *input = &[];
@@ -108,10 +108,7 @@ impl Connection {
             return Ok(None);
         }
         let received = lent.len();
-        if received > 0 {
-            self.last_byte_in = Some(now);
-            self.counters.bytes_received += received as u64;
-        }
+        self.bytes_received += received as u64;
         match self.framer.take_back(now, lent) {
             Some(arrival) => arrival
                 .and_then(|arrival| self.arrival(now, arrival, None))
@@ -229,7 +226,7 @@ impl Connection {
             self.fragments.add_time(now, header, self.config.timeouts.assembly_rate);
         }
         let ordinal = match fate {
-            Fate::Whole | Fate::Begin => self.ordinals.begin(header.class),
+            Fate::Whole | Fate::Begin => self.begin_message(header.class),
             Fate::Continue | Fate::End | Fate::TooLarge { .. } | Fate::PassOver | Fate::PassOverEnd | Fate::Ignore => {
                 None
             }
@@ -267,25 +264,31 @@ impl Connection {
             }
             Input::Ping => {
                 let number = count(payload);
-                self.heartbeat.as_mut().map_or(Ok(()), |heartbeat| heartbeat.ping(now, number))?;
-                self.counters.pings_received += 1;
+                self.heartbeat
+                    .as_mut()
+                    .map_or(Ok(()), |heartbeat| heartbeat.ping(now, number, &self.config.heartbeat))?;
+                self.pings_received = self.pings_received.saturating_add(1);
                 self.outgoing.pong(number);
                 Ok(None)
             }
             Input::Pong => {
                 let latest = self.outgoing.pings();
                 self.heartbeat.as_mut().map_or(Ok(()), |heartbeat| heartbeat.pong(now, count(payload), latest))?;
-                self.counters.pongs_received += 1;
+                self.pongs_received = self.pongs_received.saturating_add(1);
                 Ok(None)
             }
             Input::Busy => {
                 if let Some(heartbeat) = &mut self.heartbeat {
-                    if heartbeat.busy(now, pause(payload)) {
+                    let paused = heartbeat.spared_until().is_some();
+                    if heartbeat.busy(now, pause(payload), &self.config.heartbeat) {
                         self.outgoing.cancel_ping();
                     }
                     // What this side waits for the peer to do, or to take, waits too (PW-HB-020).
                     let until = heartbeat.spared_until();
-                    self.write_clock.peer_pauses(now, until);
+                    if !paused && until.is_some() {
+                        self.rare().peer_pauses += 1;
+                    }
+                    self.write_clock.peer_pauses(now, until, self.config.heartbeat.busy_max);
                     self.fragments.peer_pauses(now, until);
                 }
                 Ok(None)
@@ -303,7 +306,15 @@ impl Connection {
     }
 
     fn input(&self, kind: Kind) -> Input {
-        self.state.input(self.role, self.peer_drained, kind)
+        self.state.input(self.role, self.peer_drained, self.since.is_some(), kind)
+    }
+
+    /// Bytes came. When they did is known where they were evidence.
+    fn note_bytes(&mut self, now: Instant) {
+        self.heard = true;
+        if self.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.last_evidence() < now) {
+            self.rare().last_byte_in = Some(now);
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use alloc::collections::VecDeque;
 use core::num::NonZeroU64;
 
 use super::Connection;
-use super::class_counts::ClassCounts;
 use crate::error::ProtocolError;
 use crate::event::{Event, Gap};
 use crate::framer::Named;
@@ -51,28 +50,6 @@ impl Rejects {
     }
 }
 
-/// Numbers the messages of the peer by class (PW-REJ-002).
-#[derive(Debug, Default)]
-pub(super) struct Ordinals {
-    counts: ClassCounts,
-    /// Skipped bytes may have held messages.
-    uncertain: bool,
-}
-
-impl Ordinals {
-    /// A message begins, or is there whole. Gives its number.
-    #[inline]
-    pub(super) fn begin(&mut self, class: Class) -> Option<NonZeroU64> {
-        let number = self.counts.add(class);
-        NonZeroU64::new(number).filter(|_| !self.uncertain)
-    }
-
-    /// Bytes of memory that they hold.
-    pub(super) fn buffered(&self) -> usize {
-        self.counts.buffered()
-    }
-}
-
 impl Connection {
     /// The open message grew above the limit (PW-DAT-008, PW-REJ-003).
     #[cold]
@@ -86,8 +63,8 @@ impl Connection {
     /// Bytes were skipped: what was open is lost (PW-REJ-003), and nobody knows what began meanwhile.
     #[cold]
     pub(super) fn skipped(&mut self, skipped: u64) -> Result<Event<'static>, ProtocolError> {
-        self.ordinals.uncertain = true;
-        let message_lost = self.lose_open()?;
+        let named = self.fragments.skipped();
+        let message_lost = self.lose(named)?;
         Ok(self.gap(skipped, message_lost))
     }
 
@@ -98,30 +75,38 @@ impl Connection {
         if header.kind != Kind::DATA {
             return Ok(self.gap(size, false));
         }
-        let message_lost = self.lose_open()?;
+        let named = self.fragments.gap();
+        let message_lost = self.lose(named)?;
         if header.flags.contains(Flags::FIRST) {
-            let ordinal = self.ordinals.begin(header.class);
+            let ordinal = self.begin_message(header.class);
             self.reject(Named { class: header.class, ordinal }, RejectReason::DAMAGED)?;
         }
         Ok(self.gap(size, message_lost))
     }
 
-    /// The open message is lost, if there is one. Says so if that is news.
-    fn lose_open(&mut self) -> Result<bool, ProtocolError> {
-        let Some(named) = self.fragments.gap() else { return Ok(false) };
+    /// A message of the peer begins, or is there whole. Gives its number among those of its class (PW-REJ-002).
+    pub(super) fn begin_message(&mut self, class: Class) -> Option<NonZeroU64> {
+        let number = self.received_by_class.add(class);
+        self.fragments.known(number)
+    }
+
+    /// The open message was lost, if there was one. Returns whether there was.
+    fn lose(&mut self, named: Option<Named>) -> Result<bool, ProtocolError> {
+        let Some(named) = named else { return Ok(false) };
         self.reject(named, RejectReason::DAMAGED)?;
         Ok(true)
     }
 
     fn gap(&mut self, skipped: u64, message_lost: bool) -> Event<'static> {
-        self.counters.gaps += 1;
-        self.counters.bytes_skipped += skipped;
+        let rare = self.rare();
+        rare.gaps += 1;
+        rare.bytes_skipped += skipped;
         Event::Gap(Gap { skipped, message_lost })
     }
 
     /// Tells the peer that a message was refused. It was not counted, and is let go of (PW-REJ-001).
     fn reject(&mut self, named: Named, reason: RejectReason) -> Result<(), ProtocolError> {
-        self.counters.messages_refused += 1;
+        self.rare().messages_refused += 1;
         match self.outgoing.rejects() {
             Some(rejects) => rejects.push(Rejected { class: named.class, ordinal: named.ordinal, reason }),
             None => Ok(()),
@@ -132,7 +117,7 @@ impl Connection {
     pub(super) fn rejected(&mut self, payload: &[u8]) -> Result<Option<Event<'static>>, ProtocolError> {
         let Some(rejected) = Rejected::decode(payload) else { return Ok(None) };
         self.outgoing.judge_reject(&rejected)?;
-        self.counters.messages_rejected += 1;
+        self.rare().messages_rejected += 1;
         Ok(Some(Event::Rejected(rejected)))
     }
 }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use crate::close::CloseFrame;
 use crate::config::Seed;
-use crate::time::Instant;
 use crate::wire::{ClosePayload, Hello, Kind};
 
 /// Which side opened the connection below.
@@ -23,20 +22,33 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     /// The peer's first packet has not come.
-    Handshake { since: Instant, seed: Seed },
+    Handshake { seed: Box<Seed> },
     /// The application of a server judges this HELLO.
-    Judging { since: Instant, seed: Seed, hello: Box<Hello> },
+    Judging { judged: Box<Judged> },
     /// Messages go both ways.
     Open,
-    /// This side asked to close: it sends no message any more, and still receives them (PW-CLS-002, PW-CLS-005). `since`: when
-    /// CLOSE was handed out, or a byte up to its end last acknowledged, which begins the wait for its answer (PW-CLS-007).
-    Closing { said: Box<CloseFrame>, since: Option<Instant> },
+    /// This side asked to close: it sends no message any more, and still receives them (PW-CLS-002, PW-CLS-005).
+    Closing { said: Box<CloseFrame> },
     /// The peer asked to close. What was accepted goes out, then CLOSE_ACK.
     PeerClosing { heard: Box<ClosePayload> },
     /// Both sides asked to close. CLOSE_ACK of this side waits or went out.
-    BothClosing { said: Box<CloseFrame>, heard: Box<ClosePayload>, since: Option<Instant> },
+    BothClosing { both: Box<Both> },
     /// `Closed` was or will be reported. Last bytes may wait to be written.
     Over,
+}
+
+/// A HELLO, and what the answer is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) seed: Seed,
+    pub(super) hello: Hello,
+}
+
+/// What each side asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Both {
+    pub(super) said: CloseFrame,
+    pub(super) heard: ClosePayload,
 }
 
 /// What a packet kind means in a state.
@@ -71,12 +83,12 @@ const AFTER_CLOSE: Input = Input::Unexpected("after CLOSE");
 
 impl State {
     /// The transition table: every state by every kind. The fields of the header have been judged. `drained`: the peer has
-    /// sent DRAIN.
+    /// sent DRAIN. `said`: CLOSE of this side was handed out, if it has one to say.
     ///
     /// What is unexpected: another first packet (PW-FRM-004), any before the answer to HELLO (PW-HS-021), HELLO or HELLO_ACK
     /// later (PW-HS-013), CLOSE_ACK without CLOSE (PW-CLS-010), messages, DRAIN or another CLOSE behind CLOSE (PW-CLS-013),
     /// and a second DRAIN (PW-CLS-017).
-    pub(super) fn input(&self, role: Role, drained: bool, kind: Kind) -> Input {
+    pub(super) fn input(&self, role: Role, drained: bool, said: bool, kind: Kind) -> Input {
         match self {
             Self::Handshake { .. } => match (role, kind) {
                 (Role::Server, Kind::HELLO) => Input::Hello,
@@ -92,11 +104,11 @@ impl State {
                 Kind::CLOSE_ACK => BEFORE_CLOSE,
                 other => at_any_time(other),
             },
-            Self::Closing { since, .. } => match kind {
+            Self::Closing { .. } => match kind {
                 Kind::DATA => Input::Data,
                 Kind::DRAIN => drain(drained),
                 Kind::CLOSE => Input::CloseCrossed,
-                Kind::CLOSE_ACK => close_ack(since),
+                Kind::CLOSE_ACK => close_ack(said),
                 other => at_any_time(other),
             },
             Self::PeerClosing { .. } => match kind {
@@ -104,9 +116,9 @@ impl State {
                 Kind::CLOSE_ACK => BEFORE_CLOSE,
                 other => at_any_time(other),
             },
-            Self::BothClosing { since, .. } => match kind {
+            Self::BothClosing { .. } => match kind {
                 Kind::DATA | Kind::DRAIN | Kind::CLOSE => AFTER_CLOSE,
-                Kind::CLOSE_ACK => close_ack(since),
+                Kind::CLOSE_ACK => close_ack(said),
                 other => at_any_time(other),
             },
             Self::Over => Input::Nothing,
@@ -117,29 +129,41 @@ impl State {
         matches!(self, Self::Over)
     }
 
-    /// When the handshake began, and the seed, until it is complete.
-    pub(super) fn handshake(&self) -> Option<(Instant, Seed)> {
+    /// The seed, until the peer's first packet has come.
+    pub(super) fn seed(&self) -> Option<Seed> {
         match self {
-            Self::Handshake { since, seed } | Self::Judging { since, seed, .. } => Some((*since, *seed)),
+            Self::Handshake { seed } => Some(**seed),
+            Self::Judging { .. }
+            | Self::Open
+            | Self::Closing { .. }
+            | Self::PeerClosing { .. }
+            | Self::BothClosing { .. }
+            | Self::Over => None,
+        }
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        match self {
+            Self::Handshake { .. } | Self::Judging { .. } => true,
             Self::Open | Self::Closing { .. } | Self::PeerClosing { .. } | Self::BothClosing { .. } | Self::Over => {
-                None
+                false
             }
         }
     }
 
-    /// What is waited for has its whole time again (PW-TIM-001).
-    pub(super) fn wait_anew(&mut self, now: Instant) {
+    /// What this side asked for, until it is answered.
+    pub(super) fn said(&self) -> Option<&CloseFrame> {
         match self {
-            Self::Handshake { since, .. } | Self::Judging { since, .. } => *since = now,
-            Self::Closing { since, .. } | Self::BothClosing { since, .. } => *since = since.map(|_| now),
-            Self::Open | Self::PeerClosing { .. } | Self::Over => {}
+            Self::Closing { said } => Some(said),
+            Self::BothClosing { both } => Some(&both.said),
+            Self::Handshake { .. } | Self::Judging { .. } | Self::Open | Self::PeerClosing { .. } | Self::Over => None,
         }
     }
 
     /// Bytes of memory that a HELLO holds while it is judged.
     pub(super) fn buffered(&self) -> usize {
         match self {
-            Self::Judging { hello, .. } => size_of::<Hello>() + hello.token.as_ref().map_or(0, Bytes::len),
+            Self::Judging { judged } => size_of::<Judged>() + judged.hello.token.as_ref().map_or(0, Bytes::len),
             Self::Handshake { .. }
             | Self::Open
             | Self::Closing { .. }
@@ -152,7 +176,8 @@ impl State {
     /// CLOSE of the peer, while it is being answered.
     pub(super) fn heard(&self) -> Option<&ClosePayload> {
         match self {
-            Self::PeerClosing { heard } | Self::BothClosing { heard, .. } => Some(heard),
+            Self::PeerClosing { heard } => Some(heard),
+            Self::BothClosing { both } => Some(&both.heard),
             Self::Handshake { .. } | Self::Judging { .. } | Self::Open | Self::Closing { .. } | Self::Over => None,
         }
     }
@@ -175,6 +200,6 @@ fn drain(drained: bool) -> Input {
 }
 
 /// CLOSE_ACK means something once CLOSE was handed out.
-fn close_ack(since: &Option<Instant>) -> Input {
-    if since.is_some() { Input::CloseAck } else { BEFORE_CLOSE }
+fn close_ack(said: bool) -> Input {
+    if said { Input::CloseAck } else { BEFORE_CLOSE }
 }

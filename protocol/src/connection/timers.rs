@@ -7,8 +7,8 @@ use alloc::string::{String, ToString};
 use super::state::State;
 use super::{Connection, Shutdown};
 use crate::close::{CloseFrame, CloseReason};
-use crate::heartbeat::{Action, Heartbeat};
-use crate::time::{Instant, millis, transfer};
+use crate::heartbeat::Action;
+use crate::time::{Instant, MaybeInstant, millis, transfer};
 use crate::verdict::Verdict;
 
 impl Connection {
@@ -23,14 +23,15 @@ impl Connection {
                 let waits = self.shutdown() != Shutdown::Close;
                 return waits.then(|| write.map_or(self.linger_deadline(), |write| write.min(self.linger_deadline())));
             }
-            State::Handshake { since, .. } | State::Judging { since, .. } => {
-                Some(*since + self.config.timeouts.handshake)
-            }
-            State::Closing { since, .. } | State::BothClosing { since, .. } => self.close_deadline(*since),
-            State::Open | State::PeerClosing { .. } => None,
+            State::Handshake { .. }
+            | State::Judging { .. }
+            | State::Open
+            | State::Closing { .. }
+            | State::PeerClosing { .. }
+            | State::BothClosing { .. } => self.state_deadline(),
         };
         // Either this side pauses, or it judges its peer (PW-HB-023).
-        let watch = match self.pause {
+        let watch = match self.pausing() {
             Some(pause) => [Some(pause.renewed_at()), None, None],
             None => [self.heartbeat_deadline(), self.frame_deadline(), self.fragments.deadline()],
         };
@@ -61,10 +62,9 @@ impl Connection {
         if self.handle_receive_timeout(now) || self.only_waits() {
             return;
         }
-        let pings = self.outgoing.pings();
         let slow = transfer(self.outgoing.unacknowledged(), self.config.timeouts.assembly_rate);
         let Some(heartbeat) = &mut self.heartbeat else { return };
-        match heartbeat.timeout(now, pings, slow) {
+        match heartbeat.timeout(now, slow, &self.config.heartbeat) {
             Action::Nothing => {}
             Action::Ping => self.outgoing.ping(),
             Action::GiveUp(verdict) => self.give_up(now, verdict),
@@ -73,26 +73,12 @@ impl Connection {
 
     /// The limits of the handshake and of CLOSE. Returns whether one of them ended the connection.
     fn handle_state_timeout(&mut self, now: Instant) -> bool {
-        let waiting_since = match &self.state {
-            State::Handshake { since, .. } | State::Judging { since, .. } => Some(*since),
-            State::Closing { since, .. } | State::BothClosing { since, .. } => *since,
-            State::Open | State::PeerClosing { .. } | State::Over => None,
-        };
-        let shaking = self.state.handshake().is_some();
-        let deadline = match waiting_since {
-            Some(since) if shaking => since + self.config.timeouts.handshake,
-            since => match self.close_deadline(since) {
-                Some(deadline) => deadline,
-                None => return false,
-            },
-        };
-        if now < deadline {
-            return false;
-        }
+        let Some(deadline) = self.state_deadline().filter(|deadline| now >= *deadline) else { return false };
+        let shaking = self.state.is_handshaking();
         let late = self.is_late(now, deadline);
         let graced = if shaking { &mut self.graced.handshake } else { &mut self.graced.close };
         if late && !core::mem::replace(graced, true) {
-            self.state.wait_anew(now);
+            self.since = MaybeInstant::some(now);
             return false;
         }
         if shaking {
@@ -105,14 +91,22 @@ impl Connection {
         true
     }
 
-    /// When CLOSE_ACK must have come, if it is waited for since then (PW-CLS-007).
-    fn close_deadline(&self, since: Option<Instant>) -> Option<Instant> {
-        Some(since? + self.config.timeouts.close)
+    /// When the handshake must be complete (PW-HS-012), or CLOSE_ACK must have come (PW-CLS-007).
+    fn state_deadline(&self) -> Option<Instant> {
+        let time = match &self.state {
+            State::Handshake { .. } | State::Judging { .. } => self.config.timeouts.handshake,
+            State::Closing { .. } | State::BothClosing { .. } => self.config.timeouts.close,
+            State::Open | State::PeerClosing { .. } | State::Over => return None,
+        };
+        Some(self.since.get()? + time)
     }
 
     /// Whether a deadline was noticed so late that it is this side's fault (PW-TIM-001).
     pub(super) fn is_late(&self, now: Instant, deadline: Instant) -> bool {
-        let interval = self.heartbeat.as_ref().map_or(self.config.heartbeat.interval, Heartbeat::interval);
+        let interval = self
+            .heartbeat
+            .as_ref()
+            .map_or(self.config.heartbeat.interval, |heartbeat| heartbeat.interval(&self.config.heartbeat));
         now - deadline > interval
     }
 
@@ -137,7 +131,8 @@ impl Connection {
     }
 
     fn heartbeat_deadline(&self) -> Option<Instant> {
-        self.heartbeat.as_ref().filter(|_| !self.only_waits()).map(Heartbeat::deadline)
+        let heartbeat = self.heartbeat.as_ref().filter(|_| !self.only_waits())?;
+        Some(heartbeat.deadline(&self.config.heartbeat))
     }
 
     /// Whether CLOSE and CLOSE_ACK are said: behind them this side can't probe, and `timeouts.close` bounds the wait for the
@@ -153,7 +148,7 @@ impl Connection {
     /// The peer is gone. What the heartbeat can't know is filled in.
     fn give_up(&mut self, now: Instant, mut verdict: Box<Verdict>) {
         verdict.last_byte_in =
-            self.last_byte_in.map_or(verdict.last_byte_in, |last| verdict.last_byte_in.min(now - last));
+            self.last_byte_in().map_or(verdict.last_byte_in, |last| verdict.last_byte_in.min(now - last));
         verdict.last_byte_out = self.outgoing.last_taken().map(|taken| now - taken);
         verdict.unsent = self.outgoing.unacknowledged() + self.outgoing.queued() as u64;
         let said = CloseFrame::from(CloseReason::PEER_TIMEOUT).with_text(verdict.to_string());
@@ -187,8 +182,7 @@ impl Connection {
     /// Whether this side noticed late that a write is, and lets that begin anew.
     pub(super) fn forgives_write(&mut self, now: Instant) -> bool {
         let late = self.write_timeout().is_some_and(|deadline| self.is_late(now, deadline));
-        let (end, waiting) = (self.outgoing.handed(), self.outgoing.unacknowledged());
-        late && self.write_clock.begin_anew(now, end, waiting, &self.config.timeouts)
+        late && self.write_clock.begin_anew(now, self.outgoing.unacknowledged(), &self.config)
     }
 
     /// When the packet under way must be complete (PW-FRM-015).

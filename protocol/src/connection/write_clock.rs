@@ -1,11 +1,12 @@
 //! When bytes that were handed out must have been acknowledged (PW-CLS-015).
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::time::Duration;
 
-use crate::config::Timeouts;
+use crate::config::{Timeouts, ValidConfig};
 use crate::rest::Rest;
-use crate::time::{Instant, transfer};
+use crate::time::{Instant, MaybeInstant, transfer};
 
 /// How many deadlines are told apart. A driver that writes one batch before it asks for the next seldom needs a second.
 const MARKS_MAX: usize = 32;
@@ -20,104 +21,147 @@ struct Mark {
 /// The two limits of PW-CLS-015: none may come of what was handed out for a while, and all must have gone in time.
 #[derive(Debug)]
 pub(super) struct WriteClock {
-    /// When bytes were handed out, or last acknowledged, while not all are.
-    since: Option<Instant>,
-    /// The deadlines of all bytes that wait, in order; none that a later one makes needless.
+    /// Since when nothing was acknowledged, while something waits to be.
+    since: MaybeInstant,
+    /// When all that was handed out must be acknowledged.
+    deadline: MaybeInstant,
+    /// What most connections never need.
+    more: Option<Box<More>>,
+}
+
+#[derive(Debug)]
+struct More {
+    /// Earlier deadlines, for what was handed out earlier.
     marks: VecDeque<Mark>,
-    /// Both limits stand still while the peer pauses.
+    /// The limits stand still while the peer pauses.
     rest: Rest,
-    /// How long, between two moments at which bytes are acknowledged.
-    busy_max: Duration,
-    /// The limits began anew once since bytes were last acknowledged (PW-TIM-001).
+    /// Both limits began anew once, because this side was late (PW-TIM-001).
     graced: bool,
 }
 
 impl WriteClock {
-    /// `busy_max` bounds what a pause of the peer may add.
-    pub(super) fn new(busy_max: Duration) -> Self {
-        Self { since: None, marks: VecDeque::new(), rest: Rest::new(busy_max), busy_max, graced: false }
+    pub(super) fn new() -> Self {
+        Self { since: MaybeInstant::NONE, deadline: MaybeInstant::NONE, more: None }
     }
 
-    /// Bytes were handed out, so that the stream now ends at `end` and the last `waiting` bytes of it are not acknowledged.
-    pub(super) fn handed_out(&mut self, now: Instant, end: u64, waiting: u64, timeouts: &Timeouts) {
+    fn more(&mut self, busy_max: Duration) -> &mut More {
+        self.more
+            .get_or_insert_with(|| Box::new(More { marks: VecDeque::new(), rest: Rest::new(busy_max), graced: false }))
+    }
+
+    /// The bytes from `before` to `end` of the stream were handed out, and so many wait to be acknowledged now. `peer_pauses`: the
+    /// peer does until then.
+    pub(super) fn handed_out(
+        &mut self,
+        now: Instant,
+        before: u64,
+        end: u64,
+        waiting: u64,
+        peer_pauses: Option<Instant>,
+        config: &ValidConfig,
+    ) {
+        let busy_max = config.heartbeat.busy_max;
         self.settle(now);
-        if self.since.is_none() {
-            self.since = Some(now);
-            self.rest.renew(self.busy_max);
-            self.graced = false;
+        if !self.since.is_some() {
+            self.since = MaybeInstant::some(now);
+            self.more = None;
+            if peer_pauses.is_some() {
+                // Nothing moves for it: it begins to count now.
+                let _settled = self.more(busy_max).rest.pause(now, peer_pauses);
+            }
         }
-        self.mark_all(now, end, waiting, timeouts);
-    }
-
-    /// All up to `end` has the time of what is handed out now.
-    fn mark_all(&mut self, now: Instant, end: u64, waiting: u64, timeouts: &Timeouts) {
-        let deadline = now + timeouts.write_stall + transfer(waiting, timeouts.assembly_rate);
-        self.mark(Mark { end, deadline });
-    }
-
-    fn mark(&mut self, mark: Mark) {
+        debug_assert!(before < end, "something was handed out");
+        let deadline = now + config.timeouts.write_stall + transfer(waiting, config.timeouts.assembly_rate);
         // Bytes are acknowledged in order: an earlier deadline further back holds for all that lies before.
-        while self.marks.pop_back_if(|earlier| earlier.deadline >= mark.deadline).is_some() {}
-        if self.marks.len() == MARKS_MAX {
-            self.marks.pop_back();
+        if let Some(more) = &mut self.more {
+            while more.marks.pop_back_if(|earlier| earlier.deadline >= deadline).is_some() {}
         }
-        self.marks.push_back(mark);
+        if let Some(last) = self.deadline.get().filter(|last| *last < deadline) {
+            let marks = &mut self.more(busy_max).marks;
+            if marks.len() == MARKS_MAX {
+                marks.pop_back();
+            }
+            marks.push_back(Mark { end: before, deadline: last });
+        }
+        self.deadline = MaybeInstant::some(deadline);
     }
 
-    /// All before `acknowledged` is; `waiting` bytes behind it are not.
-    pub(super) fn acknowledged(&mut self, now: Instant, acknowledged: u64, waiting: u64) {
+    /// The first so many bytes of the stream are acknowledged, and so many handed out are not.
+    pub(super) fn acknowledged(&mut self, now: Instant, acknowledged: u64, waiting: u64, busy_max: Duration) {
         self.settle(now);
-        self.rest.renew(self.busy_max);
-        self.graced = false;
-        self.since = (waiting > 0).then_some(now);
-        while self.marks.pop_front_if(|mark| mark.end <= acknowledged).is_some() {}
+        if waiting == 0 {
+            *self = Self::new();
+            return;
+        }
+        self.since = MaybeInstant::some(now);
+        if let Some(more) = &mut self.more {
+            more.rest.renew(busy_max);
+            more.graced = false;
+            while more.marks.pop_front_if(|mark| mark.end <= acknowledged).is_some() {}
+        }
     }
 
-    /// The peer pauses until then, or not any more.
-    pub(super) fn peer_pauses(&mut self, now: Instant, until: Option<Instant>) {
-        let moved = self.rest.pause(now, until);
+    /// The peer pauses until then, or not any more (PW-HB-020).
+    pub(super) fn peer_pauses(&mut self, now: Instant, until: Option<Instant>, busy_max: Duration) {
+        if !self.since.is_some() || (until.is_none() && self.more.is_none()) {
+            return;
+        }
+        let moved = self.more(busy_max).rest.pause(now, until);
         self.shift(moved);
     }
 
     fn settle(&mut self, now: Instant) {
-        let moved = self.rest.settle(now);
-        self.shift(moved);
+        if let Some(more) = &mut self.more {
+            let moved = more.rest.settle(now);
+            self.shift(moved);
+        }
     }
 
     fn shift(&mut self, moved: Duration) {
-        if !moved.is_zero() {
-            self.since = self.since.map(|since| since + moved);
-            self.marks.iter_mut().for_each(|mark| mark.deadline = mark.deadline + moved);
+        if moved.is_zero() {
+            return;
+        }
+        for moment in [&mut self.since, &mut self.deadline] {
+            *moment = moment.get().map(|moment| moment + moved).into();
+        }
+        if let Some(more) = &mut self.more {
+            more.marks.iter_mut().for_each(|mark| mark.deadline = mark.deadline + moved);
         }
     }
 
-    /// Since when nothing was acknowledged, while something waits.
+    /// Since when nothing was acknowledged.
     pub(super) fn since(&self) -> Option<Instant> {
-        self.since
+        self.since.get()
     }
 
+    /// When either limit is up, should the peer's pause last as long as it was announced.
     pub(super) fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
-        let stalled = self.since.map(|since| since + timeouts.write_stall);
-        let slow = self.marks.front().map(|mark| mark.deadline);
-        Some(stalled.into_iter().chain(slow).min()? + self.rest.ahead())
+        let stalled = self.since.get()? + timeouts.write_stall;
+        let more = self.more.as_deref();
+        let slow = more.and_then(|more| more.marks.front()).map(|mark| mark.deadline).or(self.deadline.get());
+        Some(slow.map_or(stalled, |slow| slow.min(stalled)) + more.map_or(Duration::ZERO, |more| more.rest.ahead()))
     }
 
-    /// All that waits counts as handed out now.
-    pub(super) fn restart(&mut self, now: Instant, end: u64, waiting: u64, timeouts: &Timeouts) {
+    /// What waits has its whole time from now on.
+    pub(super) fn restart(&mut self, now: Instant, waiting: u64, timeouts: &Timeouts) {
         self.settle(now);
-        (self.since, self.marks) = ((waiting > 0).then_some(now), VecDeque::new());
-        if waiting > 0 {
-            self.mark_all(now, end, waiting, timeouts);
+        if waiting == 0 {
+            *self = Self::new();
+            return;
+        }
+        self.since = MaybeInstant::some(now);
+        self.deadline = MaybeInstant::some(now + timeouts.write_stall + transfer(waiting, timeouts.assembly_rate));
+        if let Some(more) = &mut self.more {
+            more.marks.clear();
         }
     }
 
-    /// The same because this side noticed the deadline late (PW-TIM-001). Returns whether it may, once before bytes are acknowledged
-    /// again.
-    pub(super) fn begin_anew(&mut self, now: Instant, end: u64, waiting: u64, timeouts: &Timeouts) -> bool {
-        if core::mem::replace(&mut self.graced, true) {
+    /// The same because this side was late (PW-TIM-001). Returns whether it may, once until something is acknowledged.
+    pub(super) fn begin_anew(&mut self, now: Instant, waiting: u64, config: &ValidConfig) -> bool {
+        if core::mem::replace(&mut self.more(config.heartbeat.busy_max).graced, true) {
             return false;
         }
-        self.restart(now, end, waiting, timeouts);
+        self.restart(now, waiting, &config.timeouts);
         true
     }
 }

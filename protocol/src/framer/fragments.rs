@@ -92,6 +92,8 @@ pub(crate) struct Fragments {
     open: Option<Box<Open>>,
     /// A gap may have destroyed the beginning of what comes.
     after_gap: bool,
+    /// Skipped bytes may have held messages: nobody knows the numbers of those that come (PW-REJ-002).
+    uncertain: bool,
 }
 
 impl Fragments {
@@ -242,6 +244,17 @@ impl Fragments {
         open.refused = true;
         open.buffer = BytesMut::new();
         Some(Named { class: open.class, ordinal: open.ordinal })
+    }
+
+    /// Bytes were skipped.
+    pub(crate) fn skipped(&mut self) -> Option<Named> {
+        self.uncertain = true;
+        self.gap()
+    }
+
+    /// The number of a message, as far as it can be known.
+    pub(crate) fn known(&self, number: u64) -> Option<NonZeroU64> {
+        NonZeroU64::new(number).filter(|_| !self.uncertain)
     }
 
     /// Bytes or a DATA packet are missing (PW-FRM-009). Gives the message that was lost with them, if one was, and was not

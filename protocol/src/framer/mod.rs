@@ -20,13 +20,39 @@ use resync::Resync;
 use crate::config::Timeouts;
 use crate::error::ProtocolError;
 use crate::message::Payload;
-use crate::time::{Instant, transfer};
+use crate::time::{Instant, MaybeInstant, transfer};
 use crate::wire::{HEADER_SIZE, Header, MessageHeaders, TRAILER_SIZE};
 
 /// From this size on, a partial packet gets a buffer of its own, and a payload to be sent is referenced, not copied.
 ///
 /// Copying 2 KiB costs about as much as the bookkeeping of a reference does.
 pub(crate) const LARGE: usize = 2_048;
+
+/// What is known of the incomplete packet, in one word: its length, once the header is verified, and whether its time began anew
+/// (PW-TIM-001).
+#[derive(Clone, Copy)]
+struct UnderWay(u32);
+
+impl UnderWay {
+    const UNKNOWN: Self = Self(1 << 24);
+    const GRACED: u32 = 1 << 31;
+
+    fn length(self) -> Option<u32> {
+        let length = self.0 & !Self::GRACED;
+        (length < Self::UNKNOWN.0).then_some(length)
+    }
+
+    fn know(&mut self, length: u32) {
+        self.0 = (self.0 & Self::GRACED) | length;
+    }
+
+    /// Returns whether it may begin anew: once.
+    fn begin_anew(&mut self) -> bool {
+        let first = self.0 & Self::GRACED == 0;
+        self.0 |= Self::GRACED;
+        first
+    }
+}
 
 /// What [`Framer::header`] found.
 pub(crate) enum Step {
@@ -80,17 +106,17 @@ pub(crate) struct Framer {
     key: u32,
     /// The headers of messages as they should come from now on: with a checksum, if this side resynchronises.
     messages: MessageHeaders,
+    /// The largest payload that this side receives, if it resynchronises; else 0.
+    resync_limit: u32,
+    /// Since the first damage.
     resync: Option<Box<Resync>>,
     /// Bytes that the driver's buffer must hold before another look is worth while.
-    wanted: usize,
+    wanted: u16,
     /// Bytes that it held at the last look.
-    seen: usize,
-    /// The length of the incomplete packet, once its header is verified.
-    length: Option<u32>,
+    seen: u16,
+    under_way: UnderWay,
     /// When the first byte of the incomplete packet came.
-    since: Option<Instant>,
-    /// The time of the incomplete packet began anew once (PW-TIM-001).
-    graced: bool,
+    since: MaybeInstant,
     /// The packet under way that does not wait in the driver's buffer.
     partial: Option<Box<Partial>>,
 }
@@ -100,12 +126,12 @@ impl Framer {
         Self {
             key: 0,
             messages: MessageHeaders::new(0, false),
+            resync_limit: 0,
             resync: None,
-            wanted: HEADER_SIZE,
+            wanted: HEADER_SIZE as u16,
             seen: 0,
-            length: None,
-            since: None,
-            graced: false,
+            under_way: UnderWay::UNKNOWN,
+            since: MaybeInstant::NONE,
             partial: None,
         }
     }
@@ -115,11 +141,17 @@ impl Framer {
     pub(crate) fn establish(&mut self, key: u32, resync: bool, frame_limit: u32) {
         self.key = key;
         self.messages = MessageHeaders::new(key, resync);
-        self.resync = resync.then(|| Box::new(Resync::new(frame_limit)));
+        self.resync_limit = if resync { frame_limit } else { 0 };
     }
 
     pub(crate) fn resynchronises(&self) -> bool {
-        self.resync.is_some()
+        self.resync_limit > 0
+    }
+
+    /// What has been skipped, where damage is.
+    fn resync(&mut self) -> Option<&mut Resync> {
+        let limit = self.resync_limit;
+        (limit > 0).then(|| &mut **self.resync.get_or_insert_with(|| Box::new(Resync::new(limit))))
     }
 
     /// The message at the front of the input, if it lies there whole in one frame, is right in every byte, and nothing is
@@ -138,37 +170,40 @@ impl Framer {
 
     /// Looks at the front of the input. Consumes only what is skipped.
     pub(crate) fn header(&mut self, now: Instant, input: &mut &[u8]) -> Result<Step, ProtocolError> {
-        if input.len() < self.wanted {
+        if input.len() < usize::from(self.wanted) {
             return Ok(self.wait(now, input.len()));
         }
         let Some((bytes, _)) = input.split_first_chunk() else { return Ok(self.wait(now, input.len())) };
         match Header::verify(bytes, self.key) {
             Some(header) => {
                 let skipped = self.resync.as_mut().and_then(|resync| resync.end_run());
-                Ok(skipped.map_or(Step::Header { header, again: self.length.is_some() }, Step::Gap))
+                Ok(skipped.map_or(Step::Header { header, again: self.under_way.length().is_some() }, Step::Gap))
             }
             None => self.skip(now, input),
         }
     }
 
     fn wait(&mut self, now: Instant, held: usize) -> Step {
-        let grew = self.length.is_some() && held > self.seen;
+        // What waits in the driver's buffer is less than `LARGE`.
+        let held = held as u16;
+        let grew = self.under_way.length().is_some() && held > self.seen;
         self.seen = held;
         if held > 0 {
-            self.since.get_or_insert(now);
+            self.since.begin(now);
         }
         Step::Incomplete { grew }
     }
 
     #[cold]
     fn skip(&mut self, now: Instant, input: &mut &[u8]) -> Result<Step, ProtocolError> {
-        let Some(resync) = &mut self.resync else {
-            return Err(match self.key {
+        let key = self.key;
+        let Some(resync) = self.resync() else {
+            return Err(match key {
                 0 => ProtocolError::NotPulsewire { protocol: looks_like(input) },
                 _ => ProtocolError::BadHeader,
             });
         };
-        resync.skip(now, input, self.key)?;
+        resync.skip(now, input, key)?;
         let skipped = (input.len() >= HEADER_SIZE).then(|| resync.end_run()).flatten();
         self.forget_packet();
         Ok(skipped.map_or_else(|| self.wait(now, input.len()), Step::Gap))
@@ -193,11 +228,11 @@ impl Framer {
                 None => self.damaged(now, header),
             };
         }
-        self.since.get_or_insert(now);
-        self.length = Some(header.length);
+        self.since.begin(now);
+        self.under_way.know(header.length);
         if size < LARGE {
-            self.wanted = HEADER_SIZE + size;
-            self.seen = input.len();
+            self.wanted = (HEADER_SIZE + size) as u16;
+            self.seen = input.len() as u16;
         } else {
             let mut partial = match buffer() {
                 Some(buffer) => Partial::Kept(Kept::new(header, buffer)),
@@ -265,7 +300,7 @@ impl Framer {
     /// The trailer is wrong (PW-HDR-013). The packet is consumed already, so nothing is looked for inside it (PW-FRM-006).
     #[cold]
     fn damaged<'b>(&mut self, now: Instant, header: Header) -> Result<Arrival<'b>, ProtocolError> {
-        let Some(resync) = &mut self.resync else {
+        let Some(resync) = self.resync() else {
             return Err(ProtocolError::PayloadChecksum { length: header.length });
         };
         let size = packet_size(&header);
@@ -286,22 +321,21 @@ impl Framer {
     /// A packet is complete.
     #[inline]
     pub(crate) fn forget_packet(&mut self) {
-        self.wanted = HEADER_SIZE;
-        self.length = None;
-        self.since = None;
-        self.graced = false;
+        self.wanted = HEADER_SIZE as u16;
+        self.under_way = UnderWay::UNKNOWN;
+        self.since = MaybeInstant::NONE;
     }
 
     /// The incomplete packet's time starts anew (PW-HB-023).
     pub(crate) fn restart(&mut self, now: Instant) {
-        if let Some(since) = &mut self.since {
-            *since = now;
+        if self.since.is_some() {
+            self.since = MaybeInstant::some(now);
         }
     }
 
     /// The same because this side was late (PW-TIM-001). Returns whether it may, once for each packet.
     pub(crate) fn begin_anew(&mut self, now: Instant) -> bool {
-        let first = !core::mem::replace(&mut self.graced, true);
+        let first = self.under_way.begin_anew();
         if first {
             self.restart(now);
         }
@@ -310,12 +344,12 @@ impl Framer {
 
     /// How long ago the first byte of the incomplete packet came.
     pub(crate) fn age(&self, now: Instant) -> Duration {
-        self.since.map_or(Duration::ZERO, |since| now - since)
+        self.since.get().map_or(Duration::ZERO, |since| now - since)
     }
 
     /// When the incomplete packet must be complete (PW-FRM-015).
     pub(crate) fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
-        Some(self.since? + frame_time(self.length.unwrap_or(0), timeouts))
+        Some(self.since.get()? + frame_time(self.under_way.length().unwrap_or(0), timeouts))
     }
 }
 

@@ -47,34 +47,34 @@ enum Step {
 
 impl World {
     fn new() -> Self {
-        let config = HeartbeatConfig { idle: FLOOR, interval: FLOOR, ping_floor: FLOOR, ..HeartbeatConfig::default() };
-        let mut prober = Heartbeat::new(NOW, &config, FLOOR, 1);
-        prober.probes = 10;
-        Self { prober, meter: Heartbeat::new(NOW, &config, FLOOR, 1), handed_out: 0, arrived: 0, flooded: false }
+        let new = || Heartbeat { jitter: 0, ..Heartbeat::new(NOW, FLOOR, 1) };
+        Self { prober: new(), meter: new(), handed_out: 0, arrived: 0, flooded: false }
+    }
+
+    fn config() -> HeartbeatConfig {
+        HeartbeatConfig { idle: FLOOR, interval: FLOOR, probes: 10, ping_floor: FLOOR, ..HeartbeatConfig::default() }
     }
 
     /// Sets back what only counts, and has no part in what is checked.
     fn forget(&mut self) {
         for machine in [&mut self.prober, &mut self.meter] {
-            machine.jitter = 1;
-            machine.notices.clear();
+            machine.notices = None;
             machine.suspect = None;
-            machine.sent_at = None;
+            machine.sent_at = MaybeInstant::NONE;
             machine.rtt = RttEstimator::default();
             machine.last_evidence = machine.last_evidence.max(Instant::ZERO);
         }
-        let answered = self.prober.answered;
-        self.prober.answered = 0;
+        let answered = self.handed_out - u64::from(self.prober.unanswered);
         self.handed_out -= answered;
         self.arrived -= answered;
-        self.meter.received.last -= answered.min(self.meter.received.last);
+        self.meter.last_received -= answered.min(self.meter.last_received);
         self.meter.last_evidence = NOW;
-        self.meter.received.full_at = self.meter.received.full_at.max(NOW);
+        self.meter.full_at = self.meter.full_at.max(NOW);
     }
 
     fn arrive(&mut self) {
         self.arrived += 1;
-        self.flooded |= self.meter.ping(NOW, self.arrived).is_err();
+        self.flooded |= self.meter.ping(NOW, self.arrived, &Self::config()).is_err();
     }
 
     fn answer(&mut self, number: u64) {
@@ -89,22 +89,22 @@ impl World {
     fn pass(&mut self) {
         let earlier = |instant: Instant| Instant::from_nanos(instant.as_nanos() - TICK.as_nanos() as u64);
         self.prober.last_evidence = earlier(self.prober.last_evidence);
-        self.prober.last_ping = self.prober.last_ping.map(earlier).filter(|at| NOW - *at < FLOOR);
+        self.prober.last_ping = self.prober.last_ping.get().map(earlier).filter(|at| NOW - *at < FLOOR).into();
         if let State::Probing(probe) = &mut self.prober.state {
             probe.since = earlier(probe.since);
             probe.held = probe.held.map(earlier);
         }
-        self.meter.received.full_at = earlier(self.meter.received.full_at);
+        self.meter.full_at = earlier(self.meter.full_at);
     }
 
     fn judge(&mut self) {
-        match self.prober.timeout(NOW, self.handed_out, Duration::ZERO) {
+        match self.prober.timeout(NOW, Duration::ZERO, &Self::config()) {
             Action::Nothing => {}
             Action::Ping => {
                 self.handed_out += 1;
                 self.prober.handed_out(NOW, Duration::ZERO, false);
                 self.prober.departed(NOW);
-                self.prober.acknowledged(NOW);
+                self.prober.acknowledged(NOW, &Self::config());
             }
             // Its PINGs are still under way, and the next silence sends no more than another would.
             Action::GiveUp(_) => self.hear(),
@@ -171,10 +171,10 @@ impl Model for Network {
                 !world.flooded
             }),
             Property::sometimes("the bucket is nearly empty", |_, world: &World| {
-                world.meter.received.full_at - NOW >= TICK * (BURST - 2)
+                world.meter.full_at - NOW >= TICK * (BURST - 2)
             }),
             Property::sometimes("as many PINGs as may be are under way at once", |_, world: &World| {
-                world.handed_out - world.arrived == UNANSWERED_MAX
+                world.handed_out - world.arrived == u64::from(UNANSWERED_MAX)
             }),
         ]
         .into()

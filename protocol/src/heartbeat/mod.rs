@@ -12,6 +12,7 @@ mod probe;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::num::NonZeroU8;
 use core::time::Duration;
 
 use probe::{Extensions, Probe};
@@ -20,7 +21,7 @@ use crate::config::HeartbeatConfig;
 use crate::error::ProtocolError;
 use crate::event::{Recovered, Suspect};
 use crate::rtt::{Rtt, RttEstimator};
-use crate::time::{Instant, millis};
+use crate::time::{Instant, MaybeInstant, millis, nanos};
 use crate::verdict::Verdict;
 
 /// What the connection has to do now.
@@ -52,43 +53,51 @@ enum State {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Heartbeat {
-    idle: Duration,
-    interval: Duration,
-    probes: u32,
-    extension_max: Duration,
-    /// `idle` less its jitter, which is at most `spread`.
-    first_wait: Duration,
-    spread: Duration,
-    /// The state of a random generator; never 0.
+    /// The state of a random generator, which is never 0. Its upper bits are the jitter of the silence.
     jitter: u64,
     last_evidence: Instant,
     rtt: RttEstimator,
     /// From when the round trip of the latest PING is measured, if it is on its way and no answer came.
-    sent_at: Option<Instant>,
-    /// The highest number that a PONG had.
-    answered: u64,
-    /// The floor that the peer announced, and when a PING was last handed out: the next one keeps that distance (PW-HB-026).
-    floor: Duration,
-    last_ping: Option<Instant>,
+    sent_at: MaybeInstant,
+    /// When a PING was last handed out: the next one keeps the distance of the floor (PW-HB-026).
+    last_ping: MaybeInstant,
     state: State,
-    /// The application knows that the peer is suspect: after this many probes.
-    suspect: Option<u32>,
+    /// When pauses of the peer that follow each other must have ended (PW-HB-021); none before the first of them.
+    pauses_end: MaybeInstant,
     /// What the application has not been told yet, in order.
-    notices: Vec<Notice>,
-    busy_max: Duration,
-    /// When pauses of the peer that follow each other must have ended (PW-HB-021); `None` before the first of them.
-    pauses_end: Option<Instant>,
-    pauses: u64,
-    received: Received,
+    notices: Option<Box<Notices>>,
+    /// The number of the peer's last PING; 0 before the first.
+    last_received: u64,
+    /// The bucket that meters the peer's PINGs, as a time (PW-HB-017): it is full once this has passed, and empty when this lies
+    /// `BURST` refills ahead.
+    full_at: Instant,
+    /// The floor that the peer announced, in milliseconds.
+    floor: u32,
+    /// The application knows that the peer is suspect: after this many probes, of which there are at most ten.
+    suspect: Option<NonZeroU8>,
+    /// PINGs handed out and not answered.
+    unanswered: u8,
 }
 
-/// The peer's PINGs: the last number (0 before the first), and the bucket that meters them (PW-HB-017).
-#[derive(Debug, Clone)]
-struct Received {
-    last: u64,
-    refill: Duration,
-    /// The bucket as a time: it is full once this has passed, and empty when this lies `BURST` refills ahead.
-    full_at: Instant,
+#[derive(Debug, Clone, Default)]
+struct Notices {
+    waiting: Vec<Notice>,
+}
+
+/// The numbers that hold with this peer. They are worked out when they are asked for: a connection that keeps them is half as large
+/// again.
+#[derive(Debug, Clone, Copy)]
+struct Effective {
+    idle: Duration,
+    interval: Duration,
+    probes: u32,
+    extension_max: Duration,
+}
+
+impl Effective {
+    fn bound(&self) -> Duration {
+        self.idle + self.interval * self.probes
+    }
 }
 
 /// How many PINGs may come at once (PW-HB-017).
@@ -96,43 +105,51 @@ const BURST: u32 = 16;
 
 /// How many PINGs of this side may be unanswered (PW-HB-025): never more than the peer admits at once, even where the network
 /// held back all of them, and this side sends another when the first of them is answered.
-const UNANSWERED_MAX: u64 = 14;
+const UNANSWERED_MAX: u8 = 14;
 
 /// How much news is kept for a driver that does not ask for it. Most have to keep one.
 const NOTICES_MAX: usize = 4;
 
 impl Heartbeat {
     /// `peer_floor` is what the peer announced; `idle` and `interval` are raised to it (PW-HB-005).
-    pub(crate) fn new(now: Instant, config: &HeartbeatConfig, peer_floor: Duration, jitter: u64) -> Self {
-        let (idle, interval) = (config.idle.max(peer_floor), config.interval.max(peer_floor));
-        let bound = idle + interval * config.probes;
-        // Jitter must not undercut the floor.
-        let shortest = (config.idle * 4 / 5).max(peer_floor);
+    pub(crate) fn new(now: Instant, peer_floor: Duration, jitter: u64) -> Self {
         let mut heartbeat = Self {
-            idle,
-            interval,
-            probes: config.probes,
-            extension_max: config.extension_max.unwrap_or(bound),
-            first_wait: idle,
-            spread: idle.saturating_sub(shortest),
             jitter: jitter | 1,
             last_evidence: now,
             rtt: RttEstimator::default(),
-            sent_at: None,
-            answered: 0,
-            floor: peer_floor,
-            last_ping: None,
+            sent_at: MaybeInstant::NONE,
+            last_ping: MaybeInstant::NONE,
             state: State::Quiet,
+            pauses_end: MaybeInstant::NONE,
+            notices: None,
+            last_received: 0,
+            full_at: now,
+            // What is announced is at most a minute.
+            floor: millis(peer_floor) as u32,
             suspect: None,
-            notices: Vec::new(),
-            busy_max: config.busy_max,
-            pauses_end: None,
-            pauses: 0,
-            // Half of what was announced, which is whole milliseconds.
-            received: Received { last: 0, refill: Duration::from_millis(millis(config.ping_floor)) / 2, full_at: now },
+            unanswered: 0,
         };
         heartbeat.draw_first_wait();
         heartbeat
+    }
+
+    fn floor(&self) -> Duration {
+        Duration::from_millis(self.floor.into())
+    }
+
+    fn effective(&self, config: &HeartbeatConfig) -> Effective {
+        let (idle, interval) = (self.idle(config), self.interval(config));
+        let extension_max = config.extension_max.unwrap_or_else(|| idle + interval * config.probes);
+        Effective { idle, interval, probes: config.probes, extension_max }
+    }
+
+    /// `idle` less the jitter of this silence, which must not undercut the floor.
+    fn first_wait(&self, config: &HeartbeatConfig) -> Duration {
+        let idle = self.idle(config);
+        let spread = idle - (config.idle * 4 / 5).max(self.floor());
+        let part = (u128::from(nanos(spread)) * u128::from(self.jitter >> 40)) >> 24;
+        // Less than `spread`, which fits.
+        idle - Duration::from_nanos(part as u64)
     }
 
     /// Draws the jitter of the next silence (PW-HB-006). It is drawn when a PING or its answer ended a silence, so that the
@@ -142,21 +159,23 @@ impl Heartbeat {
         self.jitter ^= self.jitter << 13;
         self.jitter ^= self.jitter >> 7;
         self.jitter ^= self.jitter << 17;
-        let share = (self.jitter >> 40) as f64 / (1u64 << 24) as f64;
-        self.first_wait = self.idle - self.spread.mul_f64(share);
     }
 
-    pub(crate) fn idle(&self) -> Duration {
-        self.idle
+    pub(crate) fn idle(&self, config: &HeartbeatConfig) -> Duration {
+        config.idle.max(self.floor())
     }
 
-    pub(crate) fn interval(&self) -> Duration {
-        self.interval
+    pub(crate) fn interval(&self, config: &HeartbeatConfig) -> Duration {
+        config.interval.max(self.floor())
     }
 
     /// `idle + interval * probes`, effective.
-    pub(crate) fn bound(&self) -> Duration {
-        self.idle + self.interval * self.probes
+    pub(crate) fn bound(&self, config: &HeartbeatConfig) -> Duration {
+        self.effective(config).bound()
+    }
+
+    pub(crate) fn last_evidence(&self) -> Instant {
+        self.last_evidence
     }
 
     pub(crate) fn rtt(&self) -> Option<Rtt> {
@@ -164,14 +183,20 @@ impl Heartbeat {
     }
 
     pub(crate) fn take_notice(&mut self) -> Option<Notice> {
-        if self.notices.is_empty() { None } else { Some(self.notices.remove(0)) }
+        let notices = self.notices.as_mut()?;
+        let notice = notices.waiting.remove(0);
+        if notices.waiting.is_empty() {
+            self.notices = None;
+        }
+        Some(notice)
     }
 
     fn notify(&mut self, notice: Notice) {
-        if self.notices.len() >= NOTICES_MAX {
-            self.notices.remove(0);
+        let Notices { waiting } = &mut **self.notices.get_or_insert_default();
+        if waiting.len() >= NOTICES_MAX {
+            waiting.remove(0);
         }
-        self.notices.push(notice);
+        waiting.push(notice);
     }
 
     /// A header that verifies came, or more of its packet, so the peer lives (PW-HB-001, PW-HB-002). Not for BUSY, which
@@ -194,7 +219,10 @@ impl Heartbeat {
     fn end_silence(&mut self, now: Instant) -> bool {
         self.end_pause(now);
         if let Some(unanswered) = self.suspect.take() {
-            self.notify(Notice::Recovered(Recovered { silent_for: now - self.last_evidence, unanswered }));
+            self.notify(Notice::Recovered(Recovered {
+                silent_for: now - self.last_evidence,
+                unanswered: unanswered.get().into(),
+            }));
         }
         match self.state {
             State::Probing(_) => {
@@ -216,7 +244,8 @@ impl Heartbeat {
     /// The latest PING was handed out. All that was not acknowledged then takes so long to go away at the least rate. `told`: the
     /// transport tells what is acknowledged.
     pub(crate) fn handed_out(&mut self, now: Instant, transfer: Duration, told: bool) {
-        self.last_ping = Some(now);
+        self.last_ping = MaybeInstant::some(now);
+        self.unanswered = self.unanswered.saturating_add(1);
         if let State::Probing(probe) = &mut self.state {
             probe.transfer = transfer;
             probe.look = told.then(|| probe.wait / probe::FIRST_LOOK);
@@ -225,18 +254,19 @@ impl Heartbeat {
 
     /// The transport has the latest PING, and all before it is acknowledged: from here the round trip counts (section 8.3).
     pub(crate) fn departed(&mut self, now: Instant) {
-        self.sent_at = Some(now);
+        self.sent_at = MaybeInstant::some(now);
     }
 
     /// The latest PING is acknowledged: the wait for its answer starts (PW-HB-010).
-    pub(crate) fn acknowledged(&mut self, now: Instant) {
+    pub(crate) fn acknowledged(&mut self, now: Instant, config: &HeartbeatConfig) {
+        let Effective { interval, extension_max, .. } = self.effective(config);
         if let State::Probing(probe) = &mut self.state
             && !probe.acknowledged
         {
             probe.acknowledged = true;
             // The wait runs from here; what lay before extends the silence, as far as that may be extended.
-            probe.since = probe.since + probe.extend_for_progress(now - probe.since, self.extension_max);
-            probe.forgive(self.interval, self.extension_max);
+            probe.since = probe.since + probe.extend_for_progress(now - probe.since, extension_max);
+            probe.forgive(interval, extension_max);
         }
     }
 
@@ -246,7 +276,8 @@ impl Heartbeat {
         if !(1..=last).contains(&number) {
             return Err(ProtocolError::BadPong { number, last });
         }
-        self.answered = self.answered.max(number);
+        // As many of the latest as come after this number, at the most.
+        self.unanswered = self.unanswered.min(u8::try_from(last - number).unwrap_or(u8::MAX));
         // Only the latest PING's answer tells the round trip; an older one's may belong to either.
         if number == last
             && let Some(sent_at) = self.sent_at.take()
@@ -257,51 +288,48 @@ impl Heartbeat {
     }
 
     /// PING came (PW-HB-007, PW-HB-017).
-    pub(crate) fn ping(&mut self, now: Instant, number: u64) -> Result<(), ProtocolError> {
-        let received = &mut self.received;
-        let last = core::mem::replace(&mut received.last, number);
+    pub(crate) fn ping(&mut self, now: Instant, number: u64, config: &HeartbeatConfig) -> Result<(), ProtocolError> {
+        let last = core::mem::replace(&mut self.last_received, number);
         if number <= last {
             return Err(ProtocolError::BadPing { number, last });
         }
-        let full_at = received.full_at.max(now) + received.refill;
-        if full_at - now > received.refill * BURST {
+        // Half of what was announced, which is whole milliseconds.
+        let refill = Duration::from_millis(millis(config.ping_floor)) / 2;
+        let full_at = self.full_at.max(now) + refill;
+        if full_at - now > refill * BURST {
             return Err(ProtocolError::PingFlood);
         }
-        received.full_at = full_at;
+        self.full_at = full_at;
         self.draw_first_wait();
         Ok(())
     }
 
     /// When [`timeout`](Self::timeout) has something to do.
     #[inline]
-    pub(crate) fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self, config: &HeartbeatConfig) -> Instant {
         match &self.state {
-            State::Quiet => self.last_evidence + self.first_wait,
+            State::Quiet => self.last_evidence + self.first_wait(config),
             State::Probing(probe) => probe.deadline(),
             State::Spared { until } => *until,
         }
     }
 
     /// Time passed. Calling it early does nothing. Each wait without evidence brings the next PING, or the end (PW-HB-012).
-    /// `last` is the number of the latest PING handed out, `transfer` what the bytes that are not acknowledged may take.
-    pub(crate) fn timeout(&mut self, now: Instant, last: u64, transfer: Duration) -> Action {
+    /// `transfer` is what the bytes that are not acknowledged may take.
+    pub(crate) fn timeout(&mut self, now: Instant, transfer: Duration, config: &HeartbeatConfig) -> Action {
         self.end_pause(now);
-        let deadline = self.deadline();
+        let deadline = self.deadline(config);
         if now < deadline {
             return Action::Nothing;
         }
-        let excess = self.rtt.wait(self.interval) - self.interval;
+        let effective = self.effective(config);
+        let Effective { interval, probes, extension_max, .. } = effective;
+        let excess = self.rtt.wait(interval) - interval;
         match &mut self.state {
             State::Spared { .. } => Action::Nothing,
             State::Quiet => {
-                self.state = State::Probing(Box::new(Probe::new(
-                    now,
-                    now - deadline,
-                    self.interval,
-                    excess,
-                    self.extension_max,
-                )));
-                self.probe(now, last, transfer)
+                self.state = State::Probing(Box::new(Probe::new(now, now - deadline, interval, excess, extension_max)));
+                self.probe(now, transfer)
             }
             State::Probing(probe) if now < probe.since + probe.wait => {
                 probe.looked(now);
@@ -317,14 +345,14 @@ impl Heartbeat {
                 let otherwise = if probe.held.take().is_some() { Action::Ping } else { Action::Nothing };
                 if !probe.acknowledged && probe.progressed {
                     // A slow link, not a dead one: wait for the PING to get through (PW-HB-011).
-                    let extension = probe.extend_for_progress(probe.wait, self.extension_max);
+                    let extension = probe.extend_for_progress(probe.wait, extension_max);
                     if !extension.is_zero() {
                         (probe.since, probe.wait, probe.progressed) = (now, extension, false);
-                        probe.forgive(self.interval, self.extension_max);
+                        probe.forgive(interval, extension_max);
                         return otherwise;
                     }
                 }
-                if now - deadline > self.interval && !probe.grace_spent {
+                if now - deadline > interval && !probe.grace_spent {
                     // This side was late itself; it asks once more, and can't know better how long that may take.
                     probe.grace_spent = true;
                     probe.extensions.own_stalls += probe.wait;
@@ -333,41 +361,43 @@ impl Heartbeat {
                     probe.missed += u32::from(!probe.acknowledged);
                 }
                 let unanswered = probe.unanswered;
-                if unanswered >= self.probes {
-                    return Action::GiveUp(self.verdict(now));
+                if unanswered >= probes {
+                    return Action::GiveUp(self.verdict(now, effective.bound()));
                 }
-                probe.wait_again(now, self.interval, excess, self.extension_max);
+                probe.wait_again(now, interval, excess, extension_max);
                 let goes_on = core::mem::take(&mut probe.acknowledged);
                 self.suspect_after(now, unanswered);
-                if goes_on { self.probe(now, last, transfer) } else { otherwise }
+                if goes_on { self.probe(now, transfer) } else { otherwise }
             }
         }
     }
 
     /// The next probe: a PING, unless as many as may be unanswered are (PW-HB-025): the answer to one of those serves as well.
     /// It keeps its distance from the one before (PW-HB-026).
-    fn probe(&mut self, now: Instant, last: u64, transfer: Duration) -> Action {
-        let allowed = self.last_ping.map(|at| at + self.floor).filter(|allowed| *allowed > now);
+    fn probe(&mut self, now: Instant, transfer: Duration) -> Action {
+        let allowed = self.last_ping.get().map(|at| at + self.floor()).filter(|allowed| *allowed > now);
         let State::Probing(probe) = &mut self.state else { return Action::Nothing };
         (probe.transfer, probe.missed) = (transfer, 0);
-        if last.saturating_sub(self.answered) >= UNANSWERED_MAX {
+        if self.unanswered >= UNANSWERED_MAX {
             probe.acknowledged = true;
             return Action::Nothing;
         }
-        self.sent_at = None;
+        self.sent_at = MaybeInstant::NONE;
         probe.held = allowed;
         if allowed.is_none() { Action::Ping } else { Action::Nothing }
     }
 
     /// Notes that this many probes are unanswered, and tells the application at the first one (PW-HB-018).
     fn suspect_after(&mut self, now: Instant, unanswered: u32) {
-        if unanswered > 0 && self.suspect.replace(unanswered).is_none() {
+        if let Some(count) = u8::try_from(unanswered).ok().and_then(NonZeroU8::new)
+            && self.suspect.replace(count).is_none()
+        {
             self.notify(Notice::Suspect(Suspect { silent_for: now - self.last_evidence, unanswered }));
         }
     }
 
     /// What was seen, for the person who asks why.
-    fn verdict(&self, now: Instant) -> Box<Verdict> {
+    fn verdict(&self, now: Instant, bound: Duration) -> Box<Verdict> {
         let silent_for = now - self.last_evidence;
         let (unanswered, extensions) = match &self.state {
             State::Quiet | State::Spared { .. } => (0, Extensions::default()),
@@ -378,7 +408,7 @@ impl Heartbeat {
             last_byte_in: silent_for,
             last_byte_out: None,
             unanswered,
-            bound: self.bound(),
+            bound,
             for_round_trips: extensions.round_trips,
             for_slow_writes: extensions.slow_writes + extensions.transfers,
             for_own_stalls: extensions.own_stalls,

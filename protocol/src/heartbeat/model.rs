@@ -62,6 +62,17 @@ const CALM: Setup = Setup {
 };
 
 impl Setup {
+    fn config(&self) -> HeartbeatConfig {
+        HeartbeatConfig {
+            idle: TICK * self.idle,
+            interval: TICK * self.interval,
+            probes: self.probes,
+            busy_max: TICK * self.busy_max,
+            extension_max: self.extension_max.map(|ticks| TICK * ticks),
+            ..HeartbeatConfig::default()
+        }
+    }
+
     fn bound(&self) -> u32 {
         self.idle + self.interval * self.probes
     }
@@ -175,18 +186,9 @@ fn ticks(duration: Duration) -> u32 {
 
 impl World {
     fn new(setup: &Setup) -> Self {
-        let config = HeartbeatConfig {
-            idle: TICK * setup.idle,
-            interval: TICK * setup.interval,
-            probes: setup.probes,
-            busy_max: TICK * setup.busy_max,
-            extension_max: setup.extension_max.map(|ticks| TICK * ticks),
-            ..HeartbeatConfig::default()
-        };
-        // A floor as long as `idle` leaves no room for jitter.
-        let mut heartbeat = Heartbeat::new(NOW, &config, TICK * setup.idle.min(setup.interval), 1);
-        heartbeat.spread = Duration::ZERO;
-        heartbeat.first_wait = heartbeat.idle;
+        let floor = TICK * setup.idle.min(setup.interval);
+        // A generator that stands at 0 gives no jitter, and stays there.
+        let heartbeat = Heartbeat { jitter: 0, ..Heartbeat::new(NOW, floor, 1) };
         let mut world = Self {
             heartbeat,
             peer: Peer::Reading { pauses: 0 },
@@ -204,12 +206,10 @@ impl World {
 
     /// Sets back what only counts or drifts, and has no part in what is checked.
     fn forget(&mut self, setup: &Setup) {
-        self.heartbeat.jitter = 1;
-        self.heartbeat.pauses = 0;
-        self.heartbeat.notices.clear();
-        self.heartbeat.answered = 0;
+        self.heartbeat.notices = None;
+        self.heartbeat.unanswered = 0;
         // Only a measurement looks at it, and those are set back too.
-        self.heartbeat.sent_at = self.heartbeat.sent_at.map(|_| NOW);
+        self.heartbeat.sent_at = self.heartbeat.sent_at.get().map(|_| NOW).into();
         self.heartbeat.rtt = RttEstimator::default();
         if let Some(measured) = setup.measured {
             // After so many equal measurements the variation is 0.
@@ -238,8 +238,8 @@ impl World {
         let heartbeat = &mut self.heartbeat;
         heartbeat.last_evidence = earlier(heartbeat.last_evidence);
         // Longer ago than the floor is as long ago as that.
-        let floor = heartbeat.floor;
-        heartbeat.last_ping = heartbeat.last_ping.map(earlier).filter(|at| NOW - *at < floor);
+        let floor = heartbeat.floor();
+        heartbeat.last_ping = heartbeat.last_ping.get().map(earlier).filter(|at| NOW - *at < floor).into();
         match &mut heartbeat.state {
             State::Quiet => {}
             State::Probing(probe) => {
@@ -248,7 +248,7 @@ impl World {
             }
             State::Spared { until } => *until = earlier(*until),
         }
-        heartbeat.pauses_end = heartbeat.pauses_end.map(|end| earlier(end).max(earlier(NOW)));
+        heartbeat.pauses_end = heartbeat.pauses_end.get().map(|end| earlier(end).max(earlier(NOW))).into();
         self.silent += 1;
         self.unmoved = if setup.lumps.is_some() && self.unflushed.is_some() { self.unmoved + 1 } else { 0 };
         self.unflushed = self.unflushed.map(|age| age + 1);
@@ -274,7 +274,7 @@ impl World {
     }
 
     fn judge(&mut self, setup: &Setup) {
-        match self.heartbeat.timeout(NOW, 0, TICK * setup.transfer) {
+        match self.heartbeat.timeout(NOW, TICK * setup.transfer, &setup.config()) {
             Action::Nothing => {}
             Action::Ping => {
                 self.exchanges.iter_mut().for_each(|exchange| exchange.latest = false);
@@ -297,10 +297,10 @@ impl World {
         self.heartbeat.progress();
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, setup: &Setup) {
         (self.unflushed, self.unmoved) = (None, 0);
         self.heartbeat.departed(NOW);
-        self.heartbeat.acknowledged(NOW);
+        self.heartbeat.acknowledged(NOW, &setup.config());
         if self.alive() {
             self.exchanges.push(Exchange { age: 0, latest: true });
         }
@@ -365,14 +365,14 @@ impl Model for Setup {
             }
             Step::Pause => {
                 let (Peer::Pausing { pauses, .. } | Peer::Reading { pauses }) = next.peer else { return None };
-                if next.heartbeat.busy(NOW, TICK * self.pause) {
+                if next.heartbeat.busy(NOW, TICK * self.pause, &self.config()) {
                     next.unflushed = None;
                 }
                 next.peer = Peer::Pausing { left: self.pause, pauses };
                 next.evidence();
             }
             Step::Resume => {
-                if next.heartbeat.busy(NOW, Duration::ZERO) {
+                if next.heartbeat.busy(NOW, Duration::ZERO, &self.config()) {
                     next.unflushed = None;
                 }
                 next.peer = Peer::Reading { pauses: 0 };
@@ -383,7 +383,7 @@ impl Model for Setup {
                 next.peer = Peer::Dead { left };
                 next.exchanges.clear();
             }
-            Step::Flush => next.flush(),
+            Step::Flush => next.flush(self),
             Step::Progress => next.progress(),
             Step::Judge => {
                 if next.alive() && next.unflushed.is_some() && self.lumps.is_some_and(|lumps| next.unmoved + 1 >= lumps)
@@ -393,7 +393,7 @@ impl Model for Setup {
                 next.judge(self);
                 if next.outcome.is_none() {
                     if self.flush == 0 && next.unflushed.is_some() {
-                        next.flush();
+                        next.flush(self);
                     }
                     next.stalled = 0;
                     next.pass(self);

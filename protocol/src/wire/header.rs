@@ -233,9 +233,9 @@ impl Header {
 /// Writes and reads the headers of messages in one frame. What they have in common is worked out once: that saves a third of
 /// their checks, and all that is to be judged about kind and flags.
 pub(crate) struct MessageHeaders {
-    /// The first eight bytes of the header of an empty message of class 0 that is not encrypted, as one number.
-    word: u64,
-    /// Its check.
+    /// The first four bytes of the header of a message that is not encrypted, as one number.
+    front: u32,
+    /// The check of an empty one of class 0.
     check: u32,
 }
 
@@ -244,7 +244,7 @@ impl MessageHeaders {
     pub(crate) fn new(sync_key: u32, checksums: bool) -> Self {
         let flags = if checksums { Flags::FIRST | Flags::CHECKSUM } else { Flags::FIRST };
         Self {
-            word: u64::from_be_bytes([MAGIC[0], MAGIC[1], Kind::DATA.0, flags.0, 0, 0, 0, 0]),
+            front: u32::from_be_bytes([MAGIC[0], MAGIC[1], Kind::DATA.0, flags.0]),
             check: header_checksum::<{ MAGIC[0] }, { MAGIC[1] }>(Kind::DATA.0, flags.0, 0) ^ sync_key,
         }
     }
@@ -254,7 +254,7 @@ impl MessageHeaders {
     pub(crate) fn encode(&self, class: Class, encrypted: bool, length: u16) -> [u8; HEADER_SIZE] {
         let sealed = if encrypted { Flags::ENCRYPTED } else { Flags::NONE };
         let tail = u32::from(class.0) << 24 | u32::from(length);
-        let word = self.word | u64::from(sealed.0) << 32 | u64::from(tail);
+        let word = u64::from(self.front | u32::from(sealed.0)) << 32 | u64::from(tail);
         let check = self.check ^ header_difference(sealed.0, tail);
         let mut header = [0; HEADER_SIZE];
         // Two stores; the bytes one by one take as long as all the rest.
@@ -271,7 +271,7 @@ impl MessageHeaders {
         let tail = u32::from_be_bytes([class, l0, l1, l2]);
         let check = u32::from_be_bytes([c0, c1, c2, c3]);
         // What is left of the front is ENCRYPTED or nothing.
-        let sealed = front ^ (self.word >> 32) as u32;
+        let sealed = front ^ self.front;
         if sealed & !u32::from(Flags::ENCRYPTED.0) != 0 || self.check ^ header_difference(sealed as u8, tail) != check {
             return None;
         }

@@ -15,7 +15,7 @@ pub(in crate::connection) struct Encoding {
     /// What small messages have in common.
     pub(super) headers: MessageHeaders,
     /// Smaller payloads are copied and have no trailer; 0 if all have one.
-    pub(super) plain_below: usize,
+    pub(super) plain_below: u16,
 }
 
 impl Encoding {
@@ -36,7 +36,8 @@ impl Encoding {
         self.message_limit = hello.message_limit;
         self.checksums = hello.resync;
         self.headers = MessageHeaders::new(self.key, hello.resync);
-        self.plain_below = if hello.resync { 0 } else { self.copied_max() + 1 };
+        // At most `LARGE`.
+        self.plain_below = if hello.resync { 0 } else { (self.copied_max() + 1) as u16 };
     }
 
     /// The largest payload that is copied.

@@ -1,5 +1,6 @@
 //! The messages of one class on their way from the application to the driver. Order is promised within a class (PW-DAT-011).
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
@@ -26,6 +27,17 @@ pub(super) enum Entry {
     Frame { message: Message<'static>, header: [u8; HEADER_SIZE], trailer: Option<[u8; TRAILER_SIZE]> },
 }
 
+impl Entry {
+    /// Bytes that wait: encoded ones, or payload with one header.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Batch(batch) => batch.packets.len(),
+            Self::Large { payload, sent, .. } => HEADER_SIZE + payload.len() - sent,
+            Self::Frame { message, .. } => HEADER_SIZE + message.payload.len(),
+        }
+    }
+}
+
 /// What waits longest in a lane, with the bytes that it takes.
 pub(super) enum Next {
     /// Small packets, the first of them so large.
@@ -39,48 +51,86 @@ pub(super) enum Next {
 /// One class: its queue, and what it has come to.
 pub(super) struct Lane {
     pub(super) class: Class,
-    pub(super) queue: VecDeque<Entry>,
+    /// How many messages are in `tail`.
+    tail_messages: u32,
     /// The batch that is being filled, behind `queue`. It moves out whole: an idle connection holds no such memory.
     tail: Vec<u8>,
-    /// Bytes in `queue`: encoded ones, or payloads with one header each.
-    pub(super) queued: usize,
-    /// Messages accepted, and those of them that are not in `tail`.
+    /// What waits in front of it.
+    queue: Option<Box<Queue>>,
+    /// Messages accepted.
     accepted: u64,
-    enqueued: u64,
     /// Messages of which the first frame was handed out.
     pub(super) begun: u64,
-    /// REJECTs that came, and the ordinal of the last one that had one (PW-REJ-008).
-    pub(super) rejected: u64,
-    pub(super) last_rejected: u64,
+    rejects: Option<Box<Rejects>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    entries: VecDeque<Entry>,
+    /// Bytes in it: encoded ones, or payloads with one header each.
+    bytes: usize,
+}
+
+/// REJECTs that came, and the ordinal of the last one that had one (PW-REJ-008).
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Rejects {
+    pub(super) count: u64,
+    pub(super) last: u64,
 }
 
 impl Lane {
     pub(super) fn new(class: Class) -> Self {
-        Self {
-            class,
-            queue: VecDeque::new(),
-            tail: Vec::new(),
-            queued: 0,
-            accepted: 0,
-            enqueued: 0,
-            begun: 0,
-            rejected: 0,
-            last_rejected: 0,
-        }
+        Self { class, tail_messages: 0, tail: Vec::new(), queue: None, accepted: 0, begun: 0, rejects: None }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.tail.is_empty()
+        self.tail.is_empty() && self.queue.is_none()
+    }
+
+    /// Bytes in `queue`.
+    fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes)
     }
 
     /// Bytes that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.queued + self.tail.len()
+        self.queued() + self.tail.len()
     }
 
     /// Bytes of memory that it holds.
     pub(super) fn buffered(&self) -> usize {
-        self.queued + self.tail.capacity() + self.queue.capacity() * size_of::<Entry>()
+        let queue = |queue: &Queue| queue.bytes + size_of::<Queue>() + queue.entries.capacity() * size_of::<Entry>();
+        self.tail.capacity() + self.queue.as_deref().map_or(0, queue)
+    }
+
+    /// Messages accepted.
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    pub(super) fn rejects(&self) -> Rejects {
+        self.rejects.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Notes a REJECT that was judged.
+    pub(super) fn note_rejected(&mut self, ordinal: Option<NonZeroU64>) {
+        let rejects = self.rejects.get_or_insert_default();
+        rejects.count += 1;
+        rejects.last = ordinal.map_or(rejects.last, NonZeroU64::get);
+    }
+
+    /// Queues something behind all that waits.
+    fn push_back(&mut self, entry: Entry) {
+        let queue = self.queue.get_or_insert_default();
+        queue.bytes += entry.bytes();
+        queue.entries.push_back(entry);
+    }
+
+    /// Puts back the rest of what was taken out.
+    pub(super) fn push_front(&mut self, entry: Entry) {
+        let queue = self.queue.get_or_insert_default();
+        queue.bytes += entry.bytes();
+        queue.entries.push_front(entry);
     }
 
     /// The number of the message that was accepted last.
@@ -94,7 +144,8 @@ impl Lane {
     pub(super) fn append(&mut self, encoding: &Encoding, encrypted: bool, payload: &[u8]) -> Option<NonZeroU64> {
         // Asked as the two appends ask it, so that the compiler drops what they would do without room.
         let (capacity, begin) = (self.tail.capacity(), self.tail.len() + HEADER_SIZE);
-        let fits = payload.len() < encoding.plain_below && begin <= capacity && payload.len() <= capacity - begin;
+        let fits =
+            payload.len() < usize::from(encoding.plain_below) && begin <= capacity && payload.len() <= capacity - begin;
         if !fits {
             return self.append_checked(encoding, encrypted, payload);
         }
@@ -117,6 +168,7 @@ impl Lane {
     #[inline]
     fn append_packet(&mut self, encoding: &Encoding, encrypted: bool, payload: &[u8]) {
         self.accepted += 1;
+        self.tail_messages += 1;
         // A small payload's length fits.
         let header = encoding.headers.encode(self.class, encrypted, payload.len() as u16);
         self.tail.extend_from_slice(&header);
@@ -152,12 +204,11 @@ impl Lane {
         if size > encoding.copied_max() {
             self.push_tail();
             self.accepted += 1;
-            self.enqueued += 1;
-            self.queued += HEADER_SIZE + size;
-            self.queue.push_back(Entry::Frame { message: message.clone(), header, trailer });
+            self.push_back(Entry::Frame { message: message.clone(), header, trailer });
         } else {
             self.make_room(encoding, HEADER_SIZE + size + TRAILER_SIZE, ceiling);
             self.accepted += 1;
+            self.tail_messages += 1;
             self.tail.extend_from_slice(&header);
             self.tail.extend_from_slice(&message.payload);
             self.tail.extend_from_slice(trailer.as_ref().map_or(&[][..], |trailer| trailer));
@@ -168,9 +219,7 @@ impl Lane {
     fn push_large(&mut self, encrypted: bool, payload: Bytes) {
         self.push_tail();
         self.accepted += 1;
-        self.enqueued += 1;
-        self.queued += HEADER_SIZE + payload.len();
-        self.queue.push_back(Entry::Large { encrypted, payload, sent: 0 });
+        self.push_back(Entry::Large { encrypted, payload, sent: 0 });
     }
 
     /// Makes room for a packet in `tail`: for itself alone if nothing is there, as most are sent alone; then for a few more;
@@ -184,15 +233,15 @@ impl Lane {
             return;
         }
         let joined = self.tail.len() + size;
-        if self.tail.is_empty() && self.queue.is_empty() {
+        if self.is_empty() {
             self.tail = Vec::with_capacity(size);
         } else if joined <= LARGE {
-            let capacity = LARGE.min(ceiling.saturating_sub(self.queued)).max(joined);
+            let capacity = LARGE.min(ceiling.saturating_sub(self.queued())).max(joined);
             self.tail.reserve_exact(capacity - self.tail.len());
         } else {
             let wanted = (2 * self.waiting()).min(BATCH).min(encoding.frame_max as usize);
             self.push_tail();
-            self.tail = Vec::with_capacity(wanted.min(ceiling.saturating_sub(self.queued)).max(size));
+            self.tail = Vec::with_capacity(wanted.min(ceiling.saturating_sub(self.queued())).max(size));
         }
     }
 
@@ -205,29 +254,33 @@ impl Lane {
 
     fn push_tail(&mut self) {
         if let Some(batch) = self.take_tail() {
-            self.queue.push_back(batch);
+            self.push_back(Entry::Batch(batch));
         }
     }
 
-    /// What waits longest.
+    /// Takes out what waits longest.
     pub(super) fn pop(&mut self) -> Option<Entry> {
-        self.queue.pop_front().or_else(|| self.take_tail())
+        let Some(queue) = &mut self.queue else { return self.take_tail().map(Entry::Batch) };
+        let entry = queue.entries.pop_front();
+        queue.bytes -= entry.as_ref().map_or(0, Entry::bytes);
+        // An empty queue keeps no memory for messages that may come.
+        if queue.entries.is_empty() {
+            self.queue = None;
+        }
+        entry
     }
 
-    /// Takes what is in `tail`; from now on it counts as queued.
-    fn take_tail(&mut self) -> Option<Entry> {
+    fn take_tail(&mut self) -> Option<Batch> {
         if self.tail.is_empty() {
             return None;
         }
-        self.queued += self.tail.len();
-        let messages = self.accepted - core::mem::replace(&mut self.enqueued, self.accepted);
-        let packets = core::mem::take(&mut self.tail);
-        Some(Entry::Batch(Batch { packets, messages }))
+        let messages = core::mem::take(&mut self.tail_messages).into();
+        Some(Batch { packets: core::mem::take(&mut self.tail), messages })
     }
 
     /// What waits longest.
     pub(super) fn next(&self, encoding: &Encoding) -> Option<Next> {
-        let Some(entry) = self.queue.front() else {
+        let Some(entry) = self.queue.as_ref().and_then(|queue| queue.entries.front()) else {
             return (!self.tail.is_empty()).then(|| Next::Packets { first: front_size(&self.tail) });
         };
         let framed = |length: usize| HEADER_SIZE + length + if encoding.checksums { TRAILER_SIZE } else { 0 };
@@ -257,14 +310,6 @@ impl Lane {
                 Entry::Frame { message, .. } => unsent.push(message),
                 Entry::Batch(batch) => batch.unpack(key, unsent),
             }
-        }
-        self.queued = 0;
-    }
-
-    /// An empty queue keeps no memory for messages that may come.
-    pub(super) fn rest(&mut self) {
-        if self.queue.is_empty() {
-            self.queue = VecDeque::new();
         }
     }
 

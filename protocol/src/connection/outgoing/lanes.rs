@@ -1,12 +1,13 @@
 //! All classes: which one is handed out next (PW-DAT-014, PW-DAT-015).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
 use bytes::Bytes;
 
 use super::encoding::Encoding;
-use super::lane::{Entry, Lane, Next};
+use super::lane::{Entry, Lane, Next, Rejects};
 use crate::connection::batch::Batch;
 use crate::connection::prepared::PreparedMessage;
 use crate::connection::transmit::Transmit;
@@ -31,9 +32,9 @@ pub(in crate::connection) struct Messages {
 /// A message of which some frames, but not the last, were handed out. There is at most one (PW-DAT-005).
 #[derive(Debug, Clone, Copy)]
 struct Open {
-    lane: usize,
+    lane: u16,
     /// Bytes of other classes that may go before its next frame: as many as its frame before had, less what went.
-    others: usize,
+    others: u32,
 }
 
 /// What a batch has room for.
@@ -77,13 +78,12 @@ struct Part {
 /// The classes that were used, each with its queue.
 #[derive(Default)]
 pub(super) struct Lanes {
-    lanes: Vec<Lane>,
-    /// The lane that was used last: most messages are of the class of the one before.
-    current: usize,
+    lanes: Box<[Lane]>,
+    /// The lane that was used last: most messages are of the class of the one before. There are at most 256.
+    current: u16,
     /// The lane whose turn it is.
-    turn: usize,
+    turn: u16,
     open: Option<Open>,
-    pub(super) messages: Messages,
 }
 
 impl Lanes {
@@ -113,12 +113,27 @@ impl Lanes {
 
     /// The lane of a class, made if there was none.
     fn lane_mut(&mut self, class: Class) -> &mut Lane {
-        self.current = self.lanes.iter().position(|lane| lane.class == class).unwrap_or_else(|| {
-            self.lanes.reserve_exact(1);
-            self.lanes.push(Lane::new(class));
+        let index = self.lanes.iter().position(|lane| lane.class == class).unwrap_or_else(|| {
+            // Seldom enough, and a list that has room to grow is larger.
+            let mut lanes = core::mem::take(&mut self.lanes).into_vec();
+            lanes.reserve_exact(1);
+            lanes.push(Lane::new(class));
+            self.lanes = lanes.into_boxed_slice();
             self.lanes.len() - 1
         });
-        &mut self.lanes[self.current]
+        self.current = index as u16;
+        &mut self.lanes[index]
+    }
+
+    /// Messages accepted.
+    pub(super) fn accepted(&self) -> u64 {
+        self.lanes.iter().map(Lane::accepted).sum()
+    }
+
+    /// Messages handed out.
+    pub(super) fn messages(&self) -> Messages {
+        let begun = self.lanes.iter().map(|lane| lane.begun).sum();
+        Messages { begun, completed: begun - u64::from(self.open.is_some()) }
     }
 
     /// Appends a small message to the batch of its class that is being filled, if that has room, and gives its number.
@@ -130,7 +145,7 @@ impl Lanes {
         encrypted: bool,
         payload: &[u8],
     ) -> Option<NonZeroU64> {
-        match self.lanes.get_mut(self.current) {
+        match self.lanes.get_mut(usize::from(self.current)) {
             Some(lane) if lane.class == class => lane.append(encoding, encrypted, payload),
             Some(_) => self.lane_mut(class).append(encoding, encrypted, payload),
             None => None,
@@ -154,28 +169,21 @@ impl Lanes {
         self.lanes.iter_mut().for_each(|lane| lane.limit_room(room));
     }
 
-    fn rest(&mut self) {
-        self.lanes.iter_mut().for_each(Lane::rest);
-    }
-
     /// Takes back what was not handed out whole; in order within each class.
     pub(super) fn take_unsent(&mut self, key: u32) -> Vec<Message<'static>> {
         let mut unsent = Vec::new();
         self.lanes.iter_mut().for_each(|lane| lane.take_unsent(key, &mut unsent));
-        self.open = None;
         unsent
     }
 
-    /// A REJECT came for a message of this class: how many were begun, how many REJECTs came before, and the last ordinal.
-    pub(super) fn rejected(&self, class: Class) -> (u64, u64, u64) {
-        self.lane(class).map_or((0, 0, 0), |lane| (lane.begun, lane.rejected, lane.last_rejected))
+    /// A REJECT came for a message of this class: how many were begun, and which REJECTs came before.
+    pub(super) fn rejected(&self, class: Class) -> (u64, Rejects) {
+        self.lane(class).map_or_else(Default::default, |lane| (lane.begun, lane.rejects()))
     }
 
     /// Notes a REJECT that was judged.
     pub(super) fn note_rejected(&mut self, class: Class, ordinal: Option<NonZeroU64>) {
-        let lane = self.lane_mut(class);
-        lane.rejected += 1;
-        lane.last_rejected = ordinal.map_or(lane.last_rejected, NonZeroU64::get);
+        self.lane_mut(class).note_rejected(ordinal);
     }
 
     /// Hands out whole packets, and at least one of what waits if the batch is empty, until nothing more fits in `max` bytes.
@@ -185,35 +193,36 @@ impl Lanes {
             let Some(index) = self.choose(encoding, room) else { break };
             self.hand_out(encoding, index, room, out);
         }
-        self.rest();
     }
 
     /// The lane that is next: the others in turn as long as the open message lets them, then that.
     fn choose(&mut self, encoding: &Encoding, room: Room) -> Option<usize> {
         let count = self.lanes.len();
-        let mut turns = (self.turn..self.turn + count).map(|turn| turn % count);
+        let turn = usize::from(self.turn);
+        let mut turns = (turn..turn + count).map(|turn| turn % count);
         let Some(open) = self.open else {
             return turns
                 .find(|index| !self.lanes[*index].is_empty())
                 .filter(|index| room.holds(&self.lanes[*index], encoding));
         };
-        let between = Room { bytes: open.others.min(room.least()), must: false };
+        let between = Room { bytes: (open.others as usize).min(room.least()), must: false };
+        let open_lane = usize::from(open.lane);
         turns
             .find(|index| {
                 let lane = &self.lanes[*index];
-                *index != open.lane && !lane.begins_fragments(encoding) && between.holds(lane, encoding)
+                *index != open_lane && !lane.begins_fragments(encoding) && between.holds(lane, encoding)
             })
-            .or_else(|| room.holds(&self.lanes[open.lane], encoding).then_some(open.lane))
+            .or_else(|| room.holds(&self.lanes[open_lane], encoding).then_some(open_lane))
     }
 
     fn hand_out(&mut self, encoding: &Encoding, index: usize, room: Room, out: &mut Transmit) {
-        self.turn = index + 1;
-        let between = self.open.filter(|open| open.lane != index);
+        self.turn = index as u16 + 1;
+        let between = self.open.filter(|open| usize::from(open.lane) != index).map(|open| open.others as usize);
         let before = out.len();
         let lane = &mut self.lanes[index];
         match lane.pop() {
             Some(Entry::Batch(batch)) => {
-                let most = between.map_or(room.bytes, |open| open.others.min(room.bytes));
+                let most = between.map_or(room.bytes, |others| others.min(room.bytes));
                 self.hand_out_batch(index, batch, most, out);
             }
             Some(Entry::Frame { message, header, trailer }) => {
@@ -223,10 +232,7 @@ impl Lanes {
                     let part = Part { encrypted: message.encrypted, payload: message.payload.into_bytes(), sent: 0 };
                     self.hand_out_frame(encoding, index, part, room, out);
                 } else {
-                    lane.queued -= HEADER_SIZE + message.payload.len();
                     lane.begun += 1;
-                    self.messages.begun += 1;
-                    self.messages.completed += 1;
                     out.inline(|inline| inline.extend_from_slice(&header));
                     out.shared(message.payload.into_bytes());
                     if let Some(trailer) = trailer {
@@ -235,13 +241,15 @@ impl Lanes {
                 }
             }
             Some(Entry::Large { encrypted, payload, sent }) => {
-                let room = between.map_or(room, |open| Room { bytes: open.others, must: false });
+                let room = between.map_or(room, |others| Room { bytes: others, must: false });
                 self.hand_out_frame(encoding, index, Part { encrypted, payload, sent }, room, out);
             }
             None => {}
         }
-        if let Some(open) = self.open.as_mut().filter(|open| open.lane != index) {
-            open.others = open.others.saturating_sub(out.len() - before);
+        if between.is_some()
+            && let Some(open) = &mut self.open
+        {
+            open.others = open.others.saturating_sub((out.len() - before) as u32);
         }
     }
 
@@ -249,13 +257,10 @@ impl Lanes {
     fn hand_out_batch(&mut self, index: usize, mut batch: Batch, most: usize, out: &mut Transmit) {
         let lane = &mut self.lanes[index];
         if let Some(rest) = batch.split(most) {
-            lane.queue.push_front(Entry::Batch(rest));
+            lane.push_front(Entry::Batch(rest));
         }
         let Batch { packets, messages } = batch;
-        lane.queued -= packets.len();
         lane.begun += messages;
-        self.messages.begun += messages;
-        self.messages.completed += messages;
         out.batch(packets);
     }
 
@@ -275,25 +280,22 @@ impl Lanes {
         let flags = if more { first | Flags::MORE } else { first };
         let header = encoding.data_header(lane.class, encrypted, flags, end - sent);
         let checksum = encoding.checksums.then(|| payload_checksum(&payload[sent..end]).to_be_bytes());
-        lane.queued -= end - sent;
         lane.begun += u64::from(sent == 0);
-        self.messages.begun += u64::from(sent == 0);
         let before = out.len();
         out.inline(|inline| inline.extend_from_slice(&header.encode(encoding.key)));
         if more {
             out.shared(payload.slice(sent..end));
-            lane.queue.push_front(Entry::Large { encrypted, payload, sent: end });
+            lane.push_front(Entry::Large { encrypted, payload, sent: end });
         } else {
-            lane.queued -= HEADER_SIZE;
-            self.messages.completed += 1;
             // Most are one frame; a part of it would be counted as another reference.
             out.shared(if sent == 0 { payload } else { payload.slice(sent..) });
         }
         if let Some(checksum) = checksum {
             out.inline(|inline| inline.extend_from_slice(&checksum));
         }
-        if more || self.open.is_some_and(|open| open.lane == index) {
-            self.open = more.then_some(Open { lane: index, others: out.len() - before });
+        if more || self.open.is_some_and(|open| usize::from(open.lane) == index) {
+            // A frame and what is around it fit.
+            self.open = more.then_some(Open { lane: index as u16, others: (out.len() - before) as u32 });
         }
     }
 }

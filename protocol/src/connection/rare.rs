@@ -1,0 +1,19 @@
+//! What most connections never need: kept apart, so that an idle one is small.
+
+use super::pause::Pause;
+use crate::time::Instant;
+
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    pub(super) messages_refused: u64,
+    pub(super) messages_rejected: u64,
+    pub(super) gaps: u64,
+    pub(super) bytes_skipped: u64,
+    /// Pauses of this side, and the one that goes on.
+    pub(super) pauses: u64,
+    pub(super) pause: Option<Pause>,
+    /// How often the peer began to pause.
+    pub(super) peer_pauses: u64,
+    /// When bytes last came that proved nothing.
+    pub(super) last_byte_in: Option<Instant>,
+}
