@@ -7,21 +7,22 @@
 //! A [`ConnectionTable`](pulsewire_protocol::ConnectionTable) holds a million established connections with the default
 //! configuration, and nobody says anything: each sends a PING every 4 to 5 s, and its peer answers. Before that a hundred
 //! thousand, so that the growth is seen. Time is virtual, and the driver is the one that the documentation of the table
-//! describes, without sockets: it wakes every millisecond, calls `handle_timeout` until it names nobody, hands out the PING of each connection
-//! that is named, and receives the PONG, which comes at once. One thread does all of it.
+//! describes, without sockets: it wakes every millisecond, calls `handle_timeout` until that names nobody, hands out the PING of
+//! each connection that is named, and receives the PONG, which comes at once. One thread does all of it.
 //!
-//! - *Memory per connection*: all that the table holds, divided by the count: connections, slots, timing wheel, and whatever each
+//! - *Memory per connection*: all that the table holds, divided by the count: connections, slots, timing wheel, and whatever a
 //!   connection holds beside itself. The most at any one time, as it was asked of the allocator.
 //! - *Processor time per simulated second*: everything that the driver does, with its looks at the clock, two for each PING. The
-//!   median of ten.
-//! - *Longest call of `handle_timeout`*: for so long a driver that has to do anything else may have to wait. *Longest turn of one
-//!   connection*: from its loan until it is given back. Wherever the timing wheel moves deadlines, it is in one of these. What is
-//!   measured crosses a boundary of all digits of the wheel, as comes about once a minute, when it has to move all of them.
+//!   median of ten seconds, and the longest of them.
+//! - *Longest call of `handle_timeout`*: for so long a driver waits that has anything else to do. *Longest turn of one
+//!   connection*: from its loan until it is given back. Wherever the timing wheel moves deadlines, it is in one of these two. In
+//!   the middle of what is measured is a boundary of all its digits: about once a minute it comes to one where it has to move
+//!   every deadline.
 //! - *Longest millisecond*: all that falls due within one, together.
 //! - *Longest call of `insert`*: that is when the table grows. There is no goal for it.
 //!
-//! All of it is done several times, and the shortest time counts for each millisecond of work: what other processes take is not
-//! seen unless they take it from the same millisecond every time. With `--check` it fails, and names the goals that are missed.
+//! All of it is done several times, and the shortest time counts for each piece of work: what other processes take is not seen,
+//! unless they take it from the same piece every time. With `--check` it fails, and names the goals that are missed.
 
 mod clock;
 mod life;

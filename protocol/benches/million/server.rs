@@ -92,8 +92,8 @@ impl Server {
         connection.transmitted(*now, size);
     }
 
-    /// Time goes on by a step. What the driver of a table does: it lets time come to the connections that are due, one by one,
-    /// writes what each has to say, and asks when to wake again. The peers answer at once.
+    /// Time goes on by a step. The driver lets it come to the connections that are due, one by one, writes what each has to say,
+    /// and asks when to wake again. The peers answer at once.
     pub(crate) fn step(&mut self) -> Step {
         self.now = self.now + STEP;
         let (mut laps, mut step) = (Laps::begin(), Step::default());
@@ -128,8 +128,8 @@ impl Server {
     }
 }
 
-/// What a client with this configuration says first. Nothing in it tells one client from another: the server never looks at
-/// the key but to use it.
+/// What a client with this configuration says first. It is the same for all: what a client tells of itself has no part in how
+/// much work its connection is.
 fn hello(now: Instant, config: &ValidConfig) -> Vec<u8> {
     let mut client = Connection::client(now, config, Seed::from_bytes([1; 12]));
     let mut batch = Transmit::new();

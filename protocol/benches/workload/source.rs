@@ -39,8 +39,8 @@ impl Source {
         copy_behind(self.next(room), buffer)
     }
 
-    /// One read into two places, as `readv`: behind what is in `first`, at most `room` bytes, and what comes behind them into the front
-    /// of `second`. Gives the bytes that went to each; none at the end of the stream, after which it begins anew.
+    /// One read into two places, as `readv` does it: behind what is in `first`, at most `room` bytes, and what comes behind them
+    /// into the front of `second`. Gives the bytes that went to each; none at the end of the stream, after which it begins anew.
     pub(crate) fn read_both(&mut self, first: &mut BytesMut, room: usize, second: &mut [u8]) -> (usize, usize) {
         let bytes = self.next(room + second.len());
         let (front, back) = bytes.split_at(room.min(bytes.len()));
