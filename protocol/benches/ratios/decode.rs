@@ -4,13 +4,17 @@ use pulsewire_protocol::Damage;
 
 use crate::goal::Goal;
 use crate::measure::Group;
-use crate::workload::decoders::{ConnectionDecoder, HeaderLoop, LengthDelimited, Memcpy, Nom, WebSocketClient};
+use crate::workload::decoders::{
+    ConnectionDecoder, DirectDecoder, HeaderLoop, LengthDelimited, Memcpy, Nom, WebSocketClient,
+};
 use crate::workload::{BATCH, SIZES, Source, packets, streams};
 
 const MEMCPY: &str = "memcpy";
 const FRAMER: &str = "Header::verify in a loop";
 const CONNECTION: &str = "Connection";
 const CHECKED: &str = "Connection, checksums";
+const DIRECT: &str = "Connection, direct buffers";
+const DIRECT_CHECKED: &str = "Connection, direct buffers, checksums";
 const NOM: &str = "nom, no check";
 const CODEC: &str = "LengthDelimitedCodec";
 const WEBSOCKET: &str = "tungstenite";
@@ -27,6 +31,7 @@ fn whole_reads(size: usize) -> Group {
     let count = packets as u64;
     let ours = Source::new(streams::pulsewire(size, packets, Damage::Close), BATCH);
     let checked = Source::new(streams::pulsewire(size, packets, Damage::Resynchronise), BATCH);
+    let direct = [(DIRECT, ours.clone(), Damage::Close), (DIRECT_CHECKED, checked.clone(), Damage::Resynchronise)];
     let mut memcpy = Memcpy::new(ours.clone(), count);
     let mut framer = HeaderLoop::new(ours.clone());
     let mut nom = Nom::new(ours.clone());
@@ -45,6 +50,13 @@ fn whole_reads(size: usize) -> Group {
         .contender(NOM, move || nom.pass())
         .contender(CODEC, move || codec.pass())
         .contender(WEBSOCKET, move || websocket.pass());
+    // Smaller packets have no buffers of their own.
+    let direct = direct.into_iter().filter(|_| size >= BATCH);
+    let group = direct.fold(group, |group, (name, source, damage)| {
+        let mut decoder = DirectDecoder::new(source, damage);
+        assert_eq!(decoder.pass(), count, "not every packet of {size} bytes was cut");
+        group.contender(name, move || decoder.pass())
+    });
     goals(size).into_iter().fold(group, Group::goal)
 }
 
@@ -56,7 +68,9 @@ fn goals(size: usize) -> Vec<Goal> {
         65..=256 => vec![framer(4.0)],
         257..=1_024 => vec![framer(2.0), limit(1.15)],
         1_025..=4_096 => vec![framer(1.3), limit(1.15)],
-        _ => vec![limit(1.35)],
+        _ => {
+            vec![limit(1.35), Goal::within(DIRECT, MEMCPY, 1.3), Goal::within(DIRECT_CHECKED, MEMCPY, 2.0)]
+        }
     }
 }
 
@@ -72,6 +86,7 @@ fn trickle() -> Group {
         .contender(CONNECTION, move || connection.pass())
         .contender(CODEC, move || codec.pass())
         .goal(Goal::faster(FRAMER, CODEC, 1.2))
+        .goal(Goal::faster(CONNECTION, CODEC, 1.0))
 }
 
 /// Finding the next header in random bytes; an operation is a byte.

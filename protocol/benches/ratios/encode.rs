@@ -5,15 +5,17 @@ use pulsewire_protocol::Damage;
 use crate::goal::Goal;
 use crate::measure::Group;
 use crate::workload::SIZES;
-use crate::workload::encoders::{ConnectionEncoder, LengthDelimitedEncoder, Nowhere};
+use crate::workload::encoders::{ConnectionEncoder, Interleaved, LengthDelimitedEncoder, Nowhere};
 
 const BORROWED: &str = "Connection, borrowed payloads";
 const OWNED: &str = "Connection, owned payloads";
 const CHECKED: &str = "Connection, checksums";
 const CODEC: &str = "LengthDelimitedCodec";
+const ALONE: &str = "Connection, nothing else";
+const BESIDE: &str = "Connection, a message open";
 
 pub(crate) fn groups() -> Vec<Group> {
-    SIZES.into_iter().map(group).collect()
+    SIZES.into_iter().map(group).chain([beside()]).collect()
 }
 
 fn group(size: usize) -> Group {
@@ -33,4 +35,23 @@ fn group(size: usize) -> Group {
         _ => return group,
     };
     group.goal(Goal::faster(BORROWED, CODEC, factor))
+}
+
+/// Messages that are queued while a large one of another class is open. Each batch has a hundred of them, and in the rest of its
+/// 64 KiB a frame of the large one, whose bytes nobody copies: an operation is a small message, and also pays for its share of
+/// handing out that frame.
+fn beside() -> Group {
+    const SIZE: usize = 64;
+    let contender = |large: Option<usize>| {
+        let mut sender = Interleaved::new(SIZE, large);
+        for _ in 0..1_000 {
+            sender.pass();
+            assert!(sender.waiting() <= large.map_or(0, |_| 1), "a small message waits for the large one");
+        }
+        move || sender.pass()
+    };
+    Group::new(format!("encode/{SIZE} beside an open 16 MiB message"))
+        .contender(ALONE, contender(None))
+        .contender(BESIDE, contender(Some(16 << 20)))
+        .goal(Goal::within(BESIDE, ALONE, 3.0))
 }

@@ -182,6 +182,58 @@ impl ConnectionDecoder {
     }
 }
 
+/// The whole protocol, driven as by one `readv` after the other: the memory that the connection lends comes first, and what comes
+/// behind goes into a small buffer. So of a large packet only the front passes through that.
+pub(crate) struct DirectDecoder {
+    source: Source,
+    connection: Connection,
+    buffer: Vec<u8>,
+    held: usize,
+    now: Instant,
+}
+
+impl DirectDecoder {
+    /// Bytes of the buffer.
+    const BUFFER: usize = 8 << 10;
+
+    pub(crate) fn new(source: Source, damage: Damage) -> Self {
+        let connection = connect(damage).server;
+        Self { source, connection, buffer: vec![0; Self::BUFFER], held: 0, now: Instant::ZERO }
+    }
+
+    pub(crate) fn pass(&mut self) -> u64 {
+        let mut packets = 0;
+        loop {
+            let (count, behind) = match self.connection.direct_buffer() {
+                // Then nothing waits in the buffer: the connection has taken all of it.
+                Some((mut memory, missing)) => {
+                    let room = missing.min(memory.capacity());
+                    let (direct, behind) = self.source.read_both(&mut memory, room, &mut self.buffer);
+                    let event = self.connection.received_direct(self.now, memory).expect("a valid stream");
+                    packets += u64::from(black_box(event).is_some());
+                    (direct, behind)
+                }
+                None => {
+                    let count = self.source.read_into(&mut self.buffer[self.held..]);
+                    (count, count)
+                }
+            };
+            if count == 0 {
+                return packets;
+            }
+            self.held += behind;
+            let mut input = &self.buffer[..self.held];
+            while let Some(event) = self.connection.receive(self.now, &mut input).expect("a valid stream") {
+                consume(&event);
+                packets += 1;
+            }
+            let left = input.len();
+            self.buffer.copy_within(self.held - left..self.held, 0);
+            self.held = left;
+        }
+    }
+}
+
 /// Looks at an event as an application does.
 fn consume(event: &Event<'_>) {
     match event {

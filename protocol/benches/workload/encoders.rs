@@ -76,6 +76,55 @@ impl<S: Sink> ConnectionEncoder<S> {
     }
 }
 
+/// Small messages of one class, and between them the frames of a large one of another, or nothing.
+pub(crate) struct Interleaved {
+    connection: Connection,
+    batch: Transmit,
+    small: Vec<u8>,
+    large: Option<Bytes>,
+}
+
+impl Interleaved {
+    /// Small messages in a batch. There is more room in it.
+    const COUNT: u64 = 100;
+
+    /// `large` is the size of the large message, of which there always is one.
+    pub(crate) fn new(small: usize, large: Option<usize>) -> Self {
+        let large = large.map(|size| payload(size).into());
+        Self { connection: connect(Damage::Close).client, batch: Transmit::new(), small: payload(small), large }
+    }
+
+    /// One batch: all small messages, and a frame of the large one in what room is left.
+    pub(crate) fn pass(&mut self) -> u64 {
+        if let Some(large) = &self.large
+            && self.connection.queued() == 0
+        {
+            // Its first frame opens it.
+            self.connection.send(Message::new(Class::ROOM, large.clone())).expect("accepted");
+            self.write();
+        }
+        for _ in 0..Self::COUNT {
+            let message = Message::new(Class::BUSINESS, black_box(&self.small[..]));
+            self.connection.send(message).expect("accepted");
+        }
+        self.write();
+        Self::COUNT
+    }
+
+    fn write(&mut self) {
+        assert!(self.connection.poll_transmit(Instant::ZERO, BATCH, &mut self.batch), "nothing to write");
+        let size = self.batch.len();
+        Nowhere.write(&mut self.batch);
+        self.connection.transmitted(Instant::ZERO, size);
+    }
+
+    /// Messages that were not handed out whole.
+    pub(crate) fn waiting(&self) -> u64 {
+        let statistics = self.connection.statistics();
+        statistics.messages_sent - statistics.messages_handed_out
+    }
+}
+
 /// Tokio's framing by a length of four bytes, fed and flushed in batches.
 pub(crate) struct LengthDelimitedEncoder {
     codec: LengthDelimitedCodec,

@@ -31,18 +31,20 @@ impl Source {
 
     /// Reads into the front of `buffer`; 0 at the end of the stream, after which it begins anew.
     pub(crate) fn read_into(&mut self, buffer: &mut [u8]) -> usize {
-        let bytes = self.next(buffer.len());
-        for (to, from) in buffer.chunks_mut(COPIED).zip(bytes.chunks(COPIED)) {
-            to[..from.len()].copy_from_slice(from);
-        }
-        bytes.len()
+        copy_into(self.next(buffer.len()), buffer)
     }
 
     /// Reads behind what is in `buffer`, at most `room` bytes; 0 at the end of the stream, after which it begins anew.
     pub(crate) fn read_behind(&mut self, buffer: &mut BytesMut, room: usize) -> usize {
-        let bytes = self.next(room);
-        bytes.chunks(COPIED).for_each(|chunk| buffer.extend_from_slice(chunk));
-        bytes.len()
+        copy_behind(self.next(room), buffer)
+    }
+
+    /// One read into two places, as `readv` does it: behind what is in `first`, at most `room` bytes, and what comes behind them
+    /// into the front of `second`. Gives the bytes that went to each; none at the end of the stream, after which it begins anew.
+    pub(crate) fn read_both(&mut self, first: &mut BytesMut, room: usize, second: &mut [u8]) -> (usize, usize) {
+        let bytes = self.next(room + second.len());
+        let (front, back) = bytes.split_at(room.min(bytes.len()));
+        (copy_behind(front, first), copy_into(back, second))
     }
 
     /// What one read into a buffer of `room` bytes would give; nothing at the end of the stream, after which it begins anew.
@@ -53,4 +55,16 @@ impl Source {
         self.position = if size == 0 { 0 } else { start + size };
         &self.bytes[start..start + size]
     }
+}
+
+fn copy_into(bytes: &[u8], buffer: &mut [u8]) -> usize {
+    for (to, from) in buffer.chunks_mut(COPIED).zip(bytes.chunks(COPIED)) {
+        to[..from.len()].copy_from_slice(from);
+    }
+    bytes.len()
+}
+
+fn copy_behind(bytes: &[u8], buffer: &mut BytesMut) -> usize {
+    bytes.chunks(COPIED).for_each(|chunk| buffer.extend_from_slice(chunk));
+    bytes.len()
 }
