@@ -176,8 +176,10 @@ impl ConnectionDecoder {
                 packets += 1;
             }
             let left = input.len();
-            self.buffer.copy_within(self.held - left..self.held, 0);
-            self.held = left;
+            if left < self.held {
+                self.buffer.copy_within(self.held - left..self.held, 0);
+                self.held = left;
+            }
         }
     }
 }
@@ -228,8 +230,10 @@ impl DirectDecoder {
                 packets += 1;
             }
             let left = input.len();
-            self.buffer.copy_within(self.held - left..self.held, 0);
-            self.held = left;
+            if left < self.held {
+                self.buffer.copy_within(self.held - left..self.held, 0);
+                self.held = left;
+            }
         }
     }
 }

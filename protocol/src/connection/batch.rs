@@ -10,7 +10,7 @@ use crate::wire::{Flags, HEADER_SIZE, Header};
 /// Small messages of one class in one frame each, encoded.
 pub(super) struct Batch {
     pub(super) packets: Vec<u8>,
-    pub(super) messages: u64,
+    pub(super) messages: u32,
 }
 
 impl Batch {

@@ -191,7 +191,7 @@ impl Connection {
         // Whoever keeps the connection must not keep what was under way.
         self.framer.drop_partial();
         self.fragments = Fragments::default();
-        (closed.received, closed.heard) = (self.received, self.heard);
+        (closed.received, closed.heard) = (self.received, self.last_byte_in.is_some());
         closed.unsent = self.outgoing.take_unsent();
         self.waiting.get_or_insert_default().closed = Some(Box::new(closed));
     }

@@ -92,8 +92,8 @@ pub struct Connection {
     /// The latest moment that was seen: time that goes back stands still (PW-TIM-002).
     now: Instant,
     rare: Option<Box<Rare>>,
-    /// A byte came.
-    heard: bool,
+    /// When bytes last came that were not a message at once, if any did.
+    last_byte_in: MaybeInstant,
     /// What the application is to be told of time and commands.
     waiting: Option<Box<Waiting>>,
     reason: Option<CloseReason>,
@@ -138,7 +138,7 @@ impl Connection {
             graced: Graced::default(),
             now,
             rare: None,
-            heard: false,
+            last_byte_in: MaybeInstant::NONE,
             waiting: None,
             reason: None,
         }
@@ -292,11 +292,6 @@ impl Connection {
 
     fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
-    }
-
-    /// When bytes last came that proved nothing, if that is known.
-    fn last_byte_in(&self) -> Option<Instant> {
-        self.rare.as_ref()?.last_byte_in
     }
 
     fn note_progress(&mut self, now: Instant, progress: Progress) {

@@ -1,7 +1,6 @@
 //! What most connections never need: kept apart, so that an idle one is small.
 
 use super::pause::Pause;
-use crate::time::Instant;
 
 #[derive(Debug, Default)]
 pub(super) struct Rare {
@@ -14,6 +13,4 @@ pub(super) struct Rare {
     pub(super) pause: Option<Pause>,
     /// How often the peer began to pause.
     pub(super) peer_pauses: u64,
-    /// When bytes last came that proved nothing.
-    pub(super) last_byte_in: Option<Instant>,
 }

@@ -6,10 +6,10 @@ use super::Connection;
 use super::state::{Input, State};
 use crate::error::ProtocolError;
 use crate::event::Event;
-use crate::framer::{Arrival, Beginning, Body, Fate, Step};
+use crate::framer::{Arrival, Beginning, Body, Fate, Look, Step};
 use crate::heartbeat::Heartbeat;
 use crate::message::{Message, Payload};
-use crate::time::Instant;
+use crate::time::{Instant, MaybeInstant};
 use crate::wire::{ClosePayload, Flags, HEADER_SIZE, Header, Kind, count, pause};
 
 impl Connection {
@@ -27,7 +27,8 @@ impl Connection {
     #[inline(always)]
     pub fn receive<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
         let now = self.tick(now);
-        if let Some((header, payload)) = self.whole_message(now, input).and_then(<[u8]>::split_first_chunk) {
+        if let Some(packet) = self.whole_message(now, input) {
+            let Some((header, payload)) = packet.split_first_chunk() else { return Ok(None) };
             let Header { class, flags, .. } = Header::read(header);
             let (encrypted, payload) = (flags.contains(Flags::ENCRYPTED), Payload::Borrowed(payload));
             return Ok(Some(Event::Message(Message { class, encrypted, payload })));
@@ -36,8 +37,8 @@ impl Connection {
         Ok(event)
     }
 
-    /// The way of nearly every packet: a message in one frame that lies whole in the input. Gives header and payload.
-    /// Whatever is unusual is left, unconsumed, to [`receive_any`](Self::receive_any), which judges everything.
+    /// The way of nearly every packet: a message in one frame that lies whole in the input. Gives header and payload; nothing
+    /// where a small one is not whole yet. Whatever is unusual is left, unconsumed, to [`receive_any`](Self::receive_any), which judges everything.
     ///
     /// Without it a packet of 64 bytes takes five times as long: the steps below pass larger values around. It gives a slice,
     /// not a message, since a slice comes back in registers.
@@ -46,10 +47,11 @@ impl Connection {
         if !matches!(self.state, State::Open) || self.fragments.is_open() {
             return None;
         }
-        let (header, packet) = self.framer.whole_message(input)?;
-        if header.class.is_reserved() || header.length > self.config.limits.frame {
-            return None;
-        }
+        let (header, packet) = match self.framer.look(now, input, self.config.limits.frame) {
+            Look::Message(header, packet) => (header, packet),
+            Look::Incomplete { grew } => return self.wait(now, grew, input),
+            Look::Unusual => return None,
+        };
         let size = HEADER_SIZE + header.body_size();
         *input = &input[size..];
         self.bytes_received += size as u64;
@@ -64,6 +66,18 @@ impl Connection {
         Some(packet)
     }
 
+    /// A small message is not whole: no bytes.
+    #[inline]
+    fn wait<'b>(&mut self, now: Instant, grew: bool, input: &&'b [u8]) -> Option<&'b [u8]> {
+        if !input.is_empty() {
+            self.last_byte_in = MaybeInstant::some(now);
+        }
+        if let Some(kind) = input.get(KIND_OFFSET).filter(|_| grew) {
+            self.evidence(now, Kind(*kind));
+        }
+        Some(&[])
+    }
+
     #[inline(never)]
     fn receive_any<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
         if self.state.is_over() {
@@ -71,11 +85,12 @@ impl Connection {
             return Ok(None);
         }
         let before = input.len();
+        if before > 0 {
+            self.last_byte_in = MaybeInstant::some(now);
+        }
         let result = self.next_event(now, input);
         self.bytes_received += (before - input.len()) as u64;
-        if before > 0 {
-            self.note_bytes(now);
-        }
+
         // What follows the end is not acted on (PW-FRM-016).
         if result.is_err() || self.state.is_over() {
             *input = &[];
@@ -108,7 +123,10 @@ impl Connection {
             return Ok(None);
         }
         let received = lent.len();
-        self.bytes_received += received as u64;
+        if received > 0 {
+            self.last_byte_in = MaybeInstant::some(now);
+            self.bytes_received += received as u64;
+        }
         match self.framer.take_back(now, lent) {
             Some(arrival) => arrival
                 .and_then(|arrival| self.arrival(now, arrival, None))
@@ -307,14 +325,6 @@ impl Connection {
 
     fn input(&self, kind: Kind) -> Input {
         self.state.input(self.role, self.peer_drained, self.since.is_some(), kind)
-    }
-
-    /// Bytes came. When they did is known where they were evidence.
-    fn note_bytes(&mut self, now: Instant) {
-        self.heard = true;
-        if self.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.last_evidence() < now) {
-            self.rare().last_byte_in = Some(now);
-        }
     }
 }
 

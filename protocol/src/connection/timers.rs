@@ -148,7 +148,7 @@ impl Connection {
     /// The peer is gone. What the heartbeat can't know is filled in.
     fn give_up(&mut self, now: Instant, mut verdict: Box<Verdict>) {
         verdict.last_byte_in =
-            self.last_byte_in().map_or(verdict.last_byte_in, |last| verdict.last_byte_in.min(now - last));
+            self.last_byte_in.get().map_or(verdict.last_byte_in, |last| verdict.last_byte_in.min(now - last));
         verdict.last_byte_out = self.outgoing.last_taken().map(|taken| now - taken);
         verdict.unsent = self.outgoing.unacknowledged() + self.outgoing.queued() as u64;
         let said = CloseFrame::from(CloseReason::PEER_TIMEOUT).with_text(verdict.to_string());

@@ -54,6 +54,16 @@ impl UnderWay {
     }
 }
 
+/// What [`Framer::look`] found.
+pub(crate) enum Look<'b> {
+    /// A message that is right in every byte: its header, and that as the bytes that it is with the payload behind them.
+    Message(Header, &'b [u8]),
+    /// What may become one. `grew`: its header came, or more of what is behind.
+    Incomplete { grew: bool },
+    /// Something else, or what has to be judged.
+    Unusual,
+}
+
 /// What [`Framer::header`] found.
 pub(crate) enum Step {
     /// The input begins with this verified header, not yet consumed. `again`: it was looked at before.
@@ -154,26 +164,48 @@ impl Framer {
         (limit > 0).then(|| &mut **self.resync.get_or_insert_with(|| Box::new(Resync::new(limit))))
     }
 
-    /// The message at the front of the input, if it lies there whole in one frame, is right in every byte, and nothing is
-    /// unfinished before it. Gives its header also as the bytes that it is, with the payload behind them. Consumes
-    /// nothing.
+    /// Looks for a message in one frame at the front of the input, where nothing is unfinished before it. Consumes nothing.
     #[inline]
-    pub(crate) fn whole_message<'b>(&self, input: &&'b [u8]) -> Option<(Header, &'b [u8])> {
-        let header = self.messages.verify(input.first_chunk()?)?;
-        let (packet, _) = input.split_at_checked(HEADER_SIZE + header.body_size())?;
-        if self.resync.as_ref().is_some_and(|resync| resync.in_run()) || self.partial.is_some() {
-            return None;
+    pub(crate) fn look<'b>(&mut self, now: Instant, input: &&'b [u8], frame_limit: u32) -> Look<'b> {
+        if self.partial.is_some() || self.resync.as_ref().is_some_and(|resync| resync.in_run()) {
+            return Look::Unusual;
         }
-        let payload = verified(&header, &packet[HEADER_SIZE..])?;
-        Some((header, &packet[..HEADER_SIZE + payload.len()]))
+        let (Some(bytes), true) = (input.first_chunk(), input.len() >= usize::from(self.wanted)) else {
+            return Look::Incomplete { grew: self.wait(now, input.len()) };
+        };
+        let Some(header) = self.messages.verify(bytes) else { return Look::Unusual };
+        if header.class.is_reserved() || header.length > frame_limit {
+            return Look::Unusual;
+        }
+        let Some((packet, _)) = input.split_at_checked(HEADER_SIZE + header.body_size()) else {
+            return self.look_again(now, &header, input.len());
+        };
+        match verified(&header, &packet[HEADER_SIZE..]) {
+            Some(payload) => Look::Message(header, &packet[..HEADER_SIZE + payload.len()]),
+            None => Look::Unusual,
+        }
+    }
+
+    /// A message of which only so many bytes are there.
+    fn look_again<'b>(&mut self, now: Instant, header: &Header, held: usize) -> Look<'b> {
+        let size = header.body_size();
+        if size >= LARGE {
+            return Look::Unusual;
+        }
+        self.since.begin(now);
+        self.under_way.know(header.length);
+        (self.wanted, self.seen) = ((HEADER_SIZE + size) as u16, held as u16);
+        Look::Incomplete { grew: true }
     }
 
     /// Looks at the front of the input. Consumes only what is skipped.
     pub(crate) fn header(&mut self, now: Instant, input: &mut &[u8]) -> Result<Step, ProtocolError> {
         if input.len() < usize::from(self.wanted) {
-            return Ok(self.wait(now, input.len()));
+            return Ok(Step::Incomplete { grew: self.wait(now, input.len()) });
         }
-        let Some((bytes, _)) = input.split_first_chunk() else { return Ok(self.wait(now, input.len())) };
+        let Some((bytes, _)) = input.split_first_chunk() else {
+            return Ok(Step::Incomplete { grew: self.wait(now, input.len()) });
+        };
         match Header::verify(bytes, self.key) {
             Some(header) => {
                 let skipped = self.resync.as_mut().and_then(|resync| resync.end_run());
@@ -183,7 +215,9 @@ impl Framer {
         }
     }
 
-    fn wait(&mut self, now: Instant, held: usize) -> Step {
+    /// The driver's buffer holds too few bytes. Returns whether more of a packet whose header is known came.
+    #[inline]
+    fn wait(&mut self, now: Instant, held: usize) -> bool {
         // What waits in the driver's buffer is less than `LARGE`.
         let held = held as u16;
         let grew = self.under_way.length().is_some() && held > self.seen;
@@ -191,7 +225,7 @@ impl Framer {
         if held > 0 {
             self.since.begin(now);
         }
-        Step::Incomplete { grew }
+        grew
     }
 
     #[cold]
@@ -206,7 +240,7 @@ impl Framer {
         resync.skip(now, input, key)?;
         let skipped = (input.len() >= HEADER_SIZE).then(|| resync.end_run()).flatten();
         self.forget_packet();
-        Ok(skipped.map_or_else(|| self.wait(now, input.len()), Step::Gap))
+        Ok(skipped.map_or_else(|| Step::Incomplete { grew: self.wait(now, input.len()) }, Step::Gap))
     }
 
     /// Takes the packet whose header [`header`](Self::header) gave. `buffer` is where a large payload is appended; `None`: the

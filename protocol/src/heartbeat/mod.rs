@@ -174,10 +174,6 @@ impl Heartbeat {
         self.effective(config).bound()
     }
 
-    pub(crate) fn last_evidence(&self) -> Instant {
-        self.last_evidence
-    }
-
     pub(crate) fn rtt(&self) -> Option<Rtt> {
         self.rtt.rtt()
     }

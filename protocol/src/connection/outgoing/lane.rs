@@ -51,16 +51,16 @@ pub(super) enum Next {
 /// One class: its queue, and what it has come to.
 pub(super) struct Lane {
     pub(super) class: Class,
-    /// How many messages are in `tail`.
-    tail_messages: u32,
+    /// How many messages are in `tail`, which is at most a batch.
+    tail_messages: u16,
+    /// Messages of which no frame was handed out.
+    unbegun: u32,
     /// The batch that is being filled, behind `queue`. It moves out whole: an idle connection holds no such memory.
     tail: Vec<u8>,
     /// What waits in front of it.
     queue: Option<Box<Queue>>,
     /// Messages accepted.
     accepted: u64,
-    /// Messages of which the first frame was handed out.
-    pub(super) begun: u64,
     rejects: Option<Box<Rejects>>,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct Rejects {
 
 impl Lane {
     pub(super) fn new(class: Class) -> Self {
-        Self { class, tail_messages: 0, tail: Vec::new(), queue: None, accepted: 0, begun: 0, rejects: None }
+        Self { class, tail_messages: 0, unbegun: 0, tail: Vec::new(), queue: None, accepted: 0, rejects: None }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -106,6 +106,21 @@ impl Lane {
     /// Messages accepted.
     pub(super) fn accepted(&self) -> u64 {
         self.accepted
+    }
+
+    /// Messages of which the first frame was handed out.
+    pub(super) fn begun(&self) -> u64 {
+        self.accepted - u64::from(self.unbegun)
+    }
+
+    /// The first frames of so many messages are handed out.
+    pub(super) fn begin(&mut self, messages: u32) {
+        self.unbegun -= messages;
+    }
+
+    fn accept(&mut self) {
+        self.accepted += 1;
+        self.unbegun += 1;
     }
 
     pub(super) fn rejects(&self) -> Rejects {
@@ -167,7 +182,7 @@ impl Lane {
 
     #[inline]
     fn append_packet(&mut self, encoding: &Encoding, encrypted: bool, payload: &[u8]) {
-        self.accepted += 1;
+        self.accept();
         self.tail_messages += 1;
         // A small payload's length fits.
         let header = encoding.headers.encode(self.class, encrypted, payload.len() as u16);
@@ -203,11 +218,11 @@ impl Lane {
         let (header, trailer) = prepared.frame(encoding.key, encoding.checksums);
         if size > encoding.copied_max() {
             self.push_tail();
-            self.accepted += 1;
+            self.accept();
             self.push_back(Entry::Frame { message: message.clone(), header, trailer });
         } else {
             self.make_room(encoding, HEADER_SIZE + size + TRAILER_SIZE, ceiling);
-            self.accepted += 1;
+            self.accept();
             self.tail_messages += 1;
             self.tail.extend_from_slice(&header);
             self.tail.extend_from_slice(&message.payload);
@@ -218,7 +233,7 @@ impl Lane {
 
     fn push_large(&mut self, encrypted: bool, payload: Bytes) {
         self.push_tail();
-        self.accepted += 1;
+        self.accept();
         self.push_back(Entry::Large { encrypted, payload, sent: 0 });
     }
 

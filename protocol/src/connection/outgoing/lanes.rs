@@ -132,7 +132,7 @@ impl Lanes {
 
     /// Messages handed out.
     pub(super) fn messages(&self) -> Messages {
-        let begun = self.lanes.iter().map(|lane| lane.begun).sum();
+        let begun = self.lanes.iter().map(Lane::begun).sum();
         Messages { begun, completed: begun - u64::from(self.open.is_some()) }
     }
 
@@ -178,7 +178,7 @@ impl Lanes {
 
     /// A REJECT came for a message of this class: how many were begun, and which REJECTs came before.
     pub(super) fn rejected(&self, class: Class) -> (u64, Rejects) {
-        self.lane(class).map_or_else(Default::default, |lane| (lane.begun, lane.rejects()))
+        self.lane(class).map_or_else(Default::default, |lane| (lane.begun(), lane.rejects()))
     }
 
     /// Notes a REJECT that was judged.
@@ -232,7 +232,7 @@ impl Lanes {
                     let part = Part { encrypted: message.encrypted, payload: message.payload.into_bytes(), sent: 0 };
                     self.hand_out_frame(encoding, index, part, room, out);
                 } else {
-                    lane.begun += 1;
+                    lane.begin(1);
                     out.inline(|inline| inline.extend_from_slice(&header));
                     out.shared(message.payload.into_bytes());
                     if let Some(trailer) = trailer {
@@ -260,7 +260,7 @@ impl Lanes {
             lane.push_front(Entry::Batch(rest));
         }
         let Batch { packets, messages } = batch;
-        lane.begun += messages;
+        lane.begin(messages);
         out.batch(packets);
     }
 
@@ -280,7 +280,7 @@ impl Lanes {
         let flags = if more { first | Flags::MORE } else { first };
         let header = encoding.data_header(lane.class, encrypted, flags, end - sent);
         let checksum = encoding.checksums.then(|| payload_checksum(&payload[sent..end]).to_be_bytes());
-        lane.begun += u64::from(sent == 0);
+        lane.begin(u32::from(sent == 0));
         let before = out.len();
         out.inline(|inline| inline.extend_from_slice(&header.encode(encoding.key)));
         if more {
