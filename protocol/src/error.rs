@@ -287,6 +287,12 @@ pub enum ConfigError {
         /// What it may hold.
         range: &'static str,
     },
+    /// A field that the peer was told of in the handshake: it holds for the whole connection.
+    #[error("the peer was told {name}, which can't change while the connection lasts")]
+    Announced {
+        /// The field.
+        name: &'static str,
+    },
     /// `idle + interval * probes` exceeds `detect_within`.
     #[error(
         "idle + interval * probes is {bound_ms} ms, above detect_within ({limit_ms} ms): lower the first three or raise the last"

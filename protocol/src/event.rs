@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use crate::close::{CloseFrame, Closed};
 use crate::message::Message;
 use crate::printing::Length;
 use crate::refusal::{Rejected, TooLarge};
+use crate::wire::Class;
 
 /// A client asks to be admitted (PW-HS-020): what its HELLO said. Only with
 /// [`Admission::Ask`](crate::Admission::Ask).
@@ -152,6 +154,20 @@ pub enum Event<'b> {
         /// Messages that the peer had received whole.
         received: u64,
     },
+    /// A message of this class was refused as [`Full`](crate::SendRefused::Full), and now at least half of `limits.send_queue` is
+    /// free. Not where it was refused because all connections of a table together hold too much.
+    Writable {
+        /// The class.
+        class: Class,
+    },
+    /// The transport took the last byte of a message that was
+    /// [watched](crate::Connection::notify_when_taken).
+    Taken {
+        /// Its class.
+        class: Class,
+        /// Its number among those of its class, as [`send`](crate::Connection::send) gave it.
+        ordinal: NonZeroU64,
+    },
     /// The peer asks to close, and says why. What was accepted for sending still goes out; nothing more is accepted.
     Closing(Box<CloseFrame>),
     /// The connection is over. Always the last event.
@@ -172,6 +188,8 @@ impl Event<'_> {
             Self::Suspect(suspect) => Event::Suspect(suspect),
             Self::Recovered(recovered) => Event::Recovered(recovered),
             Self::Draining { received } => Event::Draining { received },
+            Self::Writable { class } => Event::Writable { class },
+            Self::Taken { class, ordinal } => Event::Taken { class, ordinal },
             Self::Closing(said) => Event::Closing(said),
             Self::Closed(closed) => Event::Closed(closed),
         }

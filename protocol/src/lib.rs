@@ -181,7 +181,7 @@ mod wire;
 
 pub use close::{CloseFrame, CloseReason, Closed, Disconnect, Origin, Retry};
 pub use config::{Admission, Config, Damage, HeartbeatConfig, Limits, Seed, Timeouts, ValidConfig};
-pub use connection::{Connection, PreparedMessage, Role, Shutdown, Transmit};
+pub use connection::{Connection, PeerLimits, PreparedMessage, Role, Shutdown, Transmit};
 pub use error::{ConfigError, ProtocolError, SendError, SendRefused};
 pub use event::{Established, Event, Gap, Recovered, Request, Suspect};
 pub use message::{Message, Payload};

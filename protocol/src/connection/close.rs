@@ -20,16 +20,21 @@ impl Connection {
     /// `Closed` follows when it did, or after `timeouts.close`. A [`CloseReason`] will do; a [`CloseFrame`] gives advice and a
     /// sentence with it.
     ///
-    /// A fault as the reason (16 to 255) closes at once, without waiting for the peer; what waited comes back unsent. A
+    /// A fault as the reason (16 to 255) closes at once, without waiting for the peer, also while the connection is closing already;
+    /// what waited comes back unsent. A
     /// reason that [must not be on the wire](CloseReason::is_on_wire) is taken for `NORMAL`. Before the handshake is complete
-    /// the connection just ends; a server tells the client why. While it is closing already, nothing changes.
+    /// the connection just ends; a server tells the client why. While it is closing already, any other reason changes nothing.
     ///
     /// A pause of this side ends when it closes (PW-HB-024), so that the answer can be read.
     pub fn close(&mut self, close: impl Into<CloseFrame>) {
         let said = close.into().on_wire_or(CloseReason::NORMAL);
         match &self.state {
             State::Handshake { .. } | State::Judging { .. } => self.fault(said, None, None),
-            State::Open if said.reason.is_fault() => self.fault(said, None, None),
+            State::Open | State::Closing { .. } | State::PeerClosing { .. } | State::BothClosing { .. }
+                if said.reason.is_fault() =>
+            {
+                self.fault(said, None, None);
+            }
             State::Open => {
                 self.reason = Some(said.reason);
                 self.outgoing.close(close_payload(said.clone(), None));

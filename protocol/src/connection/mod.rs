@@ -5,6 +5,7 @@ mod announcements;
 mod batch;
 mod class_counts;
 mod close;
+mod demands;
 mod drain;
 mod ending;
 mod outgoing;
@@ -12,6 +13,7 @@ mod pause;
 mod prepared;
 mod rare;
 mod receive;
+mod reconfigure;
 mod rejects;
 mod state;
 #[cfg(test)]
@@ -21,10 +23,12 @@ mod transmit;
 mod write_clock;
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
 use class_counts::ClassCounts;
+pub use demands::PeerLimits;
 use ending::Ending;
 pub use ending::Shutdown;
 use outgoing::{Outgoing, Progress};
@@ -177,7 +181,10 @@ impl Connection {
     fn send_any<'p>(&mut self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
         match self.refusal(message.class, message.payload.len()) {
             None => Ok(numbered(self.outgoing.push(message, self.ceiling()))),
-            Some(reason) => Err(SendError { reason, message }),
+            Some(reason) => {
+                self.note_refusal(message.class, reason);
+                Err(SendError { reason, message })
+            }
         }
     }
 
@@ -189,7 +196,17 @@ impl Connection {
         let Message { class, payload, .. } = prepared.message();
         match self.refusal(*class, payload.len()) {
             None => Ok(numbered(self.outgoing.push_prepared(prepared, self.ceiling()))),
-            Some(reason) => Err(reason),
+            Some(reason) => {
+                self.note_refusal(*class, reason);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Where the class itself is full, the application is told when it is not any more.
+    fn note_refusal(&mut self, class: Class, reason: SendRefused) {
+        if reason == SendRefused::Full && self.outgoing.queued_of(class) > 0 {
+            self.outgoing.note_full(class);
         }
     }
 
@@ -255,6 +272,8 @@ impl Connection {
                 heartbeat.handed_out(now, transfer(waiting, self.config.timeouts.assembly_rate), told);
             }
         }
+        self.note_handed_out();
+        self.note_room();
         // The wait for the answer begins (PW-CLS-007).
         if handed.close && self.state.said().is_some() {
             self.since = MaybeInstant::some(now);
@@ -274,6 +293,7 @@ impl Connection {
     pub fn transmitted(&mut self, now: Instant, bytes: usize) {
         let now = self.tick(now);
         let progress = self.outgoing.taken(now, bytes);
+        self.note_taken();
         self.note_progress(now, progress);
     }
 
@@ -335,7 +355,10 @@ impl Connection {
         match self.heartbeat.as_mut().and_then(Heartbeat::take_notice) {
             Some(Notice::Suspect(suspect)) => Some(Event::Suspect(suspect)),
             Some(Notice::Recovered(recovered)) => Some(Event::Recovered(recovered)),
-            None => self.waiting.take().and_then(|waiting| waiting.closed).map(Event::Closed),
+            None => match self.waiting.as_mut()?.others.pop_front() {
+                Some(event) => Some(event),
+                None => self.waiting.take()?.closed.map(Event::Closed),
+            },
         }
     }
 
@@ -450,6 +473,8 @@ fn numbered(ordinal: Option<NonZeroU64>) -> NonZeroU64 {
 #[derive(Default)]
 struct Waiting {
     established: Option<Box<Established>>,
+    /// In their order.
+    others: VecDeque<Event<'static>>,
     closed: Option<Box<Closed>>,
 }
 

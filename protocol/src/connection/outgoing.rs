@@ -217,6 +217,21 @@ impl Outgoing {
         self.lanes.accepted()
     }
 
+    /// A message of this class found no room.
+    pub(super) fn note_full(&mut self, class: Class) {
+        self.lanes.note_full(class);
+    }
+
+    /// A class of which a message found no room, and of which so little waits now. Says so once.
+    pub(super) fn drained(&mut self, low: usize) -> Option<Class> {
+        self.lanes.drained(low)
+    }
+
+    /// Messages of this class that were handed out whole.
+    pub(super) fn completed_of(&self, class: Class) -> u64 {
+        self.lanes.completed_of(class)
+    }
+
     /// Messages handed out since the beginning.
     pub(super) fn messages(&self) -> Messages {
         self.lanes.messages()

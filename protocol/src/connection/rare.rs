@@ -1,5 +1,6 @@
 //! What most connections never need: kept apart, so that an idle one is small.
 
+use super::demands::Watching;
 use super::pause::Pause;
 
 #[derive(Debug, Default)]
@@ -13,4 +14,5 @@ pub(super) struct Rare {
     pub(super) pause: Option<Pause>,
     /// How often the peer began to pause.
     pub(super) peer_pauses: u64,
+    pub(super) watching: Watching,
 }

@@ -133,7 +133,8 @@ impl Heartbeat {
         heartbeat
     }
 
-    fn floor(&self) -> Duration {
+    /// The shortest time between PINGs that the peer tolerates.
+    pub(crate) fn floor(&self) -> Duration {
         Duration::from_millis(self.floor.into())
     }
 
@@ -228,6 +229,18 @@ impl Heartbeat {
             }
             State::Quiet | State::Spared { .. } => false,
         }
+    }
+
+    /// The application wants a PING that no silence asks for. Returns whether one may be queued: what probes a silence goes before,
+    /// and the limits of the peer hold for all (PW-HB-025, PW-HB-026).
+    pub(crate) fn ask(&mut self, now: Instant) -> bool {
+        self.end_pause(now);
+        let distant = self.last_ping.get().is_none_or(|at| now >= at + self.floor());
+        let may = matches!(self.state, State::Quiet) && self.unanswered < UNANSWERED_MAX && distant;
+        if may {
+            self.sent_at = MaybeInstant::NONE;
+        }
+        may
     }
 
     /// Bytes were acknowledged, but not yet the PING that waits.

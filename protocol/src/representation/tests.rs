@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -159,6 +160,8 @@ fn event() -> impl Strategy<Value = Event<'static>> {
         silence().prop_map(|(silent_for, unanswered)| Event::Suspect(Suspect { silent_for, unanswered })),
         silence().prop_map(|(silent_for, unanswered)| Event::Recovered(Recovered { silent_for, unanswered })),
         any::<u64>().prop_map(|received| Event::Draining { received }),
+        any::<u8>().prop_map(|class| Event::Writable { class: Class(class) }),
+        any::<(u8, NonZeroU64)>().prop_map(|(class, ordinal)| Event::Taken { class: Class(class), ordinal }),
         said().prop_map(|said| Event::Closing(Box::new(said))),
         closed().prop_map(|closed| Event::Closed(Box::new(closed))),
     ]

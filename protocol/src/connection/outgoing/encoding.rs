@@ -6,12 +6,14 @@ use crate::wire::{Class, Flags, Header, Hello, Kind, MessageHeaders};
 pub(in crate::connection) struct Encoding {
     /// The peer's sync key; 0 before its first packet came.
     pub(in crate::connection) key: u32,
-    /// The largest frame that is sent: by the peer's limit, and by the choice of this side (PW-DAT-009).
+    /// The peer's limit for frames.
+    pub(in crate::connection) peer_frame_max: u32,
+    /// The largest frame that is sent: by that, and by the choice of this side (PW-DAT-009).
     pub(super) frame_max: u32,
     /// The peer's limit.
     pub(in crate::connection) message_limit: u32,
     /// The peer resynchronises, so DATA carries checksums (PW-FRM-007).
-    pub(super) checksums: bool,
+    pub(in crate::connection) checksums: bool,
     /// What small messages have in common.
     pub(super) headers: MessageHeaders,
     /// Smaller payloads are copied and have no trailer; 0 if all have one.
@@ -22,6 +24,7 @@ impl Encoding {
     pub(super) fn new() -> Self {
         Self {
             key: 0,
+            peer_frame_max: 0,
             frame_max: 0,
             message_limit: 0,
             checksums: false,
@@ -32,12 +35,18 @@ impl Encoding {
 
     /// The peer greeted: what it announced holds from now on.
     pub(super) fn establish(&mut self, hello: &Hello, frame_sent: u32) {
-        self.frame_max = hello.frame_limit.min(frame_sent);
+        self.peer_frame_max = hello.frame_limit;
         self.message_limit = hello.message_limit;
         self.checksums = hello.resync;
         self.headers = MessageHeaders::new(self.key, hello.resync);
+        self.limit_frames(frame_sent);
+    }
+
+    /// This side sends no larger frames.
+    pub(in crate::connection) fn limit_frames(&mut self, frame_sent: u32) {
+        self.frame_max = self.peer_frame_max.min(frame_sent);
         // At most `LARGE`.
-        self.plain_below = if hello.resync { 0 } else { (self.copied_max() + 1) as u16 };
+        self.plain_below = if self.checksums { 0 } else { (self.copied_max() + 1) as u16 };
     }
 
     /// The largest payload that is copied.

@@ -51,6 +51,8 @@ pub(super) enum Next {
 /// One class: its queue, and what it has come to.
 pub(super) struct Lane {
     pub(super) class: Class,
+    /// A message found no room.
+    refused: bool,
     /// How many messages are in `tail`, which is at most a batch.
     tail_messages: u16,
     /// Messages of which no frame was handed out.
@@ -80,7 +82,16 @@ pub(super) struct Rejects {
 
 impl Lane {
     pub(super) fn new(class: Class) -> Self {
-        Self { class, tail_messages: 0, unbegun: 0, tail: Vec::new(), queue: None, accepted: 0, rejects: None }
+        Self {
+            class,
+            refused: false,
+            tail_messages: 0,
+            unbegun: 0,
+            tail: Vec::new(),
+            queue: None,
+            accepted: 0,
+            rejects: None,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -101,6 +112,18 @@ impl Lane {
     pub(super) fn buffered(&self) -> usize {
         let queue = |queue: &Queue| queue.bytes + size_of::<Queue>() + queue.entries.capacity() * size_of::<Entry>();
         self.tail.capacity() + self.queue.as_deref().map_or(0, queue)
+    }
+
+    /// A message found no room.
+    pub(super) fn note_full(&mut self) {
+        self.refused = true;
+    }
+
+    /// Whether a message found no room, and so little waits now. Says so once.
+    pub(super) fn drained(&mut self, low: usize) -> bool {
+        let drained = self.refused && self.waiting() <= low;
+        self.refused &= !drained;
+        drained
     }
 
     /// Messages accepted.

@@ -125,6 +125,23 @@ impl Lanes {
         &mut self.lanes[index]
     }
 
+    /// A message of this class found no room.
+    pub(super) fn note_full(&mut self, class: Class) {
+        self.lane_mut(class).note_full();
+    }
+
+    /// A class of which a message found no room, and of which so little waits now.
+    pub(super) fn drained(&mut self, low: usize) -> Option<Class> {
+        self.lanes.iter_mut().find_map(|lane| lane.drained(low).then_some(lane.class))
+    }
+
+    /// Messages of this class that were handed out whole.
+    pub(super) fn completed_of(&self, class: Class) -> u64 {
+        let Some(index) = self.lanes.iter().position(|lane| lane.class == class) else { return 0 };
+        let open = self.open.is_some_and(|open| usize::from(open.lane) == index);
+        self.lanes[index].begun() - u64::from(open)
+    }
+
     /// Messages accepted.
     pub(super) fn accepted(&self) -> u64 {
         self.lanes.iter().map(Lane::accepted).sum()
