@@ -141,12 +141,12 @@ fn greeting_event() -> impl Strategy<Value = Event<'static>> {
 fn event() -> impl Strategy<Value = Event<'static>> {
     let rejected = (any::<u64>(), 0..4u16, any::<u8>()).prop_map(|(ordinal, reason, class)| Rejected {
         class: Class(class),
-        ordinal: core::num::NonZeroU64::new(ordinal),
+        ordinal: NonZeroU64::new(ordinal),
         reason: RejectReason(reason),
     });
     let too_large = (any::<u64>(), any::<u32>()).prop_map(|(ordinal, limit)| TooLarge {
         class: Class::ROOM,
-        ordinal: core::num::NonZeroU64::new(ordinal),
+        ordinal: NonZeroU64::new(ordinal),
         limit,
         size: ordinal,
     });
