@@ -1,5 +1,6 @@
 //! Does to a connection what a trace knows, and what only a driver can do.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
 
 use bytes::{Bytes, BytesMut};
@@ -61,7 +62,8 @@ pub(crate) struct Player {
     pub(crate) connection: Connection,
     /// Received bytes that wait for more.
     held: Vec<u8>,
-    batch: Transmit,
+    /// What was handed out and not taken.
+    batches: VecDeque<Transmit>,
     kept: Vec<Kept>,
     /// Bytes that came.
     arrived: usize,
@@ -81,7 +83,7 @@ impl Player {
             Role::Client => Connection::client(Instant::ZERO, config, seed),
             Role::Server => Connection::server(Instant::ZERO, config, seed),
         };
-        Self { connection, held: Vec::new(), batch: Transmit::new(), kept: Vec::new(), arrived: 0 }
+        Self { connection, held: Vec::new(), batches: VecDeque::new(), kept: Vec::new(), arrived: 0 }
     }
 
     pub(crate) fn apply(&mut self, now: Instant, doing: &Doing) -> Done {
@@ -125,7 +127,7 @@ impl Player {
                 self.receive_direct(now, bytes, outcome);
                 done.plain = Some(Doing::Known(Operation::Received(bytes.clone())));
             }
-            Operation::Transmitted(count) => connection.transmitted(now, *count),
+            Operation::Transmitted(count) => self.transmitted(now, *count),
             Operation::Acknowledged(count) => connection.acknowledged(now, *count),
             Operation::PollTransmit { max } => self.poll_transmit(now, *max, outcome),
             Operation::Timeout => connection.handle_timeout(now),
@@ -148,16 +150,31 @@ impl Player {
     /// A batch that holds bytes stays as it is, and takes nothing from the connection.
     fn poll_transmit(&mut self, now: Instant, max: usize, outcome: &mut Outcome) {
         let bytes = |batch: &Transmit| batch.slices().flatten().copied().collect::<Vec<u8>>();
-        if !self.connection.poll_transmit(now, max, &mut self.batch) {
-            assert!(self.batch.is_empty(), "something was handed out in silence");
+        let mut batch = Transmit::new();
+        if !self.connection.poll_transmit(now, max, &mut batch) {
+            assert!(batch.is_empty(), "something was handed out in silence");
             return;
         }
-        outcome.bytes = bytes(&self.batch);
-        assert!(!self.batch.is_empty() && self.batch.len() == outcome.bytes.len());
+        outcome.bytes = bytes(&batch);
+        assert!(!batch.is_empty() && batch.len() == outcome.bytes.len());
         let before = self.connection.statistics();
-        assert!(!self.connection.poll_transmit(now, max, &mut self.batch), "a batch that holds bytes was filled");
-        assert!(bytes(&self.batch) == outcome.bytes && self.connection.statistics() == before);
-        self.batch.advance(self.batch.len());
+        assert!(!self.connection.poll_transmit(now, max, &mut batch), "a batch that holds bytes was filled");
+        assert!(bytes(&batch) == outcome.bytes && self.connection.statistics() == before);
+        self.batches.push_back(batch);
+    }
+
+    /// The transport takes so many bytes of what was handed out, or all.
+    fn transmitted(&mut self, now: Instant, mut count: usize) {
+        self.connection.transmitted(now, &mut Transmit::new(), 0);
+        while let Some(batch) = self.batches.front_mut().filter(|_| count > 0) {
+            let (before, taken) = (batch.len(), count.min(batch.len()));
+            count -= taken;
+            let whole = self.connection.transmitted(now, batch, taken);
+            assert_eq!((batch.len(), whole), (before - taken, taken == before));
+            if whole {
+                self.batches.pop_front();
+            }
+        }
     }
 
     fn receive(&mut self, now: Instant, bytes: &[u8], outcome: &mut Outcome) {

@@ -191,8 +191,7 @@ impl Watched {
             assert_eq!(bytes.len(), batch.len());
             self.sent.check(&bytes).check_room(4_096);
             assert!(!self.connection.poll_transmit(self.now, 4_096, &mut batch), "a batch that holds bytes was filled");
-            batch.advance(bytes.len());
-            self.connection.transmitted(self.now, bytes.len());
+            assert!(self.connection.transmitted(self.now, &mut batch, bytes.len()));
             self.poll_events();
         }
         assert_eq!(self.connection.queued(), 0);

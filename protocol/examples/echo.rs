@@ -145,8 +145,7 @@ impl Driver {
             let count = self.batch.fill(&mut slices);
             match self.socket.write_vectored(&slices[..count]) {
                 Ok(written) => {
-                    self.batch.advance(written);
-                    self.connection.transmitted(self.clock.now(), written);
+                    self.connection.transmitted(self.clock.now(), &mut self.batch, written);
                 }
                 Err(error) if is_timeout(&error) => break,
                 Err(_) => self.lose(Disconnect::Reset),

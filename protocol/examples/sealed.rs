@@ -112,8 +112,8 @@ fn carry(clock: &Clock, from: &mut Application, to: &mut Application) {
     let (mut network, mut batch) = (Vec::new(), Transmit::new());
     while from.connection.poll_transmit(clock.now(), 64 << 10, &mut batch) {
         batch.slices().for_each(|bytes| network.extend_from_slice(bytes));
-        from.connection.transmitted(clock.now(), batch.len());
-        batch.advance(batch.len());
+        let written = batch.len();
+        from.connection.transmitted(clock.now(), &mut batch, written);
     }
     let mut input = &network[..];
     while let Some(event) = to.connection.receive(clock.now(), &mut input).expect("a peer that keeps to the protocol") {

@@ -35,10 +35,7 @@
 //!             let mut slices = [IoSlice::new(&[]); 16];
 //!             let count = batch.fill(&mut slices);
 //!             match socket.write_vectored(&slices[..count]) {
-//!                 Ok(written) => {
-//!                     batch.advance(written);
-//!                     connection.transmitted(clock.now(), written);
-//!                 }
+//!                 Ok(written) => _ = connection.transmitted(clock.now(), &mut batch, written),
 //!                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
 //!                 Err(_) => {
 //!                     connection.disconnected(Disconnect::Reset);

@@ -67,8 +67,7 @@ fn a_connection_that_sent_everything_holds_no_batches() {
     let mut batch = Transmit::new();
     while end.connection.poll_transmit(end.now, usize::MAX, &mut batch) {
         let count = batch.len();
-        batch.advance(count);
-        end.connection.transmitted(end.now, count);
+        end.connection.transmitted(end.now, &mut batch, count);
     }
     drop(batch);
     let held = live().saturating_sub(before);

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use pair::*;
 use pulsewire_protocol::{
     Class, CloseReason, Config, Connection, Damage, Event, Flags, HEADER_SIZE, Header, Hello, Instant, Kind, Message,
-    Payload, ProtocolError, SendRefused,
+    Payload, ProtocolError, SendRefused, Transmit,
 };
 
 /// Around every size at which something changes: copied or referenced, one frame or several.
@@ -306,7 +306,7 @@ fn misuse_of_the_lent_buffer_does_not_panic() {
             drop(server.connection.receive(Instant::ZERO, &mut &packet[begun..]));
             drop(server.connection.receive(Instant::ZERO, &mut &packet[..]));
             drop(server.connection.direct_buffer());
-            server.connection.transmitted(Instant::ZERO, usize::MAX);
+            server.connection.transmitted(Instant::ZERO, &mut Transmit::new(), 0);
             server.connection.abort();
         }
     }

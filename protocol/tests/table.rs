@@ -116,8 +116,10 @@ fn a_deadline_that_moved_is_armed_lazily() {
     let mut connection = table.get_mut(id).unwrap();
     let hello = hello_packet(Kind::HELLO, &hello(PEER_KEY));
     connection.receive(at(900), &mut &hello[..]).unwrap();
-    connection.poll_transmit(at(900), 1 << 20, &mut Transmit::new());
-    connection.transmitted(at(900), 1 << 20);
+    let mut batch = Transmit::new();
+    connection.poll_transmit(at(900), 1 << 20, &mut batch);
+    let size = batch.len();
+    assert!(connection.transmitted(at(900), &mut batch, size));
     let deadline = connection.poll_timeout().unwrap();
     drop(connection);
     assert!(deadline > at(1_500));
@@ -177,7 +179,8 @@ fn apply(operation: &Operation, connection: &mut Connection, now: Instant, held:
         Operation::Transmit(_) => {
             let mut batch = Transmit::new();
             while connection.poll_transmit(now, 1 << 20, &mut batch) {
-                connection.transmitted(now, batch.len());
+                let size = batch.len();
+                connection.transmitted(now, &mut batch, size);
             }
         }
         Operation::Close(_) => connection.close(CloseReason::NORMAL),

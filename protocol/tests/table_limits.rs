@@ -38,7 +38,8 @@ fn handed_out(table: &mut ConnectionTable<()>, id: ConnectionId) -> Vec<u8> {
     let mut connection = table.get_mut(id).unwrap();
     while connection.poll_transmit(Instant::ZERO, 1 << 20, &mut batch) {
         batch.slices().for_each(|slice| bytes.extend_from_slice(slice));
-        batch.advance(batch.len());
+        let size = batch.len();
+        connection.transmitted(Instant::ZERO, &mut batch, size);
     }
     bytes
 }

@@ -178,9 +178,8 @@ impl Driver {
             }
             match write(stream, &batch, context) {
                 Poll::Ready(Ok(written)) => {
-                    batch.advance(written);
+                    self.connection.transmitted(clock.now(), &mut batch, written);
                     self.unflushed = true;
-                    self.connection.transmitted(clock.now(), written);
                 }
                 Poll::Ready(Err(error)) => {
                     self.broken = Some(cause(&error));

@@ -66,8 +66,7 @@ impl Farewell {
         while !self.batch.is_empty() || connection.poll_transmit(clock.now(), BATCH, &mut self.batch) {
             let Poll::Ready(written) = write(stream, &self.batch, context) else { break };
             let written = written?;
-            self.batch.advance(written);
-            connection.transmitted(clock.now(), written);
+            connection.transmitted(clock.now(), &mut self.batch, written);
         }
         // A stream with a buffer of its own goes on with that when it is shut down.
         let _flushed = Pin::new(&mut *stream).poll_flush(context)?;

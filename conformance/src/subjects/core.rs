@@ -251,10 +251,7 @@ impl Driver {
             let Some(slice) = self.batch.slices().next() else { break };
             match self.stream.write(slice) {
                 Ok(0) => break,
-                Ok(count) => {
-                    self.batch.advance(count);
-                    connection.transmitted(now, count);
-                }
+                Ok(count) => _ = connection.transmitted(now, &mut self.batch, count),
                 Err(_) => return self.lose(connection, Disconnect::Reset),
             }
         }

@@ -258,13 +258,21 @@ impl Connection {
         self.outgoing.has_more()
     }
 
-    /// The transport took this many bytes of what [`poll_transmit`](Self::poll_transmit) gave. Where it can't tell what the peer's
-    /// host [acknowledged](Self::acknowledged), probes and stalls are timed from here (PW-HB-010): report each write when it
-    /// happens.
-    pub fn transmitted(&mut self, now: Instant, bytes: usize) {
+    /// The transport took this many bytes of `batch`, which [`poll_transmit`](Self::poll_transmit) of this connection filled: they
+    /// leave its front. Returns whether it took all of it, so that the batch can be filled again; then it holds on to no payload
+    /// any more.
+    ///
+    /// Where the transport can't tell what the peer's host [acknowledged](Self::acknowledged), probes and stalls are timed from
+    /// here (PW-HB-010): report each write when it happens.
+    ///
+    /// # Panics
+    /// If the batch does not hold so many bytes.
+    pub fn transmitted(&mut self, now: Instant, batch: &mut Transmit, bytes: usize) -> bool {
         let now = self.tick(now);
+        let whole = batch.advance(bytes);
         let progress = self.outgoing.taken(now, bytes);
         self.note_progress(now, progress);
+        whole
     }
 
     /// The peer's host has acknowledged this many of the bytes that the transport took, counted from the beginning of the

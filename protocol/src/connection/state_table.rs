@@ -58,7 +58,8 @@ fn seed() -> Seed {
 fn transmit(connection: &mut Connection) {
     let mut batch = Transmit::new();
     while connection.poll_transmit(NOW, 1 << 20, &mut batch) {
-        connection.transmitted(NOW, batch.len());
+        let size = batch.len();
+        connection.transmitted(NOW, &mut batch, size);
     }
 }
 

@@ -131,13 +131,18 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         self.touch(id);
     }
 
-    pub(super) fn sent_in_farewell(&mut self, id: ConnectionId, batch: Transmit, outcome: Result<usize, SystemError>) {
+    pub(super) fn sent_in_farewell(
+        &mut self,
+        id: ConnectionId,
+        mut batch: Transmit,
+        outcome: Result<usize, SystemError>,
+    ) {
         let Some((connection, peer)) = self.table.retired_parts_mut(id) else { return };
         peer.outstanding -= 1;
         match outcome {
             Ok(count) => {
-                connection.transmitted(self.now, count);
-                peer.finish_send(&mut self.io.buffers, batch, count);
+                let taken = connection.transmitted(self.now, &mut batch, count);
+                peer.finish_send(&mut self.io.buffers, batch, taken);
             }
             Err(error) => {
                 peer.sending = Sending::Idle;

@@ -178,9 +178,9 @@ impl<Socket> Peer<Socket> {
         self.sending = Sending::Pending;
     }
 
-    /// A send came back, whole or not.
-    pub(super) fn finish_send(&mut self, buffers: &mut Buffers, mut batch: Transmit, sent: usize) {
-        self.sending = if batch.advance(sent) {
+    /// A send came back, and the system took the whole batch or a part of it.
+    pub(super) fn finish_send(&mut self, buffers: &mut Buffers, batch: Transmit, whole: bool) {
+        self.sending = if whole {
             buffers.give_batch(batch);
             Sending::Idle
         } else {

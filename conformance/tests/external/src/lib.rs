@@ -169,8 +169,7 @@ impl Driver<'_> {
             match self.socket.write_vectored(&slices[..count]) {
                 Ok(count) => {
                     written += count;
-                    self.batch.advance(count);
-                    connection.transmitted(clock.now(), count);
+                    connection.transmitted(clock.now(), &mut self.batch, count);
                 }
                 Err(error) if is_timeout(&error) => return,
                 Err(_) => self.broken = true,
