@@ -119,9 +119,11 @@ impl Driver {
         self.socket.set_nodelay(true)?;
         loop {
             self.write()?;
-            while let Some(event) = self.connection.poll_event() {
-                handle(&mut self.connection, event);
-            }
+            self.read()?;
+            self.deliver(&mut handle);
+            // What could be read was delivered, so time may pass.
+            self.connection.handle_timeout(self.clock.now());
+            self.deliver(&mut handle);
             // When all is said it reads on before it closes, or a reset destroys what is on its way to the peer (PW-CLS-012).
             match self.connection.shutdown() {
                 Shutdown::Close => return Ok(()),
@@ -132,8 +134,6 @@ impl Driver {
                 }
                 Shutdown::HalfClose | Shutdown::None => {}
             }
-            self.read()?;
-            self.deliver(&mut handle);
         }
     }
 
@@ -176,7 +176,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Handles everything that came, then lets time pass.
+    /// Handles everything that happened.
     fn deliver(&mut self, handle: &mut impl FnMut(&mut Connection, Event<'_>)) {
         let now = self.clock.now();
         let mut input = &self.buffer[..self.held];
@@ -190,7 +190,6 @@ impl Driver {
         let left = input.len();
         self.buffer.copy_within(self.held - left..self.held, 0);
         self.held = left;
-        self.connection.handle_timeout(now);
     }
 
     /// The socket is gone, and with it what was to be written.

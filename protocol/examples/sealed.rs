@@ -115,12 +115,10 @@ fn carry(clock: &Clock, from: &mut Application, to: &mut Application) {
         let written = batch.len();
         from.connection.transmitted(clock.now(), &mut batch, written);
     }
-    let mut input = &network[..];
-    while let Some(event) = to.connection.receive(clock.now(), &mut input).expect("a peer that keeps to the protocol") {
-        to.handle(event);
-    }
-    while let Some(event) = from.connection.poll_event() {
-        from.handle(event);
+    for (side, mut input) in [(to, &network[..]), (from, &[])] {
+        while let Some(event) = side.connection.receive(clock.now(), &mut input).expect("no fault of the peer") {
+            side.handle(event);
+        }
     }
 }
 

@@ -26,7 +26,7 @@ fn a_peer_is_suspect_after_the_first_wait_and_recovers_with_evidence() {
     server.run_for(ms(150));
     assert!(server.events.is_empty(), "once is enough");
     server.receive(&data(Flags::FIRST, 4, b"here", SERVER_KEY)).unwrap();
-    let Some(Event::Recovered(recovered)) = server.events.last() else { panic!("{:?}", server.events) };
+    let Some(Event::Recovered(recovered)) = server.events.first() else { panic!("{:?}", server.events) };
     assert_eq!((recovered.silent_for, recovered.unanswered), (silence + ms(150), 2));
     // The next silence is another one.
     server.events.clear();
@@ -63,7 +63,7 @@ fn any_evidence_recovers() {
     server.run_for(ms(10));
     assert!(matches!(server.events[..], [Event::Suspect(_)]));
     server.receive(&data(Flags::FIRST, 4, b"", SERVER_KEY)).unwrap();
-    assert!(matches!(server.events[..], [Event::Suspect(_), Event::Message(_), Event::Recovered(_)]));
+    assert!(matches!(server.events[..], [Event::Suspect(_), Event::Recovered(_), Event::Message(_)]));
 }
 
 /// An application that polls late is told all of it, in order.
@@ -79,7 +79,7 @@ fn news_that_nobody_fetched_waits() {
     server.now = now;
     server.receive(&data(Flags::FIRST, 4, b"", SERVER_KEY)).unwrap();
     assert!(
-        matches!(server.events[..], [Event::Message(_), Event::Suspect(_), Event::Recovered(_)]),
+        matches!(server.events[..], [Event::Suspect(_), Event::Recovered(_), Event::Message(_)]),
         "{:?}",
         server.events
     );

@@ -47,7 +47,6 @@ impl Shared {
             blocked: false,
             broken: None,
             more_input: false,
-            admitted: false,
             pausing: Pausing::default(),
             receiver: None,
             waiting: Vec::new(),
@@ -75,8 +74,6 @@ pub(crate) struct Driver {
     broken: Option<Disconnect>,
     /// The receiver holds bytes that it has not handled: it will write when it has.
     pub(crate) more_input: bool,
-    /// A client was admitted, and its `Established` was not reported yet.
-    pub(crate) admitted: bool,
     pausing: Pausing,
     /// The task that waits in `recv`, and only while it does.
     receiver: Option<Waker>,
@@ -114,10 +111,7 @@ impl Driver {
 
     /// Admits the client whose HELLO the application judges.
     pub(crate) fn accept(&mut self, clock: &Clock) {
-        if !self.connection.is_open() {
-            self.connection.accept(clock.now());
-            self.admitted = self.connection.is_open();
-        }
+        self.connection.accept(clock.now());
         self.flush_aside(clock);
         self.wake_receiver();
     }

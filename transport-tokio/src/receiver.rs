@@ -103,7 +103,10 @@ impl Receiver {
             };
             match read {
                 Poll::Ready(Some(event)) => {
-                    driver.receiver_leaves(&shared.clock, context);
+                    self.note(shared, &mut driver, &event);
+                    if !self.over {
+                        driver.receiver_leaves(&shared.clock, context);
+                    }
                     return Poll::Ready(Some(Found::Owned(event)));
                 }
                 Poll::Ready(None) => continue,
@@ -123,13 +126,20 @@ impl Receiver {
 
     /// The next thing to report of what came, and of what time and commands did.
     fn next(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Found> {
-        // What a client wrongly sent behind its HELLO must not come ahead of `Established`.
-        let told_first = std::mem::take(&mut driver.admitted).then(|| self.next_told(shared, driver)).flatten();
-        if told_first.is_some() {
-            return told_first;
-        }
         let found = if driver.connection.is_paused() { None } else { self.next_found(shared, driver) };
-        found.or_else(|| self.next_told(shared, driver))
+        // The end that an error brought, or what waits while this side pauses.
+        let found = found.or_else(|| driver.connection.poll_event().map(Found::Owned));
+        if let Some(Found::Owned(event)) = &found {
+            self.note(shared, driver, event);
+        }
+        found
+    }
+
+    /// Ends what is the receiver's with `Closed`.
+    fn note(&mut self, shared: &Shared, driver: &mut Driver, event: &Event<'_>) {
+        if let Event::Closed(closed) = event {
+            self.end(shared, driver, closed);
+        }
     }
 
     /// Whether it took long to handle the latest events, so that answers to them should not wait for the rest.
@@ -145,7 +155,7 @@ impl Receiver {
         slow
     }
 
-    /// Takes the next event out of the bytes at hand.
+    /// The next event that waits, or else out of the bytes at hand.
     fn next_found(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Found> {
         let Input { buffer, handled } = &mut self.input;
         let mut rest = &buffer[*handled..];
@@ -168,15 +178,6 @@ impl Receiver {
                 None
             }
         }
-    }
-
-    /// The next event that came from time or a command.
-    fn next_told(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Found> {
-        let event = driver.connection.poll_event()?;
-        if let Event::Closed(closed) = &event {
-            self.end(shared, driver, closed);
-        }
-        Some(Found::Owned(event))
     }
 
     fn end(&mut self, shared: &Shared, driver: &mut Driver, closed: &Closed) {

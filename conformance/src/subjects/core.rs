@@ -236,7 +236,7 @@ impl Driver {
                         drop(connection.send(message));
                     }
                 }
-                // The end is reported by `poll_event`.
+                // The end is reported in this turn, too.
                 Err(_) | Ok(None) => break,
             }
         }

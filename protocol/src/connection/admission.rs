@@ -20,7 +20,7 @@ impl Connection {
             State::Judging { seed, hello, .. } => {
                 let now = self.tick(now);
                 let established = self.establish(now, seed, *hello);
-                self.established = Some(established);
+                self.waiting = Some(Box::new(Event::Established(established)));
             }
             state @ (State::Handshake { .. }
             | State::Open

@@ -37,7 +37,7 @@ use write_clock::WriteClock;
 use crate::close::{CloseReason, Closed};
 use crate::config::{Seed, ValidConfig};
 use crate::error::{SendError, SendRefused};
-use crate::event::{Established, Event};
+use crate::event::Event;
 use crate::framer::{Fragments, Framer};
 use crate::heartbeat::{Heartbeat, Notice};
 use crate::message::Message;
@@ -57,10 +57,11 @@ const VERSION: u8 = 1;
 /// [`handle_timeout`](Self::handle_timeout), [`disconnected`](Self::disconnected).
 /// **Commands**: [`send`](Self::send), [`accept`](Self::accept) and [`refuse`](Self::refuse), [`pause`](Self::pause) and
 /// [`resume`](Self::resume), [`drain`](Self::drain), [`close`](Self::close), [`abort`](Self::abort).
-/// **Out**: the events that `receive` gives, [`poll_event`](Self::poll_event), [`poll_transmit`](Self::poll_transmit),
-/// [`poll_timeout`](Self::poll_timeout).
+/// **Out**: the events that `receive` gives, with or without input; [`poll_transmit`](Self::poll_transmit),
+/// [`shutdown`](Self::shutdown), [`poll_timeout`](Self::poll_timeout). [`poll_event`](Self::poll_event) gives the events that wait
+/// where there is no input.
 ///
-/// After any call of the first two groups, poll all of the third. Calls in another order, or too many of them, do no harm.
+/// After any call of the first two groups, ask for all of the third. Calls in another order, or too many of them, do no harm.
 pub struct Connection {
     config: ValidConfig,
     role: Role,
@@ -89,7 +90,8 @@ pub struct Connection {
     counters: Counters,
     /// When bytes last came that were not a message at once, if any did.
     last_byte_in: Option<Instant>,
-    established: Option<Box<Established>>,
+    /// An event that waits to be told: `Established`, ahead of the heartbeat's notices, or what came by lent memory, behind them.
+    waiting: Option<Box<Event<'static>>>,
     closed: Option<Box<Closed>>,
     reason: Option<CloseReason>,
 }
@@ -132,7 +134,7 @@ impl Connection {
             now,
             counters: Counters::default(),
             last_byte_in: None,
-            established: None,
+            waiting: None,
             closed: None,
             reason: None,
         }
@@ -322,16 +324,24 @@ impl Connection {
         self.now
     }
 
-    /// An event that came from time or a command, not from bytes. Poll until `None`.
+    /// An event that waits: as [`receive`](Self::receive), which gives it too, but without input, so that it can't fail. For a
+    /// driver that has only let time pass, or made a command, or that does not read while it pauses. Poll until `None`.
     pub fn poll_event(&mut self) -> Option<Event<'static>> {
-        if let Some(established) = self.established.take() {
-            return Some(Event::Established(established));
+        if let Some(established) = self.waiting.take_if(|event| matches!(**event, Event::Established(_))) {
+            return Some(*established);
         }
         match self.heartbeat.as_mut().and_then(Heartbeat::take_notice) {
-            Some(Notice::Suspect(suspect)) => Some(Event::Suspect(suspect)),
-            Some(Notice::Recovered(recovered)) => Some(Event::Recovered(recovered)),
-            None => self.closed.take().map(Event::Closed),
+            Some(Notice::Suspect(suspect)) => return Some(Event::Suspect(suspect)),
+            Some(Notice::Recovered(recovered)) => return Some(Event::Recovered(recovered)),
+            None => {}
         }
+        let waiting = self.waiting.take().map(|event| *event);
+        waiting.or_else(|| self.closed.take().map(Event::Closed))
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) would give anything.
+    fn has_event(&self) -> bool {
+        self.waiting.is_some() || self.closed.is_some() || self.heartbeat.as_ref().is_some_and(Heartbeat::has_notice)
     }
 
     /// Which side this is.

@@ -167,6 +167,17 @@ impl Heartbeat {
         if self.notices.is_empty() { None } else { Some(self.notices.remove(0)) }
     }
 
+    /// Whether a notice waits.
+    pub(crate) fn has_notice(&self) -> bool {
+        !self.notices.is_empty()
+    }
+
+    /// Whether a notice waits, or the next evidence brings one.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.suspect.is_some() || self.has_notice()
+    }
+
     fn notify(&mut self, notice: Notice) {
         if self.notices.len() >= NOTICES_MAX {
             self.notices.remove(0);

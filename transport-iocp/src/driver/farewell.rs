@@ -13,7 +13,7 @@ use crate::handler::Handler;
 use crate::port::CompletionPort;
 
 use super::Driver;
-use super::calls::deliver;
+use super::calls::report;
 use super::peer::{Ending, Peer, Receiving, Sending, Stage};
 use super::send::post_send;
 
@@ -70,7 +70,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         if let Receiving::Held(_) = peer.receiving {
             peer.receiving = Receiving::Idle(BytesMut::new());
         }
-        deliver(&mut self.handler, connection, peer, id, self.now, Event::Closed(closed));
+        report(&mut self.handler, connection, peer, id, self.now, Event::Closed(closed));
         drop(entry);
         self.table.retire(id);
         if let Some(peer) = self.table.retired_mut(id) {

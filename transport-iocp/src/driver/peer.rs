@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use pulsewire_protocol::{ConnectionId, Disconnect, Transmit};
+use pulsewire_protocol::{Closed, ConnectionId, Disconnect, Transmit};
 
 use crate::error::{ConnectionEnd, SystemError};
 use crate::mailbox::Mailbox;
@@ -112,6 +112,8 @@ pub(super) struct Peer<Socket> {
     pub(super) outstanding: u32,
     /// Noted when it happens, and told when all that came with it has been handled.
     pub(super) ending: Option<Ending>,
+    /// The connection is over, which is reported at the end of the turn.
+    pub(super) closed: Option<Box<Closed>>,
     /// It waits for its turn to be flushed.
     pub(super) touched: bool,
 }
@@ -127,6 +129,7 @@ impl<Socket> Peer<Socket> {
             busy: false,
             outstanding: 0,
             ending: None,
+            closed: None,
             touched: false,
         }
     }
