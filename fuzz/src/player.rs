@@ -33,18 +33,9 @@ pub(crate) enum Doing {
 }
 
 impl Doing {
-    /// Whether the connection sees the time whatever state it is in.
+    /// Whether the connection sees the time: at every call but that which lends memory.
     pub(crate) fn tells_time(&self) -> bool {
-        let Self::Known(operation) = self else { return *self == Self::WriteTimeout };
-        matches!(
-            operation,
-            Operation::Received(_)
-                | Operation::Transmitted(_)
-                | Operation::Acknowledged(_)
-                | Operation::PollTransmit { .. }
-                | Operation::Timeout
-                | Operation::Resume
-        )
+        !matches!(self, Self::Drop | Self::Keep)
     }
 }
 
@@ -90,7 +81,7 @@ impl Player {
         let mut done = Done { outcome: Outcome::default(), ordinal: None, plain: Some(doing.clone()) };
         match doing {
             Doing::Known(operation) => self.operate(now, operation, &mut done),
-            Doing::SendPrepared(message) => match self.connection.send_prepared(&PreparedMessage::new(message.clone()))
+            Doing::SendPrepared(message) => match self.connection.send_prepared(now, &PreparedMessage::new(message.clone()))
             {
                 Ok(ordinal) => done.ordinal = Some(ordinal),
                 Err(reason) => {
@@ -131,18 +122,18 @@ impl Player {
             Operation::Acknowledged(count) => connection.acknowledged(now, *count),
             Operation::PollTransmit { max } => self.poll_transmit(now, *max, outcome),
             Operation::Timeout => connection.handle_timeout(now),
-            Operation::Send(message) => match connection.send(message.clone()) {
+            Operation::Send(message) => match connection.send(now, message.clone()) {
                 Ok(ordinal) => done.ordinal = Some(ordinal),
                 Err(refused) => outcome.refused = Some(Box::new(refused)),
             },
-            Operation::Close(frame) => connection.close(frame.clone()),
-            Operation::Drain => connection.drain(),
+            Operation::Close(frame) => connection.close(now, frame.clone()),
+            Operation::Drain => connection.drain(now),
             Operation::Pause => connection.pause(now),
             Operation::Resume => connection.resume(now),
             Operation::Accept => connection.accept(now),
-            Operation::Refuse(frame) => connection.refuse(frame.clone()),
-            Operation::Abort => connection.abort(),
-            Operation::Disconnected(how) => connection.disconnected(*how),
+            Operation::Refuse(frame) => connection.refuse(now, frame.clone()),
+            Operation::Abort => connection.abort(now),
+            Operation::Disconnected(how) => connection.disconnected(now, *how),
             other => panic!("{other:?} is not known here"),
         }
     }

@@ -38,10 +38,10 @@
 //!             connection.transmitted(clock.now(), &mut batch, written);
 //!         }
 //!         match socket.read(&mut buffer[held..]) {
-//!             Ok(0) => connection.disconnected(Disconnect::EndOfStream),
+//!             Ok(0) => connection.disconnected(clock.now(), Disconnect::EndOfStream),
 //!             Ok(count) => held += count,
 //!             Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(1)),
-//!             Err(_) => connection.disconnected(Disconnect::Reset),
+//!             Err(_) => connection.disconnected(clock.now(), Disconnect::Reset),
 //!         }
 //!         // Everything that happened. An event borrows the buffer, not the connection: sending works in `handle`.
 //!         let mut input = &buffer[..held];
@@ -75,7 +75,7 @@
 //! #         let connection = Connection::server(clock.now(), &config, Seed::from_bytes([1; 12]));
 //! #         drive(socket, connection, clock, |connection, event| {
 //! #             if let Event::Message(message) = event {
-//! #                 connection.send(message).unwrap();
+//! #                 connection.send(clock.now(), message).unwrap();
 //! #             }
 //! #         })
 //! #     }
@@ -84,10 +84,10 @@
 //! # let connection = Connection::client(clock.now(), &config, Seed::from_bytes([2; 12]));
 //! # let (mut echoed, mut orderly) = (0, false);
 //! # drive(TcpStream::connect(address).unwrap(), connection, clock, |connection, event| match event {
-//! #     Event::Established(_) => drop(connection.send(Message::new(Class::BUSINESS, vec![7; 8 << 20])).is_ok()),
+//! #     Event::Established(_) => drop(connection.send(clock.now(), Message::new(Class::BUSINESS, vec![7; 8 << 20])).is_ok()),
 //! #     Event::Message(message) => {
 //! #         echoed = message.payload.len();
-//! #         connection.close(CloseReason::NORMAL);
+//! #         connection.close(clock.now(), CloseReason::NORMAL);
 //! #     }
 //! #     Event::Closed(closed) => orderly = closed.orderly,
 //! #     _ => {}

@@ -267,15 +267,17 @@ impl Driven {
                 }
             }
             Operation::Timeout => self.connection.handle_timeout(now),
-            Operation::Send(message) => outcome.refused = self.connection.send(message.clone()).err().map(Box::new),
-            Operation::Close(frame) => self.connection.close(frame.clone()),
-            Operation::Drain => self.connection.drain(),
+            Operation::Send(message) => {
+                outcome.refused = self.connection.send(now, message.clone()).err().map(Box::new)
+            }
+            Operation::Close(frame) => self.connection.close(now, frame.clone()),
+            Operation::Drain => self.connection.drain(now),
             Operation::Pause => self.connection.pause(now),
             Operation::Resume => self.connection.resume(now),
             Operation::Accept => self.connection.accept(now),
-            Operation::Refuse(frame) => self.connection.refuse(frame.clone()),
-            Operation::Abort => self.connection.abort(),
-            Operation::Disconnected(how) => self.connection.disconnected(*how),
+            Operation::Refuse(frame) => self.connection.refuse(now, frame.clone()),
+            Operation::Abort => self.connection.abort(now),
+            Operation::Disconnected(how) => self.connection.disconnected(now, *how),
         }
         outcome.events.extend(core::iter::from_fn(|| self.connection.poll_event()));
         outcome

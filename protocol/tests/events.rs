@@ -56,7 +56,7 @@ fn an_empty_input_tells_what_waits() {
     let mut server = suspecting();
     assert_eq!(names(&receive_all(&mut server.connection, server.now, &mut &[][..])), ["suspect"]);
     assert!(receive_all(&mut server.connection, server.now, &mut &[][..]).is_empty());
-    server.connection.disconnected(Disconnect::Reset);
+    server.connection.disconnected(server.now, Disconnect::Reset);
     assert_eq!(names(&receive_all(&mut server.connection, server.now, &mut &[][..])), ["closed"]);
     assert!(receive_all(&mut server.connection, server.now, &mut &[][..]).is_empty());
 }
@@ -92,7 +92,7 @@ fn established_comes_ahead_of_what_came_meanwhile() {
 #[test]
 fn an_end_that_came_with_bytes_is_told_at_once() {
     let mut server = End::server(config());
-    server.connection.close(pulsewire_protocol::CloseReason::NORMAL);
+    server.connection.close(server.now, pulsewire_protocol::CloseReason::NORMAL);
     server.transmit();
     let stream = [small(), numbered(Kind::CLOSE_ACK, 0, SERVER_KEY), small()].concat();
     let mut input = &stream[..];
@@ -127,7 +127,7 @@ fn several_events_wait_in_their_order() {
     let hello = hello_packet(Kind::HELLO, &hello(PEER_KEY));
     server.receive(Instant::ZERO, &mut &hello[..]).unwrap();
     server.accept(Instant::ZERO);
-    server.abort();
+    server.abort(Instant::ZERO);
     let mut input = &small()[..];
     assert_eq!(names(&receive_all(&mut server, Instant::ZERO, &mut input)), ["established", "closed"]);
     assert!(server.poll_event().is_none());
@@ -204,7 +204,7 @@ fn a_message_that_waits_comes_before_the_end() {
     lent.extend_from_slice(&packet[2_900..]);
     let told = server.connection.received_direct(server.now, lent);
     assert!(matches!(told, Ok(Some(Event::Suspect(_)))), "{told:?}");
-    server.connection.abort();
+    server.connection.abort(server.now);
     let events: Vec<_> = std::iter::from_fn(|| server.connection.poll_event()).collect();
     assert_eq!(names(&events), ["recovered", "message", "closed"]);
 }

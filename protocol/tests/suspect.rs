@@ -91,7 +91,7 @@ fn the_verdict_says_what_was_seen() {
     let mut server = End::server(config());
     server.run_for(ms(500));
     server.receive(&data(Flags::FIRST, 4, b"last", SERVER_KEY)).unwrap();
-    server.connection.send(business(88)).unwrap();
+    server.connection.send(server.now, business(88)).unwrap();
     server.run_for(ms(10_000));
     let (silence, closed) = (server.closed_at() - at(500), server.closed());
     let verdict = closed.verdict.as_ref().expect("a verdict");
@@ -130,7 +130,7 @@ fn the_verdict_itemises_the_extensions() {
     server.run_until(server.connection.poll_timeout().unwrap());
     server.run_for(ms(70));
     server.take(20);
-    server.connection.send(business(88)).unwrap();
+    server.connection.send(server.now, business(88)).unwrap();
     server.run_for(ms(10_000));
     let verdict = server.closed().verdict.as_ref().unwrap();
     assert_eq!((verdict.for_slow_writes, verdict.for_round_trips), (ms(70), ms(0)));
@@ -165,7 +165,7 @@ fn the_verdict_tells_that_bytes_came_which_were_no_evidence() {
 #[test]
 fn only_a_peer_timeout_has_a_verdict() {
     let mut server = End::server(config());
-    server.connection.close(CloseReason::PEER_TIMEOUT);
+    server.connection.close(server.now, CloseReason::PEER_TIMEOUT);
     server.poll_events();
     assert_eq!(server.closed().verdict, None);
 }

@@ -9,7 +9,7 @@ use pulsewire_protocol::Transmit;
 fn handed_out() -> (End, Transmit) {
     let (mut server, mut batch) = (End::server(config()), Transmit::new());
     for size in [100, 9_000, 100] {
-        server.connection.send(business(size)).unwrap();
+        server.connection.send(server.now, business(size)).unwrap();
     }
     assert!(server.connection.poll_transmit(server.now, 64 << 10, &mut batch));
     (server, batch)

@@ -50,7 +50,7 @@ impl Farewell {
             }
             let failed = self.step(connection, &shared.clock, context);
             if let Err(error) = &failed {
-                connection.disconnected(cause(error));
+                connection.disconnected(shared.clock.now(), cause(error));
             }
             if matches!(failed, Ok(Stepped::Waits)) && self.poll_timer(connection, &shared.clock, context).is_pending()
             {
@@ -86,7 +86,7 @@ impl Farewell {
         }
         if discarded.filled().is_empty() {
             self.peer_ended = true;
-            connection.disconnected(Disconnect::EndOfStream);
+            connection.disconnected(clock.now(), Disconnect::EndOfStream);
         }
         Ok(Stepped::Moved)
     }

@@ -111,7 +111,7 @@ impl Receiver {
                 }
                 Poll::Ready(None) => continue,
                 // Out of budget, the task has to pause, and has perhaps not read all.
-                Poll::Pending if has_budget_remaining() && driver.end_broken() => continue,
+                Poll::Pending if has_budget_remaining() && driver.end_broken(&shared.clock) => continue,
                 Poll::Pending if driver.can_write() => continue,
                 Poll::Pending => {}
             }
@@ -202,7 +202,7 @@ impl Receiver {
         driver: &mut Driver,
         context: &mut Context<'_>,
     ) -> Poll<Option<Event<'static>>> {
-        let Driver { connection, below: Some(below), .. } = driver else { return Poll::Ready(None) };
+        let Driver { connection, below: Some(below), read_at, .. } = driver else { return Poll::Ready(None) };
         let stream = Pin::new(below.stream());
         let mut event = None;
         let result = if let Some((mut buffer, need)) = connection.direct_buffer() {
@@ -226,10 +226,12 @@ impl Receiver {
             }
             result
         };
-        match ready!(result) {
-            Ok(0) => connection.disconnected(Disconnect::EndOfStream),
+        let result = ready!(result);
+        *read_at = self.now;
+        match result {
+            Ok(0) => connection.disconnected(self.now, Disconnect::EndOfStream),
             Ok(_) => {}
-            Err(error) => connection.disconnected(cause(&error)),
+            Err(error) => connection.disconnected(self.now, cause(&error)),
         }
         Poll::Ready(event)
     }

@@ -51,7 +51,7 @@ impl<S: Sink> ConnectionEncoder<S> {
         let count = per_batch(self.payload.len());
         for _ in 0..count {
             let message = Message::new(Class::BUSINESS, black_box(&self.payload[..]));
-            self.connection.send(message).expect("accepted");
+            self.connection.send(Instant::ZERO, message).expect("accepted");
         }
         self.flush();
         count as u64
@@ -62,7 +62,7 @@ impl<S: Sink> ConnectionEncoder<S> {
         let count = per_batch(self.payload.len());
         for _ in 0..count {
             let message = Message::new(Class::BUSINESS, black_box(&self.payload).clone());
-            self.connection.send(message).expect("accepted");
+            self.connection.send(Instant::ZERO, message).expect("accepted");
         }
         self.flush();
         count as u64

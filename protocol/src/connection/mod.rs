@@ -61,6 +61,8 @@ const VERSION: u8 = 1;
 /// [`shutdown`](Self::shutdown), [`poll_timeout`](Self::poll_timeout). [`poll_event`](Self::poll_event) gives the events that wait
 /// where there is no input.
 ///
+/// Each call of the first two groups is told the time; a moment before the latest that was seen counts as that (PW-TIM-002).
+///
 /// After any call of the first two groups, ask for all of the third. Calls in another order, or too many of them, do no harm.
 pub struct Connection {
     config: ValidConfig,
@@ -149,7 +151,8 @@ impl Connection {
     /// # Errors
     /// The reason and the message itself; nothing has changed.
     #[inline]
-    pub fn send<'p>(&mut self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
+    pub fn send<'p>(&mut self, now: Instant, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
+        self.tick(now);
         match self.send_small(message.class, message.encrypted, &message.payload) {
             Some(ordinal) => Ok(ordinal),
             None => self.send_any(message),
@@ -181,7 +184,8 @@ impl Connection {
     ///
     /// # Errors
     /// The reason; nothing has changed.
-    pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<NonZeroU64, SendRefused> {
+    pub fn send_prepared(&mut self, now: Instant, prepared: &PreparedMessage) -> Result<NonZeroU64, SendRefused> {
+        self.tick(now);
         let Message { class, payload, .. } = prepared.message();
         match self.refusal(*class, payload.len()) {
             None => Ok(numbered(self.outgoing.push_prepared(prepared, self.ceiling()))),
@@ -319,6 +323,7 @@ impl Connection {
     }
 
     /// The latest moment that was seen.
+    #[inline]
     fn tick(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
         self.now

@@ -136,7 +136,7 @@ impl Connection {
             }
             None => {
                 if received > 0 {
-                    self.abort();
+                    self.abort(now);
                 }
                 None
             }

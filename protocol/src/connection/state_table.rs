@@ -86,14 +86,14 @@ fn judging() -> Connection {
 fn open() -> Connection {
     let mut server = greeted(server(Admission::Automatic));
     server.outgoing.ping();
-    server.send(Message::new(Class::UNCLASSIFIED, b"")).unwrap();
+    server.send(NOW, Message::new(Class::UNCLASSIFIED, b"")).unwrap();
     transmit(&mut server);
     server
 }
 
 fn close_queued() -> Connection {
     let mut server = open();
-    server.close(CloseReason::NORMAL);
+    server.close(NOW, CloseReason::NORMAL);
     server
 }
 
@@ -114,7 +114,7 @@ fn peer_closing() -> Connection {
 
 fn over() -> Connection {
     let mut server = open();
-    server.abort();
+    server.abort(NOW);
     server
 }
 

@@ -88,16 +88,16 @@ impl Runner {
                 bytes.bytes().chunks(self.piece).for_each(|piece| self.receive(piece));
             }
             ConversationAction::Send { class, encrypted, payload } => {
-                self.connection.send(message(*class, *encrypted, payload)).expect("accepted");
+                self.connection.send(self.now, message(*class, *encrypted, payload)).expect("accepted");
             }
-            ConversationAction::Close(farewell) => self.connection.close(close_frame(farewell)),
+            ConversationAction::Close(farewell) => self.connection.close(self.now, close_frame(farewell)),
             ConversationAction::Accept => self.connection.accept(self.now),
-            ConversationAction::Refuse(farewell) => self.connection.refuse(close_frame(farewell)),
-            ConversationAction::Drain => self.connection.drain(),
+            ConversationAction::Refuse(farewell) => self.connection.refuse(self.now, close_frame(farewell)),
+            ConversationAction::Drain => self.connection.drain(self.now),
             ConversationAction::Pause => self.connection.pause(self.now),
             ConversationAction::Resume => self.connection.resume(self.now),
-            ConversationAction::Abort => self.connection.abort(),
-            ConversationAction::Disconnect(how) => self.connection.disconnected(disconnect(*how)),
+            ConversationAction::Abort => self.connection.abort(self.now),
+            ConversationAction::Disconnect(how) => self.connection.disconnected(self.now, disconnect(*how)),
             ConversationAction::Room(size) => self.room = *size,
             ConversationAction::Acknowledge(bytes) => self.connection.acknowledged(self.now, *bytes),
         }

@@ -186,7 +186,7 @@ impl End {
     }
 
     pub fn disconnect(&mut self, how: Disconnect) {
-        self.connection.disconnected(how);
+        self.connection.disconnected(self.now, how);
         self.poll_events();
     }
 

@@ -124,7 +124,7 @@ impl Pair {
     }
 
     pub fn send(&mut self, end: usize, message: Message<'_>) {
-        self.ends[end].connection.send(message).expect("accepted");
+        self.ends[end].connection.send(self.now, message).expect("accepted");
     }
 
     /// Moves bytes until nothing moves at this moment, then jumps to the next moment at which something happens.

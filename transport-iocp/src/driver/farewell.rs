@@ -121,12 +121,12 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         peer.outstanding -= 1;
         peer.receiving = Receiving::Ended;
         match outcome {
-            Ok(0) => connection.disconnected(Ending::Stream.disconnect()),
+            Ok(0) => connection.disconnected(self.now, Ending::Stream.disconnect()),
             Ok(_) => {
                 buffer.clear();
                 peer.receiving = Receiving::Idle(buffer);
             }
-            Err(error) => connection.disconnected(Ending::Failure(error).disconnect()),
+            Err(error) => connection.disconnected(self.now, Ending::Failure(error).disconnect()),
         }
         self.touch(id);
     }
@@ -146,7 +146,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             }
             Err(error) => {
                 peer.sending = Sending::Idle;
-                connection.disconnected(Ending::Failure(error).disconnect());
+                connection.disconnected(self.now, Ending::Failure(error).disconnect());
             }
         }
         self.touch(id);
@@ -166,7 +166,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     pub(super) fn cut_farewells(&mut self) {
         for id in self.farewells.ids.values().copied().collect::<Vec<_>>() {
             if let Some((connection, _)) = self.table.retired_parts_mut(id) {
-                connection.abort();
+                connection.abort(self.now);
                 self.touch(id);
             }
         }

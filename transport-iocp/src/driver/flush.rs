@@ -33,7 +33,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
                 connection.resume(now);
                 deliver_held(handler, connection, peer, id, now);
             }
-            connection.disconnected(ending.disconnect());
+            connection.disconnected(now, ending.disconnect());
         }
         // What waits for a connection that is over comes back with `Closed`.
         if !connection.is_over() {
