@@ -37,12 +37,14 @@ fuzz_target!(|input: &[u8]| {
     for (index, bytes) in stream.chunks(chunk).enumerate() {
         if is(SENDS) && index < 16 {
             let message = Message::new(Class::ROOM, vec![1; index % 3 * 1_000]);
-            if let Err(refused) = watched.connection().send(message.clone()) {
+            let now = watched.now();
+            if let Err(refused) = watched.connection().send(now, message.clone()) {
                 assert_eq!(refused.message, message);
             }
         }
         if is(CLOSES) && index == 1 {
-            watched.connection().close(CloseReason::NORMAL);
+            let now = watched.now();
+            watched.connection().close(now, CloseReason::NORMAL);
             watched.poll_events();
         }
         if is(DIRECT) {

@@ -235,12 +235,11 @@ impl Operated {
             }
             _ => None,
         };
-        if self.now > self.latest && !doing.tells_time() {
-            self.apply(Operation::Transmitted(0));
-        }
         let was_over = self.player.connection.is_over();
         let Done { mut outcome, ordinal, plain } = self.player.apply(self.now, &doing);
-        self.latest = self.latest.max(self.now);
+        if doing.tells_time() {
+            self.latest = self.latest.max(self.now);
+        }
         outcome.events.iter().for_each(|event| self.note(event));
         let batch = self.sent.check(&outcome.bytes);
         if let Doing::Known(Operation::PollTransmit { max }) = doing {

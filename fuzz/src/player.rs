@@ -1,5 +1,6 @@
 //! Does to a connection what a trace knows, and what only a driver can do.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
 
 use bytes::{Bytes, BytesMut};
@@ -32,18 +33,9 @@ pub(crate) enum Doing {
 }
 
 impl Doing {
-    /// Whether the connection sees the time whatever state it is in.
+    /// Whether the connection sees the time: at every call but that which lends memory.
     pub(crate) fn tells_time(&self) -> bool {
-        let Self::Known(operation) = self else { return *self == Self::WriteTimeout };
-        matches!(
-            operation,
-            Operation::Received(_)
-                | Operation::Transmitted(_)
-                | Operation::Acknowledged(_)
-                | Operation::PollTransmit { .. }
-                | Operation::Timeout
-                | Operation::Resume
-        )
+        !matches!(self, Self::Drop | Self::Keep)
     }
 }
 
@@ -61,7 +53,8 @@ pub(crate) struct Player {
     pub(crate) connection: Connection,
     /// Received bytes that wait for more.
     held: Vec<u8>,
-    batch: Transmit,
+    /// What was handed out and not taken.
+    batches: VecDeque<Transmit>,
     kept: Vec<Kept>,
     /// Bytes that came.
     arrived: usize,
@@ -81,14 +74,14 @@ impl Player {
             Role::Client => Connection::client(Instant::ZERO, config, seed),
             Role::Server => Connection::server(Instant::ZERO, config, seed),
         };
-        Self { connection, held: Vec::new(), batch: Transmit::new(), kept: Vec::new(), arrived: 0 }
+        Self { connection, held: Vec::new(), batches: VecDeque::new(), kept: Vec::new(), arrived: 0 }
     }
 
     pub(crate) fn apply(&mut self, now: Instant, doing: &Doing) -> Done {
         let mut done = Done { outcome: Outcome::default(), ordinal: None, plain: Some(doing.clone()) };
         match doing {
             Doing::Known(operation) => self.operate(now, operation, &mut done),
-            Doing::SendPrepared(message) => match self.connection.send_prepared(&PreparedMessage::new(message.clone()))
+            Doing::SendPrepared(message) => match self.connection.send_prepared(now, &PreparedMessage::new(message.clone()))
             {
                 Ok(ordinal) => done.ordinal = Some(ordinal),
                 Err(reason) => {
@@ -125,22 +118,22 @@ impl Player {
                 self.receive_direct(now, bytes, outcome);
                 done.plain = Some(Doing::Known(Operation::Received(bytes.clone())));
             }
-            Operation::Transmitted(count) => connection.transmitted(now, *count),
+            Operation::Transmitted(count) => self.transmitted(now, *count),
             Operation::Acknowledged(count) => connection.acknowledged(now, *count),
             Operation::PollTransmit { max } => self.poll_transmit(now, *max, outcome),
             Operation::Timeout => connection.handle_timeout(now),
-            Operation::Send(message) => match connection.send(message.clone()) {
+            Operation::Send(message) => match connection.send(now, message.clone()) {
                 Ok(ordinal) => done.ordinal = Some(ordinal),
                 Err(refused) => outcome.refused = Some(Box::new(refused)),
             },
-            Operation::Close(frame) => connection.close(frame.clone()),
-            Operation::Drain => connection.drain(),
+            Operation::Close(frame) => connection.close(now, frame.clone()),
+            Operation::Drain => connection.drain(now),
             Operation::Pause => connection.pause(now),
             Operation::Resume => connection.resume(now),
             Operation::Accept => connection.accept(now),
-            Operation::Refuse(frame) => connection.refuse(frame.clone()),
-            Operation::Abort => connection.abort(),
-            Operation::Disconnected(how) => connection.disconnected(*how),
+            Operation::Refuse(frame) => connection.refuse(now, frame.clone()),
+            Operation::Abort => connection.abort(now),
+            Operation::Disconnected(how) => connection.disconnected(now, *how),
             other => panic!("{other:?} is not known here"),
         }
     }
@@ -148,16 +141,31 @@ impl Player {
     /// A batch that holds bytes stays as it is, and takes nothing from the connection.
     fn poll_transmit(&mut self, now: Instant, max: usize, outcome: &mut Outcome) {
         let bytes = |batch: &Transmit| batch.slices().flatten().copied().collect::<Vec<u8>>();
-        if !self.connection.poll_transmit(now, max, &mut self.batch) {
-            assert!(self.batch.is_empty(), "something was handed out in silence");
+        let mut batch = Transmit::new();
+        if !self.connection.poll_transmit(now, max, &mut batch) {
+            assert!(batch.is_empty(), "something was handed out in silence");
             return;
         }
-        outcome.bytes = bytes(&self.batch);
-        assert!(!self.batch.is_empty() && self.batch.len() == outcome.bytes.len());
+        outcome.bytes = bytes(&batch);
+        assert!(!batch.is_empty() && batch.len() == outcome.bytes.len());
         let before = self.connection.statistics();
-        assert!(!self.connection.poll_transmit(now, max, &mut self.batch), "a batch that holds bytes was filled");
-        assert!(bytes(&self.batch) == outcome.bytes && self.connection.statistics() == before);
-        self.batch.advance(self.batch.len());
+        assert!(!self.connection.poll_transmit(now, max, &mut batch), "a batch that holds bytes was filled");
+        assert!(bytes(&batch) == outcome.bytes && self.connection.statistics() == before);
+        self.batches.push_back(batch);
+    }
+
+    /// The transport takes so many bytes of what was handed out, or all.
+    fn transmitted(&mut self, now: Instant, mut count: usize) {
+        self.connection.transmitted(now, &mut Transmit::new(), 0);
+        while let Some(batch) = self.batches.front_mut().filter(|_| count > 0) {
+            let (before, taken) = (batch.len(), count.min(batch.len()));
+            count -= taken;
+            let whole = self.connection.transmitted(now, batch, taken);
+            assert_eq!((batch.len(), whole), (before - taken, taken == before));
+            if whole {
+                self.batches.pop_front();
+            }
+        }
     }
 
     fn receive(&mut self, now: Instant, bytes: &[u8], outcome: &mut Outcome) {

@@ -191,8 +191,7 @@ impl Watched {
             assert_eq!(bytes.len(), batch.len());
             self.sent.check(&bytes).check_room(4_096);
             assert!(!self.connection.poll_transmit(self.now, 4_096, &mut batch), "a batch that holds bytes was filled");
-            batch.advance(bytes.len());
-            self.connection.transmitted(self.now, bytes.len());
+            assert!(self.connection.transmitted(self.now, &mut batch, bytes.len()));
             self.poll_events();
         }
         assert_eq!(self.connection.queued(), 0);
@@ -211,13 +210,13 @@ impl Watched {
 
     /// The stream ends; by now there is an end, and it stays the end.
     pub fn finish(&mut self) {
-        self.connection.disconnected(Disconnect::EndOfStream);
+        self.connection.disconnected(self.now, Disconnect::EndOfStream);
         self.poll_events();
         assert!(self.closed.is_some() && self.connection.direct_buffer().is_none());
         self.wait_for_the_end();
         self.receive(&[0xF7; 20]);
         self.pass_time(Duration::from_secs(3_600));
-        self.connection.abort();
+        self.connection.abort(self.now);
         self.poll_events();
         self.transmit();
         assert!(self.held.is_empty());

@@ -12,7 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use pulsewire_protocol::{
-    Class, Clock, CloseReason, Config, Connection, Disconnect, Event, Message, Seed, Shutdown, Transmit, ValidConfig,
+    Class, Clock, CloseReason, Config, Connection, Disconnect, Event, Instant, Message, Seed, Shutdown, Transmit,
+    ValidConfig,
 };
 
 /// How long writing waits before reading gets its turn, and the other way round.
@@ -37,7 +38,7 @@ fn serve(address: &str, config: &ValidConfig) -> Result<(), Box<dyn Error>> {
             let clock = Clock::new();
             let connection = Connection::server(clock.now(), &config, seed());
             let ended = Driver::new(socket, connection, clock).run(|connection, event| match event {
-                Event::Message(message) => answer(connection, message),
+                Event::Message(message) => answer(connection, clock.now(), message),
                 Event::Closed(closed) => println!("closed: {closed}"),
                 _ => {}
             });
@@ -49,10 +50,10 @@ fn serve(address: &str, config: &ValidConfig) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn answer(connection: &mut Connection, message: Message<'_>) {
+fn answer(connection: &mut Connection, now: Instant, message: Message<'_>) {
     // Full: a client that doesn't read its answers. Everybody else has nothing to wait for here.
-    if connection.send(message).is_err() {
-        connection.close(CloseReason::OVERLOADED);
+    if connection.send(now, message).is_err() {
+        connection.close(now, CloseReason::OVERLOADED);
     }
 }
 
@@ -63,14 +64,16 @@ fn call(address: &str, words: &[&str], config: &ValidConfig) -> Result<(), Box<d
     Driver::new(TcpStream::connect(address)?, connection, clock).run(|connection, event| match event {
         Event::Established(_) => {
             for word in words {
-                connection.send(Message::new(Class::COMMUNICATION, word.as_bytes())).expect("the queue has room");
+                connection
+                    .send(clock.now(), Message::new(Class::COMMUNICATION, word.as_bytes()))
+                    .expect("the queue has room");
             }
         }
         Event::Message(message) => {
             println!("{}", String::from_utf8_lossy(&message.payload));
             missing -= 1;
             if missing == 0 {
-                connection.close(CloseReason::NORMAL);
+                connection.close(clock.now(), CloseReason::NORMAL);
             }
         }
         Event::Closed(closed) => println!("closed: {closed}"),
@@ -119,9 +122,11 @@ impl Driver {
         self.socket.set_nodelay(true)?;
         loop {
             self.write()?;
-            while let Some(event) = self.connection.poll_event() {
-                handle(&mut self.connection, event);
-            }
+            self.read()?;
+            self.deliver(&mut handle);
+            // What could be read was delivered, so time may pass.
+            self.connection.handle_timeout(self.clock.now());
+            self.deliver(&mut handle);
             // When all is said it reads on before it closes, or a reset destroys what is on its way to the peer (PW-CLS-012).
             match self.connection.shutdown() {
                 Shutdown::Close => return Ok(()),
@@ -132,8 +137,6 @@ impl Driver {
                 }
                 Shutdown::HalfClose | Shutdown::None => {}
             }
-            self.read()?;
-            self.deliver(&mut handle);
         }
     }
 
@@ -145,8 +148,7 @@ impl Driver {
             let count = self.batch.fill(&mut slices);
             match self.socket.write_vectored(&slices[..count]) {
                 Ok(written) => {
-                    self.batch.advance(written);
-                    self.connection.transmitted(self.clock.now(), written);
+                    self.connection.transmitted(self.clock.now(), &mut self.batch, written);
                 }
                 Err(error) if is_timeout(&error) => break,
                 Err(_) => self.lose(Disconnect::Reset),
@@ -168,7 +170,7 @@ impl Driver {
         match self.socket.read(&mut self.buffer[self.held..]) {
             Ok(0) => {
                 self.peer_ended = true;
-                self.connection.disconnected(Disconnect::EndOfStream);
+                self.connection.disconnected(self.clock.now(), Disconnect::EndOfStream);
             }
             Ok(count) => self.held += count,
             Err(error) if is_timeout(&error) => {}
@@ -177,7 +179,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Handles everything that came, then lets time pass.
+    /// Handles everything that happened.
     fn deliver(&mut self, handle: &mut impl FnMut(&mut Connection, Event<'_>)) {
         let now = self.clock.now();
         let mut input = &self.buffer[..self.held];
@@ -191,12 +193,11 @@ impl Driver {
         let left = input.len();
         self.buffer.copy_within(self.held - left..self.held, 0);
         self.held = left;
-        self.connection.handle_timeout(now);
     }
 
     /// The socket is gone, and with it what was to be written.
     fn lose(&mut self, how: Disconnect) {
-        self.connection.disconnected(how);
+        self.connection.disconnected(self.clock.now(), how);
         self.batch = Transmit::new();
     }
 }

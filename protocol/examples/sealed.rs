@@ -74,23 +74,23 @@ impl Application {
         Self { name, connection, key, challenge: random(), sealed: None, opened: Vec::new() }
     }
 
-    fn say(&mut self, text: &str) {
+    fn say(&mut self, clock: &Clock, text: &str) {
         let (outbound, _) = self.sealed.as_mut().expect("the challenges were exchanged");
         let message = outbound.seal(Class::COMMUNICATION, text.as_bytes());
-        self.connection.send(message).expect("the queue has room");
+        self.connection.send(clock.now(), message).expect("the queue has room");
     }
 
-    fn handle(&mut self, event: Event<'_>) {
+    fn handle(&mut self, clock: &Clock, event: Event<'_>) {
         match (event, &mut self.sealed) {
             (Event::Established(_), _) => {
                 let challenge = Message::new(Class::SYSTEM, self.challenge.to_vec());
-                self.connection.send(challenge).expect("the queue is empty");
+                self.connection.send(clock.now(), challenge).expect("the queue is empty");
             }
             (Event::Message(message), None) => match Challenge::try_from(&*message.payload) {
                 Ok(theirs) => {
                     self.sealed = Some((Direction::new(&self.key, theirs), Direction::new(&self.key, self.challenge)));
                 }
-                Err(_) => self.connection.close(CloseReason::REFUSED),
+                Err(_) => self.connection.close(clock.now(), CloseReason::REFUSED),
             },
             (Event::Message(message), Some((_, inbound))) => match inbound.open(&message) {
                 Some(plain) => {
@@ -99,7 +99,7 @@ impl Application {
                     self.opened.push(text);
                 }
                 // Not sealed, changed, repeated, or out of order: nothing that follows can be trusted.
-                None => self.connection.close(CloseReason::REFUSED),
+                None => self.connection.close(clock.now(), CloseReason::REFUSED),
             },
             (Event::Closed(closed), _) => println!("{}: {closed}", self.name),
             (other, _) => println!("{}: {other:?}", self.name),
@@ -112,15 +112,13 @@ fn carry(clock: &Clock, from: &mut Application, to: &mut Application) {
     let (mut network, mut batch) = (Vec::new(), Transmit::new());
     while from.connection.poll_transmit(clock.now(), 64 << 10, &mut batch) {
         batch.slices().for_each(|bytes| network.extend_from_slice(bytes));
-        from.connection.transmitted(clock.now(), batch.len());
-        batch.advance(batch.len());
+        let written = batch.len();
+        from.connection.transmitted(clock.now(), &mut batch, written);
     }
-    let mut input = &network[..];
-    while let Some(event) = to.connection.receive(clock.now(), &mut input).expect("a peer that keeps to the protocol") {
-        to.handle(event);
-    }
-    while let Some(event) = from.connection.poll_event() {
-        from.handle(event);
+    for (side, mut input) in [(to, &network[..]), (from, &[])] {
+        while let Some(event) = side.connection.receive(clock.now(), &mut input).expect("no fault of the peer") {
+            side.handle(clock, event);
+        }
     }
 }
 
@@ -139,14 +137,14 @@ fn main() {
         carry(&clock, &mut client, &mut server);
         carry(&clock, &mut server, &mut client);
     }
-    client.say("the door is open");
-    client.say("the light is on");
+    client.say(&clock, "the door is open");
+    client.say(&clock, "the light is on");
     carry(&clock, &mut client, &mut server);
-    server.say("noted");
+    server.say(&clock, "noted");
     carry(&clock, &mut server, &mut client);
     assert_eq!((server.opened.len(), client.opened.len()), (2, 1));
 
-    client.connection.close(CloseReason::NORMAL);
+    client.connection.close(clock.now(), CloseReason::NORMAL);
     carry(&clock, &mut client, &mut server);
     carry(&clock, &mut server, &mut client);
     carry(&clock, &mut client, &mut server);

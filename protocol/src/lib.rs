@@ -10,7 +10,7 @@
 //! # The run loop
 //!
 //! The same for clients and servers. This one polls a non-blocking socket; a real driver waits for readiness, or for
-//! completions, until the next deadline.
+//! completions, until the next deadline ([`Connection::poll_timeout`]).
 //!
 //! ```
 //! use std::io::{ErrorKind, IoSlice, Read, Result, Write};
@@ -30,58 +30,37 @@
 //!     let mut held = 0; // bytes at its front that wait for more: less than 4 KiB
 //!     let mut batch = Transmit::new(); // what is to be written
 //!     loop {
-//!         // Write what was queued meanwhile; a client's HELLO, to begin with.
+//!         // What was queued meanwhile; a client's HELLO, to begin with.
 //!         while !batch.is_empty() || connection.poll_transmit(clock.now(), 64 << 10, &mut batch) {
 //!             let mut slices = [IoSlice::new(&[]); 16];
 //!             let count = batch.fill(&mut slices);
-//!             match socket.write_vectored(&slices[..count]) {
-//!                 Ok(written) => {
-//!                     batch.advance(written);
-//!                     connection.transmitted(clock.now(), written);
-//!                 }
-//!                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-//!                 Err(_) => {
-//!                     connection.disconnected(Disconnect::Reset);
-//!                     break;
-//!                 }
-//!             }
+//!             let Ok(written) = socket.write_vectored(&slices[..count]) else { break }; // full, or gone, as reading will say
+//!             connection.transmitted(clock.now(), &mut batch, written);
 //!         }
-//!         while let Some(event) = connection.poll_event() {
-//!             handle(&mut connection, event); // `Closed` comes here, with all that is known about the end
-//!         }
-//!         match connection.shutdown() {
-//!             Shutdown::None => {}
-//!             Shutdown::HalfClose => drop(socket.shutdown(std::net::Shutdown::Write)), // and read on
-//!             Shutdown::Close => return Ok(()),
-//!         }
-//!
-//!         // Read once.
 //!         match socket.read(&mut buffer[held..]) {
-//!             Ok(0) => connection.disconnected(Disconnect::EndOfStream),
+//!             Ok(0) => connection.disconnected(clock.now(), Disconnect::EndOfStream),
 //!             Ok(count) => held += count,
-//!             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-//!                 let wait = connection.poll_timeout().map_or(Duration::MAX, |deadline| clock.until(deadline));
-//!                 std::thread::sleep(wait.min(Duration::from_millis(1)));
-//!             }
-//!             Err(_) => connection.disconnected(Disconnect::Reset),
+//!             Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(1)),
+//!             Err(_) => connection.disconnected(clock.now(), Disconnect::Reset),
 //!         }
-//!
-//!         // Handle everything that came. An event borrows the buffer, not the connection: sending works in `handle`.
-//!         let now = clock.now();
+//!         // Everything that happened. An event borrows the buffer, not the connection: sending works in `handle`.
 //!         let mut input = &buffer[..held];
 //!         loop {
-//!             match connection.receive(now, &mut input) {
+//!             match connection.receive(clock.now(), &mut input) {
 //!                 Ok(Some(event)) => handle(&mut connection, event),
 //!                 Ok(None) => break,
-//!                 Err(error) => eprintln!("{error}"), // fatal; the peer is told above, and `Closed` follows
+//!                 Err(error) => eprintln!("{error}"), // fatal; the peer is told, and `Closed` follows
 //!             }
 //!         }
 //!         let left = input.len();
 //!         buffer.copy_within(held - left..held, 0);
 //!         held = left;
-//!
-//!         // What could be read was delivered, so time may pass.
-//!         connection.handle_timeout(now);
+//!         match connection.shutdown() {
+//!             Shutdown::None => {}
+//!             Shutdown::HalfClose => drop(socket.shutdown(std::net::Shutdown::Write)), // and read on
+//!             Shutdown::Close => return Ok(()),
+//!         }
+//!         connection.handle_timeout(clock.now()); // what could be read was delivered, so time may pass
 //!     }
 //! }
 //! # use pulsewire_protocol::{Class, CloseReason, Config, Message, Seed};
@@ -96,7 +75,7 @@
 //! #         let connection = Connection::server(clock.now(), &config, Seed::from_bytes([1; 12]));
 //! #         drive(socket, connection, clock, |connection, event| {
 //! #             if let Event::Message(message) = event {
-//! #                 connection.send(message).unwrap();
+//! #                 connection.send(clock.now(), message).unwrap();
 //! #             }
 //! #         })
 //! #     }
@@ -105,10 +84,10 @@
 //! # let connection = Connection::client(clock.now(), &config, Seed::from_bytes([2; 12]));
 //! # let (mut echoed, mut orderly) = (0, false);
 //! # drive(TcpStream::connect(address).unwrap(), connection, clock, |connection, event| match event {
-//! #     Event::Established(_) => drop(connection.send(Message::new(Class::BUSINESS, vec![7; 8 << 20])).is_ok()),
+//! #     Event::Established(_) => drop(connection.send(clock.now(), Message::new(Class::BUSINESS, vec![7; 8 << 20])).is_ok()),
 //! #     Event::Message(message) => {
 //! #         echoed = message.payload.len();
-//! #         connection.close(CloseReason::NORMAL);
+//! #         connection.close(clock.now(), CloseReason::NORMAL);
 //! #     }
 //! #     Event::Closed(closed) => orderly = closed.orderly,
 //! #     _ => {}

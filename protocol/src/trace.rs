@@ -1,6 +1,7 @@
 //! What was done to a connection, as data: for bug reports, fuzzing, and comparing implementations.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -70,7 +71,8 @@ pub enum Operation {
     Received(#[cfg_attr(feature = "serde", serde(with = "crate::representation::hex"))] Bytes),
     /// The same, but what belongs to a large packet is written into the buffer that [`Connection::direct_buffer`] lends.
     ReceivedDirect(#[cfg_attr(feature = "serde", serde(with = "crate::representation::hex"))] Bytes),
-    /// The transport took this many bytes: [`Connection::transmitted`].
+    /// The transport took this many bytes of the batches that were handed out: [`Connection::transmitted`]. More than they hold
+    /// are as many as they hold.
     Transmitted(usize),
     /// The peer's host has acknowledged this many bytes in all: [`Connection::acknowledged`].
     Acknowledged(u64),
@@ -237,7 +239,8 @@ struct Driven {
     connection: Connection,
     /// Received bytes that wait for more.
     held: Vec<u8>,
-    batch: Transmit,
+    /// What was handed out and not taken.
+    batches: VecDeque<Transmit>,
 }
 
 impl Driven {
@@ -246,7 +249,7 @@ impl Driven {
             Role::Client => Connection::client(now, config, seed),
             Role::Server => Connection::server(now, config, seed),
         };
-        Self { connection, held: Vec::new(), batch: Transmit::new() }
+        Self { connection, held: Vec::new(), batches: VecDeque::new() }
     }
 
     fn apply(&mut self, now: Instant, operation: &Operation) -> Outcome {
@@ -254,27 +257,42 @@ impl Driven {
         match operation {
             Operation::Received(bytes) => self.receive(now, bytes, &mut outcome),
             Operation::ReceivedDirect(bytes) => self.receive_direct(now, bytes, &mut outcome),
-            Operation::Transmitted(count) => self.connection.transmitted(now, *count),
+            Operation::Transmitted(count) => self.transmitted(now, *count),
             Operation::Acknowledged(count) => self.connection.acknowledged(now, *count),
             Operation::PollTransmit { max } => {
-                self.batch = Transmit::new();
-                if self.connection.poll_transmit(now, *max, &mut self.batch) {
-                    self.batch.slices().for_each(|slice| outcome.bytes.extend_from_slice(slice));
+                let mut batch = Transmit::new();
+                if self.connection.poll_transmit(now, *max, &mut batch) {
+                    batch.slices().for_each(|slice| outcome.bytes.extend_from_slice(slice));
+                    self.batches.push_back(batch);
                 }
             }
             Operation::Timeout => self.connection.handle_timeout(now),
-            Operation::Send(message) => outcome.refused = self.connection.send(message.clone()).err().map(Box::new),
-            Operation::Close(frame) => self.connection.close(frame.clone()),
-            Operation::Drain => self.connection.drain(),
+            Operation::Send(message) => {
+                outcome.refused = self.connection.send(now, message.clone()).err().map(Box::new);
+            }
+            Operation::Close(frame) => self.connection.close(now, frame.clone()),
+            Operation::Drain => self.connection.drain(now),
             Operation::Pause => self.connection.pause(now),
             Operation::Resume => self.connection.resume(now),
             Operation::Accept => self.connection.accept(now),
-            Operation::Refuse(frame) => self.connection.refuse(frame.clone()),
-            Operation::Abort => self.connection.abort(),
-            Operation::Disconnected(how) => self.connection.disconnected(*how),
+            Operation::Refuse(frame) => self.connection.refuse(now, frame.clone()),
+            Operation::Abort => self.connection.abort(now),
+            Operation::Disconnected(how) => self.connection.disconnected(now, *how),
         }
         outcome.events.extend(core::iter::from_fn(|| self.connection.poll_event()));
         outcome
+    }
+
+    /// What is more than was handed out is no progress.
+    fn transmitted(&mut self, now: Instant, mut count: usize) {
+        self.connection.transmitted(now, &mut Transmit::new(), 0);
+        while let Some(batch) = self.batches.front_mut().filter(|_| count > 0) {
+            let taken = count.min(batch.len());
+            count -= taken;
+            if self.connection.transmitted(now, batch, taken) {
+                self.batches.pop_front();
+            }
+        }
     }
 
     fn receive(&mut self, now: Instant, bytes: &[u8], outcome: &mut Outcome) {

@@ -30,7 +30,7 @@ fn the_application_is_asked() {
     assert_eq!((request.frame_limit, request.message_limit), (65_536, 16 << 20));
     assert!(request.resync && request.ping_floor == ms(10));
     assert!(!server.connection.is_open());
-    assert_eq!(server.connection.send(business(1)).unwrap_err().reason, SendRefused::NotEstablished);
+    assert_eq!(server.connection.send(server.now, business(1)).unwrap_err().reason, SendRefused::NotEstablished);
     server.run_for(ms(5_000));
     assert!(server.sent.is_empty() && server.closed.is_none());
 }
@@ -48,7 +48,7 @@ fn an_accepted_client_is_greeted() {
     assert_eq!(server.sent_kinds(), [Kind::HELLO_ACK]);
     let idle = server.connection.poll_timeout().unwrap() - server.now;
     assert!(idle >= ms(800) && idle <= ms(1_000), "{idle:?}");
-    server.connection.send(business(5)).unwrap();
+    server.connection.send(server.now, business(5)).unwrap();
     server.receive(&numbered(Kind::PING, 1, SERVER_KEY)).unwrap();
     server.transmit();
     assert_eq!(server.sent_kinds(), [Kind::HELLO_ACK, Kind::PONG, Kind::DATA]);
@@ -62,7 +62,7 @@ fn a_refusal_reaches_the_clients_application() {
         pair.run_for(ms(10));
         assert!(matches!(pair.ends[SERVER].events[..], [Event::Admission(_)]));
         let frame = CloseFrame::from(reason).with_retry(Retry::After(ms(4_711))).with_text("not on Sundays");
-        pair.ends[SERVER].connection.refuse(frame);
+        pair.ends[SERVER].connection.refuse(pair.now, frame);
         pair.run_for(ms(10));
         let (client, server) = (pair.closed(CLIENT), pair.closed(SERVER));
         assert_eq!((client.reason, client.origin), (reason, Origin::Peer));
@@ -76,11 +76,11 @@ fn a_refusal_reaches_the_clients_application() {
 #[test]
 fn other_ways_to_refuse() {
     let mut server = judging();
-    server.connection.refuse(CloseReason::PEER_ENDED);
+    server.connection.refuse(server.now, CloseReason::PEER_ENDED);
     server.poll_events();
     assert_eq!(server.closed().reason, CloseReason::REFUSED);
     let mut server = judging();
-    server.connection.close(CloseReason::GOING_AWAY);
+    server.connection.close(server.now, CloseReason::GOING_AWAY);
     server.hand_out();
     assert_eq!(close_fields(server.sent_of(Kind::CLOSE)[0].1).0, CloseReason::GOING_AWAY);
 }
@@ -109,7 +109,7 @@ fn an_application_that_does_not_decide_is_timed_out() {
     assert_eq!(server.sent_kinds(), [Kind::CLOSE]);
     // Too late.
     server.connection.accept(server.now);
-    server.connection.refuse(CloseReason::REFUSED);
+    server.connection.refuse(server.now, CloseReason::REFUSED);
     server.transmit();
     assert_eq!(server.sent_kinds(), [Kind::CLOSE]);
 }
@@ -119,7 +119,7 @@ fn an_application_that_does_not_decide_is_timed_out() {
 fn there_is_nothing_to_admit_elsewhere() {
     let mut server = End::new(Connection::server(Instant::ZERO, &valid(asking()), seed(SERVER_KEY)), PEER_KEY);
     server.connection.accept(server.now);
-    server.connection.refuse(CloseReason::REFUSED);
+    server.connection.refuse(server.now, CloseReason::REFUSED);
     server.transmit();
     assert!(server.sent.is_empty() && server.closed.is_none());
     let newer = Hello { version_lowest: 2, version_highest: 9, ..hello(PEER_KEY) };
@@ -130,7 +130,7 @@ fn there_is_nothing_to_admit_elsewhere() {
     let mut pair = Pair::established(asking(), config());
     for end in &mut pair.ends {
         end.connection.accept(end.now);
-        end.connection.refuse(CloseReason::REFUSED);
+        end.connection.refuse(end.now, CloseReason::REFUSED);
         assert!(end.connection.is_open());
     }
 }

@@ -16,8 +16,8 @@ fn an_orderly_close_loses_nothing_in_either_direction() {
         pair.send(SERVER, business(70_000));
         pair.send(SERVER, business(10));
     }
-    pair.ends[CLIENT].connection.close(CloseReason::GOING_AWAY);
-    let refused = pair.ends[CLIENT].connection.send(business(1)).unwrap_err();
+    pair.ends[CLIENT].connection.close(pair.now, CloseReason::GOING_AWAY);
+    let refused = pair.ends[CLIENT].connection.send(pair.now, business(1)).unwrap_err();
     assert_eq!((refused.reason, refused.message), (SendRefused::Closed(CloseReason::GOING_AWAY), business(1)));
     pair.run_for(ms(10));
     assert_eq!(pair.ends[SERVER].events.last(), Some(&Event::Closing(Box::new(CloseReason::GOING_AWAY.into()))));
@@ -38,7 +38,7 @@ fn no_silence_is_judged_behind_both_closes() {
     let mut config = config();
     config.timeouts.close = ms(60_000);
     let mut server = End::server(config);
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.receive(&close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)).unwrap();
     server.transmit();
     assert_eq!(server.sent_kinds().last(), Some(&Kind::CLOSE_ACK));
@@ -54,7 +54,7 @@ fn close_counts_what_was_received_whole() {
     let whole = data(Flags::FIRST, 4, b"one", SERVER_KEY);
     let begun = data(Flags::FIRST | Flags::MORE, 4, b"half of t", SERVER_KEY);
     server.receive(&[whole, begun].concat()).unwrap();
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.transmit();
     assert_eq!(close_fields(server.sent_of(Kind::CLOSE)[0].1), (CloseReason::NORMAL, 1));
     // PW-CLS-005: it goes on receiving, and counts.
@@ -67,9 +67,9 @@ fn close_counts_what_was_received_whole() {
 #[test]
 fn close_and_close_ack_go_out_behind_all_messages() {
     let mut server = End::server(config());
-    server.connection.send(business(70_000)).unwrap();
+    server.connection.send(server.now, business(70_000)).unwrap();
     server.receive(&close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)).unwrap();
-    let refused = server.connection.send(business(5)).unwrap_err();
+    let refused = server.connection.send(server.now, business(5)).unwrap_err();
     assert_eq!(refused.reason, SendRefused::Closed(CloseReason::NORMAL));
     server.transmit();
     assert_eq!(server.sent_kinds(), [Kind::DATA, Kind::DATA, Kind::CLOSE_ACK]);
@@ -81,7 +81,7 @@ fn crossing_closes_are_both_answered() {
     let mut pair = Pair::established(config(), config());
     for end in [CLIENT, SERVER] {
         pair.send(end, business(5_000));
-        pair.ends[end].connection.close(CloseReason(40_000 + end as u16));
+        pair.ends[end].connection.close(pair.now, CloseReason(40_000 + end as u16));
     }
     pair.run_for(ms(10));
     for end in [CLIENT, SERVER] {
@@ -98,7 +98,7 @@ fn crossing_closes_are_both_answered() {
 #[test]
 fn an_owed_close_ack_goes_out_after_the_end() {
     let mut server = End::server(config());
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.transmit();
     let stream = [close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY), numbered(Kind::CLOSE_ACK, 0, SERVER_KEY)].concat();
     server.receive(&stream).unwrap();
@@ -114,7 +114,7 @@ fn an_unanswered_close_ends_at_the_deadline_without_a_second_close() {
     patient.heartbeat.idle = ms(60_000);
     let mut server = End::server(patient);
     server.run_for(ms(500));
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.run_for(ms(20_000));
     assert_eq!((server.closed_at(), server.closed().reason), (at(5_500), CloseReason::CLOSE_TIMEOUT));
     assert_eq!(server.sent_kinds(), [Kind::CLOSE]);
@@ -124,7 +124,7 @@ fn an_unanswered_close_ends_at_the_deadline_without_a_second_close() {
 #[test]
 fn a_fault_behind_close_sends_no_second_close() {
     let mut server = End::server(config());
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.transmit();
     server.receive(&numbered(Kind::PONG, 9, SERVER_KEY)).unwrap_err();
     server.transmit();
@@ -136,8 +136,8 @@ fn a_fault_behind_close_sends_no_second_close() {
 #[test]
 fn a_fault_before_close_went_out_replaces_it() {
     let mut server = End::server(config());
-    server.connection.send(business(10)).unwrap();
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.send(server.now, business(10)).unwrap();
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.receive(&numbered(Kind::PONG, 9, SERVER_KEY)).unwrap_err();
     server.transmit();
     assert_eq!(server.sent_kinds(), [Kind::CLOSE]);
@@ -149,7 +149,7 @@ fn a_fault_before_close_went_out_replaces_it() {
 #[test]
 fn a_fault_while_a_close_ack_is_owed_sends_close_alone() {
     let mut server = End::server(config());
-    server.connection.send(business(10)).unwrap();
+    server.connection.send(server.now, business(10)).unwrap();
     server.receive(&close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)).unwrap();
     server.receive(&data(Flags::FIRST, 4, b"late", SERVER_KEY)).unwrap_err();
     server.transmit();
@@ -173,7 +173,7 @@ fn nothing_goes_out_behind_close_ack() {
 #[test]
 fn nothing_goes_out_behind_close_ack_when_closes_cross() {
     let mut server = End::server(config());
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.receive(&close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)).unwrap();
     server.transmit();
     server.receive(&numbered(Kind::PING, 1, SERVER_KEY)).unwrap();
@@ -185,7 +185,7 @@ fn nothing_goes_out_behind_close_ack_when_closes_cross() {
 #[test]
 fn a_side_that_sent_close_still_answers() {
     let mut server = End::server(config());
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.transmit();
     server.receive(&numbered(Kind::PING, 3, SERVER_KEY)).unwrap();
     server.transmit();
@@ -200,7 +200,7 @@ fn a_side_that_sent_close_still_answers() {
 fn close_ack_counts_when_the_transport_took_it() {
     let mut server = End::server(config());
     (0..7).for_each(|size| {
-        server.connection.send(business(size)).unwrap();
+        server.connection.send(server.now, business(size)).unwrap();
     });
     server.transmit();
     server.receive(&close(CloseReason::NORMAL, 7, 0, b"", SERVER_KEY)).unwrap();
@@ -218,7 +218,7 @@ fn close_ack_counts_when_the_transport_took_it() {
 fn close_ack_without_close_is_fatal() {
     let prepare: [fn(&mut End); 3] = [
         |_| {},
-        |end| end.connection.close(CloseReason::NORMAL),
+        |end| end.connection.close(end.now, CloseReason::NORMAL),
         |end| end.receive(&close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)).unwrap(),
     ];
     for prepare in prepare {
@@ -236,7 +236,7 @@ fn data_and_close_behind_close_are_fatal() {
         for late in [data(Flags::FIRST, 4, b"", SERVER_KEY), close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)] {
             let mut server = End::server(config());
             if own_close {
-                server.connection.close(CloseReason::NORMAL);
+                server.connection.close(server.now, CloseReason::NORMAL);
                 server.transmit();
             }
             server.receive(&close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)).unwrap();
@@ -251,7 +251,7 @@ fn data_and_close_behind_close_are_fatal() {
 fn a_fault_of_the_peer_is_final() {
     for reason in [16, 28, 60, 255] {
         let mut server = End::server(config());
-        server.connection.send(business(10)).unwrap();
+        server.connection.send(server.now, business(10)).unwrap();
         let bytes = [
             close(CloseReason(reason), 3, 9, &item(0x8010, b"so"), SERVER_KEY),
             data(Flags::FIRST, 4, b"ignored", SERVER_KEY),
@@ -271,7 +271,7 @@ fn a_fault_of_the_peer_is_final() {
 #[test]
 fn a_fault_of_this_side_is_final() {
     let mut server = End::server(config());
-    server.connection.send(business(10)).unwrap();
+    server.connection.send(server.now, business(10)).unwrap();
     let bytes = [numbered(Kind::PING, 1, SERVER_KEY), numbered(Kind::PING, 1, SERVER_KEY)].concat();
     let behind = data(Flags::FIRST, 4, b"ignored", SERVER_KEY);
     server.receive(&[bytes, behind.clone()].concat()).unwrap_err();

@@ -100,18 +100,18 @@ fn make(end: &mut End, call: &Call) {
     match call {
         Call::Send(size) => {
             let message = Message::new(Class::BUSINESS, payload(*size));
-            if let Err(refused) = end.connection.send(message.clone()) {
+            if let Err(refused) = end.connection.send(end.now, message.clone()) {
                 assert_eq!(refused.message, message, "what is refused comes back");
             }
         }
-        Call::Close(reason) => end.connection.close(CloseReason(*reason)),
-        Call::Drain => end.connection.drain(),
+        Call::Close(reason) => end.connection.close(end.now, CloseReason(*reason)),
+        Call::Drain => end.connection.drain(end.now),
         Call::Pause => end.connection.pause(end.now),
         Call::Resume => end.connection.resume(end.now),
         Call::Accept => end.connection.accept(end.now),
-        Call::Refuse(reason) => end.connection.refuse(CloseReason(*reason)),
-        Call::Abort => end.connection.abort(),
-        Call::Disconnect(how) => end.connection.disconnected(*how),
+        Call::Refuse(reason) => end.connection.refuse(end.now, CloseReason(*reason)),
+        Call::Abort => end.connection.abort(end.now),
+        Call::Disconnect(how) => end.connection.disconnected(end.now, *how),
         Call::Receive(packet) => drop(end.receive(&packet.encode())),
         Call::Wait(time) => {
             let until = end.now + ms(*time);

@@ -23,7 +23,7 @@ fn taken(end: &End) -> Vec<(Class, u64)> {
 
 /// Queues messages of 1,000 bytes until the class is full, and gives how many it took.
 fn fill(end: &mut End, class: Class) -> usize {
-    let send = |end: &mut End| end.connection.send(Message::new(class, payload(1_000)));
+    let send = |end: &mut End| end.connection.send(end.now, Message::new(class, payload(1_000)));
     let count = std::iter::from_fn(|| send(end).ok()).count();
     assert_eq!(send(end).unwrap_err().reason, SendRefused::Full);
     count
@@ -36,7 +36,7 @@ fn who_found_a_class_full_is_told_when_half_of_it_is_free() {
     let mut server = End::server(config);
     let [first, second] = [Class(1), Class(2)];
     assert!(fill(&mut server, first) >= 9);
-    server.connection.send(Message::new(second, payload(9_000))).unwrap();
+    server.connection.send(server.now, Message::new(second, payload(9_000))).unwrap();
     server.hand_out_up_to(3_000);
     server.poll_events();
     assert_eq!(writable(&server), [], "too much waits still");
@@ -53,7 +53,8 @@ fn who_found_a_class_full_is_told_when_half_of_it_is_free() {
 fn a_watched_message_is_told_when_the_transport_took_it() {
     let mut server = End::server(config());
     let class = Class::BUSINESS;
-    let [first, large, last] = [100, 200_000, 100].map(|size| server.connection.send(business(size)).unwrap());
+    let [first, large, last] =
+        [100, 200_000, 100].map(|size| server.connection.send(server.now, business(size)).unwrap());
     for ordinal in [last, first] {
         server.connection.notify_when_taken(class, ordinal);
     }
@@ -71,7 +72,7 @@ fn a_watched_message_is_told_when_the_transport_took_it() {
     server.connection.notify_when_taken(class, 4.try_into().unwrap());
     server.poll_events();
     assert_eq!(taken(&server)[3..], [(class, 1)]);
-    server.connection.send(business(1)).unwrap();
+    server.connection.send(server.now, business(1)).unwrap();
     server.transmit();
     assert_eq!(taken(&server)[4..], [(class, 4)]);
 }
@@ -116,7 +117,7 @@ fn a_ping_that_may_not_go_out_is_refused() {
     assert!(!server.connection.ping(server.now), "this side pauses");
     server.connection.resume(server.now);
     assert!(server.connection.ping(server.now));
-    server.connection.abort();
+    server.connection.abort(server.now);
     assert!(!server.connection.ping(server.now));
     let fresh = &mut Connection::server(at(0), &valid(config()), seed(1));
     assert!(!fresh.ping(at(0)));
@@ -149,8 +150,8 @@ fn timers_and_queues_change_while_the_connection_lasts() {
     server.connection.reconfigure(server.now, &patient).unwrap();
     server.run_until(at(3_999));
     assert_eq!(pings(&server), []);
-    server.connection.send(business(1_500)).unwrap();
-    assert_eq!(server.connection.send(business(1_500)).unwrap_err().reason, SendRefused::Full);
+    server.connection.send(server.now, business(1_500)).unwrap();
+    assert_eq!(server.connection.send(server.now, business(1_500)).unwrap_err().reason, SendRefused::Full);
     server.run_until(at(5_000));
     let frames: Vec<_> = server.sent.iter().filter(|(_, header, _)| header.kind == Kind::DATA).collect();
     assert!(frames.len() == 3 && frames.iter().all(|(_, header, _)| header.length <= 512));
@@ -188,22 +189,22 @@ fn what_the_peer_was_told_does_not_change() {
 fn a_fault_ends_a_connection_that_closes_already() {
     let fault = CloseReason::BAD_FRAGMENT;
     let mut closing = End::server(config());
-    closing.connection.close(CloseReason::NORMAL);
+    closing.connection.close(closing.now, CloseReason::NORMAL);
     closing.transmit();
-    closing.connection.close(fault);
+    closing.connection.close(closing.now, fault);
     closing.transmit();
     assert_eq!((closing.closed().reason, closing.sent_kinds()), (fault, vec![Kind::CLOSE]));
     let mut waiting = End::server(config());
-    waiting.connection.send(business(100)).unwrap();
-    waiting.connection.close(CloseReason::NORMAL);
-    waiting.connection.close(fault);
+    waiting.connection.send(waiting.now, business(100)).unwrap();
+    waiting.connection.close(waiting.now, CloseReason::NORMAL);
+    waiting.connection.close(waiting.now, fault);
     waiting.transmit();
     let (_, said) = waiting.sent_of(Kind::CLOSE)[0];
     assert_eq!(close_fields(said).0, fault);
     assert_eq!(waiting.closed().unsent.len(), 1);
     let mut asked = End::server(config());
     asked.receive(&close(CloseReason::NORMAL, 0, 0, &[], SERVER_KEY)).unwrap();
-    asked.connection.close(fault);
+    asked.connection.close(asked.now, fault);
     asked.poll_events();
     assert_eq!(asked.closed().reason, fault);
 }

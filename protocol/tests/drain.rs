@@ -8,7 +8,7 @@ use pulsewire_protocol::{CloseReason, Config, Connection, Event, Flags, Instant,
 fn sent(count: usize) -> End {
     let mut server = End::server(config());
     (0..count).for_each(|_| {
-        server.connection.send(business(5)).unwrap();
+        server.connection.send(server.now, business(5)).unwrap();
     });
     server.transmit();
     server.sent.clear();
@@ -20,44 +20,44 @@ fn sent(count: usize) -> End {
 fn drain_is_sent_once_ahead_of_messages() {
     let mut server = End::server(config());
     server.receive(&data(Flags::FIRST, 4, b"counted", SERVER_KEY)).unwrap();
-    server.connection.send(business(200_000)).unwrap();
+    server.connection.send(server.now, business(200_000)).unwrap();
     assert!(server.connection.poll_transmit(server.now, 1, &mut Transmit::new()));
-    server.connection.drain();
-    server.connection.drain();
+    server.connection.drain(server.now);
+    server.connection.drain(server.now);
     server.transmit();
-    server.connection.drain();
+    server.connection.drain(server.now);
     server.transmit();
     assert_eq!(server.sent_kinds(), [Kind::DRAIN, Kind::DATA, Kind::DATA, Kind::DATA]);
     assert_eq!(number(server.sent_of(Kind::DRAIN)[0].1), 1);
     // It still sends.
-    server.connection.send(business(1)).unwrap();
+    server.connection.send(server.now, business(1)).unwrap();
 }
 
 /// PW-CLS-016: not before the handshake is complete, and not once this side, or the peer, closes.
 #[test]
 fn drain_does_nothing_outside_of_an_open_connection() {
     let mut early = End::new(Connection::server(Instant::ZERO, &valid(config()), seed(SERVER_KEY)), PEER_KEY);
-    early.connection.drain();
+    early.connection.drain(early.now);
     early.receive(&hello_packet(Kind::HELLO, &hello(PEER_KEY))).unwrap();
     early.transmit();
     assert_eq!(early.sent_kinds(), [Kind::HELLO_ACK]);
 
     let closing: [fn(&mut End); 3] = [
-        |end| end.connection.close(CloseReason::NORMAL),
+        |end| end.connection.close(end.now, CloseReason::NORMAL),
         |end| end.receive(&close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)).unwrap(),
-        |end| end.connection.abort(),
+        |end| end.connection.abort(end.now),
     ];
     for close in closing {
         let mut server = End::server(config());
         close(&mut server);
-        server.connection.drain();
+        server.connection.drain(server.now);
         server.transmit();
         assert!(!server.sent_kinds().contains(&Kind::DRAIN));
     }
     // Asked for before, it goes out before CLOSE.
     let mut server = End::server(config());
-    server.connection.drain();
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.drain(server.now);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.transmit();
     assert_eq!(server.sent_kinds(), [Kind::DRAIN, Kind::CLOSE]);
 }
@@ -68,14 +68,14 @@ fn a_drain_is_told_and_changes_nothing_else() {
     let mut pair = Pair::established(config(), config());
     pair.send(CLIENT, business(7));
     pair.run_for(ms(10));
-    pair.ends[SERVER].connection.drain();
+    pair.ends[SERVER].connection.drain(pair.now);
     pair.run_for(ms(10));
     assert_eq!(pair.ends[CLIENT].events.last(), Some(&Event::Draining { received: 1 }));
     pair.send(CLIENT, business(8));
     pair.send(SERVER, business(9));
     pair.run_for(ms(10));
     assert_eq!((pair.ends[CLIENT].messages().len(), pair.ends[SERVER].messages().len()), (1, 2));
-    pair.ends[CLIENT].connection.close(CloseReason::NORMAL);
+    pair.ends[CLIENT].connection.close(pair.now, CloseReason::NORMAL);
     pair.run_for(ms(10));
     assert!(pair.closed(CLIENT).orderly && pair.closed(SERVER).orderly);
 
@@ -98,7 +98,7 @@ fn a_count_above_what_was_sent_is_fatal() {
         let prepared = || {
             let mut server = sent(2);
             if kind == Kind::CLOSE_ACK {
-                server.connection.close(CloseReason::NORMAL);
+                server.connection.close(server.now, CloseReason::NORMAL);
                 server.transmit();
                 server.sent.clear();
             }
@@ -125,7 +125,7 @@ fn a_count_above_what_was_sent_is_fatal() {
 fn a_message_counts_with_its_last_frame() {
     let begun = |frames: usize| {
         let mut server = End::server(Config { ..config() });
-        server.connection.send(business(100_000)).unwrap();
+        server.connection.send(server.now, business(100_000)).unwrap();
         for _ in 0..frames {
             assert!(server.connection.poll_transmit(server.now, 1, &mut Transmit::new()));
         }

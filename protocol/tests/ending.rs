@@ -7,7 +7,8 @@ use std::time::Duration;
 use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
-    Class, CloseReason, Disconnect, Flags, Instant, Kind, Message, Origin, Retry, Shutdown, Transmit,
+    Class, CloseReason, Connection, Disconnect, Flags, Instant, Kind, Message, Origin, PreparedMessage, Retry,
+    Shutdown, Transmit,
 };
 
 /// PW-CLS-011: each way in which a transport ends, in each state.
@@ -21,13 +22,13 @@ fn the_end_of_the_transport_is_told_apart() {
     ];
     let prepare: [fn(&mut End); 3] = [
         |_| {},
-        |end| end.connection.close(CloseReason::NORMAL),
+        |end| end.connection.close(end.now, CloseReason::NORMAL),
         |end| end.receive(&numbered(Kind::PING, 1, SERVER_KEY)).unwrap(),
     ];
     for (way, reason, origin) in ways {
         for prepare in prepare {
             let mut server = End::server(config());
-            server.connection.send(business(10)).unwrap();
+            server.connection.send(server.now, business(10)).unwrap();
             prepare(&mut server);
             server.disconnect(way);
             let closed = server.closed();
@@ -36,7 +37,7 @@ fn the_end_of_the_transport_is_told_apart() {
             // Without a word to the peer, and once only.
             server.transmit();
             server.disconnect(Disconnect::Reset);
-            server.connection.abort();
+            server.connection.abort(server.now);
             server.run_for(ms(60_000));
             assert!(server.sent.is_empty());
         }
@@ -47,7 +48,7 @@ fn the_end_of_the_transport_is_told_apart() {
 fn sent_two() -> End {
     let mut server = End::server(config());
     (0..2).for_each(|_| {
-        server.connection.send(business(1)).unwrap();
+        server.connection.send(server.now, business(1)).unwrap();
     });
     server.transmit();
     server
@@ -57,7 +58,7 @@ fn sent_two() -> End {
 #[test]
 fn a_stream_that_ends_behind_close_is_not_reported_as_ended_without() {
     let mut server = sent_two();
-    server.connection.send(business(10)).unwrap();
+    server.connection.send(server.now, business(10)).unwrap();
     server.receive(&close(CloseReason::GOING_AWAY, 2, 77, b"", SERVER_KEY)).unwrap();
     server.disconnect(Disconnect::EndOfStream);
     let closed = server.closed();
@@ -75,9 +76,9 @@ fn a_stream_that_ends_behind_close_is_not_reported_as_ended_without() {
 #[test]
 fn abort_is_silent() {
     let mut server = End::server(config());
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.receive(&close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY)).unwrap();
-    server.connection.abort();
+    server.connection.abort(server.now);
     server.poll_events();
     assert_eq!(server.transmit(), b"");
     assert_eq!(server.closed().reason, CloseReason::ABORTED);
@@ -89,13 +90,13 @@ fn the_application_chooses_the_reason() {
     let undefined = [0, 5, 15, 30, 37, 56, 255, 256, 259, 32_767].map(|chosen| (chosen, 1));
     for (chosen, sent) in undefined.into_iter().chain([(2, 2), (32_768, 32_768), (65_535, 65_535)]) {
         let mut server = End::server(config());
-        server.connection.close(CloseReason(chosen));
+        server.connection.close(server.now, CloseReason(chosen));
         server.transmit();
         assert_eq!(close_fields(server.sent_of(Kind::CLOSE)[0].1).0, CloseReason(sent));
         assert!(server.closed.is_none());
     }
     let mut server = End::server(config());
-    server.connection.close(CloseReason::BAD_PACKET);
+    server.connection.close(server.now, CloseReason::BAD_PACKET);
     server.poll_events();
     assert_eq!((server.closed().reason, server.closed().origin), (CloseReason::BAD_PACKET, Origin::Local));
     server.transmit();
@@ -106,7 +107,7 @@ fn the_application_chooses_the_reason() {
 #[test]
 fn a_stream_that_ends_behind_an_unanswered_close_has_its_reason() {
     let mut server = sent_two();
-    server.connection.close(CloseReason::GOING_AWAY);
+    server.connection.close(server.now, CloseReason::GOING_AWAY);
     server.transmit();
     server.disconnect(Disconnect::EndOfStream);
     let closed = server.closed();
@@ -121,7 +122,7 @@ fn a_stream_that_ends_between_crossing_closes_has_the_reason_of_one() {
         [(true, CloseReason::NORMAL, Origin::Local), (false, CloseReason::GOING_AWAY, Origin::Peer)]
     {
         let mut server = sent_two();
-        server.connection.close(CloseReason::NORMAL);
+        server.connection.close(server.now, CloseReason::NORMAL);
         if told {
             server.transmit();
         }
@@ -143,7 +144,7 @@ fn a_stalled_transport_ends_with_write_stall() {
     server.stalled = true;
     server.run_for(ms(60_000));
     assert!(server.closed.is_none(), "nothing waits");
-    server.connection.send(business(100)).unwrap();
+    server.connection.send(server.now, business(100)).unwrap();
     server.run_for(ms(20_000));
     server.take(1);
     server.run_for(ms(29_999));
@@ -165,7 +166,7 @@ fn trickling() -> End {
 #[test]
 fn a_transport_that_trickles_ends_with_write_stall() {
     let mut server = trickling();
-    server.connection.send(business(10_240 - 12)).unwrap();
+    server.connection.send(server.now, business(10_240 - 12)).unwrap();
     server.hand_out();
     while server.closed.is_none() {
         server.run_for(ms(100));
@@ -179,11 +180,11 @@ fn a_transport_that_trickles_ends_with_write_stall() {
 fn each_byte_has_the_time_that_it_was_given() {
     // All but 100 bytes of much were taken when a little more is given: 1,124 bytes wait then.
     let mut server = trickling();
-    server.connection.send(business(102_400 - 24)).unwrap();
+    server.connection.send(server.now, business(102_400 - 24)).unwrap();
     server.hand_out();
     server.run_for(ms(10_000));
     server.take(102_300);
-    server.connection.send(business(1_024 - 12)).unwrap();
+    server.connection.send(server.now, business(1_024 - 12)).unwrap();
     server.hand_out();
     assert_eq!(server.connection.write_timeout(), Some(at(40_000)), "none was taken since");
     server.run_for(ms(29_000));
@@ -236,7 +237,7 @@ fn unsent_messages_come_back_in_closed() {
             })
             .collect();
         for message in &messages {
-            server.connection.send(message.clone()).unwrap();
+            server.connection.send(server.now, message.clone()).unwrap();
         }
         // One frame of the first goes out; it can't be delivered whole any more.
         assert!(server.connection.poll_transmit(server.now, 1, &mut Transmit::new()));
@@ -250,7 +251,7 @@ fn unsent_messages_come_back_in_closed() {
 #[test]
 fn both_limits_of_the_last_words_begin_anew_at_once() {
     let mut server = End::server(config());
-    server.connection.send(business(10)).unwrap();
+    server.connection.send(server.now, business(10)).unwrap();
     server.hand_out();
     server.disconnect(Disconnect::EndOfStream);
     let late = Instant::ZERO + ms(600_000);
@@ -259,4 +260,33 @@ fn both_limits_of_the_last_words_begin_anew_at_once() {
     assert_eq!((next, server.connection.shutdown()), (late + config().timeouts.linger, Shutdown::None));
     server.connection.handle_timeout(next);
     assert_eq!((server.connection.poll_timeout(), server.connection.shutdown()), (None, Shutdown::Close));
+}
+
+/// PW-TIM-002: every command is told the time, whatever else it does, and from then on time does not go back.
+#[test]
+fn a_command_tells_the_time() {
+    type Command = fn(&mut Connection, Instant);
+    let commands: [Command; 9] = [
+        |c, now| drop(c.send(now, business(1))),
+        |c, now| _ = c.send_prepared(now, &PreparedMessage::new(business(1))),
+        |c, now| c.accept(now),
+        |c, now| c.refuse(now, CloseReason::REFUSED),
+        |c, now| c.pause(now),
+        |c, now| c.resume(now),
+        |c, now| c.drain(now),
+        |c, now| c.close(now, CloseReason::NORMAL),
+        |c, now| c.close(now, CloseReason::BAD_PACKET),
+    ];
+    for command in commands {
+        let mut server = End::server(config());
+        command(&mut server.connection, at(400));
+        server.connection.abort(at(100));
+        server.now = at(400);
+        server.poll_events();
+        server.connection.disconnected(at(100), Disconnect::EndOfStream);
+        assert!(server.connection.poll_timeout().is_none_or(|end| end >= at(400)), "{:?}", server.connection);
+    }
+    let mut server = End::server(config());
+    server.connection.close(at(400), CloseReason::BAD_PACKET);
+    assert_eq!(server.connection.poll_timeout(), Some(at(400) + config().timeouts.linger));
 }

@@ -60,7 +60,7 @@ fn what_proves_nothing_is_no_evidence() {
         |server| server.receive(&busy(1_000, SERVER_KEY)[..15]).unwrap(),
         |server| server.receive(&[0x55; 100]).unwrap(),
         |server| {
-            server.connection.send(business(100)).unwrap();
+            server.connection.send(server.now, business(100)).unwrap();
             server.transmit();
         },
     ];
@@ -268,7 +268,7 @@ fn a_pong_for_a_ping_that_was_never_sent_is_fatal() {
 #[test]
 fn one_pong_waits_and_overtakes_messages() {
     let mut server = End::server(config());
-    server.connection.send(business(200_000)).unwrap();
+    server.connection.send(server.now, business(200_000)).unwrap();
     let mut batch = Transmit::new();
     assert!(server.connection.poll_transmit(server.now, 1, &mut batch));
     assert!((65_536..70_000).contains(&batch.len()), "one frame");
@@ -285,7 +285,7 @@ fn one_pong_waits_and_overtakes_messages() {
 fn a_ping_overtakes_messages() {
     let mut server = End::server(config());
     for _ in 0..3 {
-        server.connection.send(business(100_000)).unwrap();
+        server.connection.send(server.now, business(100_000)).unwrap();
     }
     server.now = server.connection.poll_timeout().unwrap();
     server.pass_time();

@@ -122,7 +122,7 @@ fn a_fault_before_hello_ack_went_out_refuses_with_key_0() {
 #[test]
 fn a_refusal_by_the_application_reaches_the_client() {
     let mut pair = Pair::new(config(), config());
-    pair.ends[SERVER].connection.close(CloseReason::OVERLOADED);
+    pair.ends[SERVER].connection.close(pair.now, CloseReason::OVERLOADED);
     pair.run_for(ms(10));
     let closed = pair.closed(CLIENT);
     assert_eq!((closed.reason, closed.origin), (CloseReason::OVERLOADED, Origin::Peer));
@@ -185,8 +185,8 @@ fn a_trickled_hello_does_not_extend_the_handshake() {
 #[test]
 fn a_client_that_gives_up_before_hello_ack_says_nothing() {
     let giving_up: [fn(&mut End); 4] = [
-        |client| client.connection.close(CloseReason::NORMAL),
-        |client| client.connection.close(CloseReason::BAD_PACKET),
+        |client| client.connection.close(client.now, CloseReason::NORMAL),
+        |client| client.connection.close(client.now, CloseReason::BAD_PACKET),
         |client| assert!(client.receive(b"HTTP/1.1 400 Bad Request").is_err()),
         |client| assert!(client.receive(&control(Kind::HELLO_ACK, &[0; 20], 0)).is_err()),
     ];
@@ -270,9 +270,9 @@ fn a_good_hello_behind_a_bad_byte_is_not_found() {
 fn the_sender_keeps_to_the_limits_that_the_peer_announced() {
     let small = Hello { frame_limit: 512, message_limit: 1_300, ..hello(PEER_KEY) };
     let mut server = End::greeted(config(), &small, SERVER_KEY);
-    let refused = server.connection.send(business(1_301)).unwrap_err();
+    let refused = server.connection.send(server.now, business(1_301)).unwrap_err();
     assert_eq!((refused.reason, refused.message), (SendRefused::TooLarge { limit: 1_300 }, business(1_301)));
-    server.connection.send(business(1_300)).unwrap();
+    server.connection.send(server.now, business(1_300)).unwrap();
     server.transmit();
     let frames: Vec<(Flags, u32)> = server.sent.iter().map(|(_, header, _)| (header.flags, header.length)).collect();
     assert_eq!(frames, [(Flags::FIRST | Flags::MORE, 512), (Flags::MORE, 512), (Flags::NONE, 276)]);
@@ -378,7 +378,7 @@ fn a_greeting_above_4096_bytes_is_refused_at_its_header() {
 #[test]
 fn the_stream_may_end_during_the_handshake() {
     let mut client = waiting_client(config());
-    let refused = client.connection.send(Message::new(Class::SYSTEM, b"early")).unwrap_err();
+    let refused = client.connection.send(client.now, Message::new(Class::SYSTEM, b"early")).unwrap_err();
     assert_eq!((refused.reason, &*refused.message.payload), (SendRefused::NotEstablished, &b"early"[..]));
     client.disconnect(Disconnect::EndOfStream);
     assert_eq!((client.closed().reason, client.closed().origin), (CloseReason::PEER_ENDED, Origin::Transport));

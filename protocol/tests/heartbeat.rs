@@ -92,7 +92,7 @@ proptest! {
             pong(&mut server, 1);
             last_evidence = server.now;
         }
-        server.connection.send(business(2_000)).unwrap();
+        server.connection.send(server.now, business(2_000)).unwrap();
         server.stalled = true;
         for (wait, count) in steps {
             server.run_for(ms(wait));
@@ -114,7 +114,7 @@ fn own_sending_changes_nothing() {
     silent.run_for(ms(5_000));
     let mut talking = End::server(config());
     while talking.closed.is_none() {
-        talking.connection.send(business(100)).unwrap();
+        talking.connection.send(talking.now, business(100)).unwrap();
         talking.run_for(ms(7));
     }
     assert_eq!(pings(&talking), pings(&silent));
@@ -213,7 +213,7 @@ fn a_slow_write_extends_the_silence_up_to_the_maximum() {
         let mut server = End::server(config);
         server.stalled = true;
         // Lies before the PING, and trickles out.
-        server.connection.send(business(60_000)).unwrap();
+        server.connection.send(server.now, business(60_000)).unwrap();
         server.hand_out();
         let queued = server.connection.poll_timeout().unwrap();
         server.run_until(queued);

@@ -61,14 +61,13 @@ fn a_connection_that_sent_everything_holds_no_batches() {
     let mut end = End::server(config());
     let before = live();
     for _ in 0..2_000 {
-        end.connection.send(Message::new(Class::BUSINESS, &[7; 100])).unwrap();
+        end.connection.send(end.now, Message::new(Class::BUSINESS, &[7; 100])).unwrap();
     }
     assert!(live() - before > 200_000);
     let mut batch = Transmit::new();
     while end.connection.poll_transmit(end.now, usize::MAX, &mut batch) {
         let count = batch.len();
-        batch.advance(count);
-        end.connection.transmitted(end.now, count);
+        end.connection.transmitted(end.now, &mut batch, count);
     }
     drop(batch);
     let held = live().saturating_sub(before);

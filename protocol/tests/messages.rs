@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use pair::*;
 use pulsewire_protocol::{
     Class, CloseReason, Config, Connection, Damage, Event, Flags, HEADER_SIZE, Header, Hello, Instant, Kind, Message,
-    Payload, ProtocolError, SendRefused,
+    Payload, ProtocolError, SendRefused, Transmit,
 };
 
 /// Around every size at which something changes: copied or referenced, one frame or several.
@@ -57,7 +57,7 @@ fn payloads_are_borrowed_or_owned() {
         let mut sent = Vec::new();
         for payload in [Payload::Borrowed(&bytes), Payload::Owned(bytes.clone())] {
             let mut server = End::server(config());
-            server.connection.send(Message::new(Class::ROOM, payload)).unwrap();
+            server.connection.send(server.now, Message::new(Class::ROOM, payload)).unwrap();
             sent.push(server.transmit());
         }
         assert_eq!(sent[0], sent[1]);
@@ -68,7 +68,7 @@ fn payloads_are_borrowed_or_owned() {
     let Ok(Some(Event::Message(message))) = server.connection.receive(server.now, &mut input) else { panic!() };
     assert!(matches!(message.payload, Payload::Borrowed(bytes) if std::ptr::eq(bytes, &packet[12..])));
     // The event borrows the buffer, not the connection.
-    server.connection.send(message).unwrap();
+    server.connection.send(server.now, message).unwrap();
 }
 
 /// PW-DAT-002, PW-DAT-004, PW-DAT-009: as few frames as the limit allows, none empty, none above it.
@@ -78,7 +78,7 @@ fn frames_are_cut_at_the_peers_limit() {
         for size in [limit - 1, limit, limit + 1, 2 * limit - 1, 2 * limit, 2 * limit + 1] {
             let peer = Hello { frame_limit: limit as u32, ..hello(PEER_KEY) };
             let mut server = End::greeted(config(), &peer, SERVER_KEY);
-            server.connection.send(business(size)).unwrap();
+            server.connection.send(server.now, business(size)).unwrap();
             while server.hand_out_up_to(1 << 20) {}
             let lengths: Vec<u32> = server.sent.iter().map(|(_, header, _)| header.length).collect();
             assert_eq!(lengths.len(), size.div_ceil(limit));
@@ -140,7 +140,7 @@ fn a_damaged_packet_in_the_lent_buffer_is_noticed() {
 fn a_refused_message_comes_back() {
     let refuse = |end: &mut End, message: Message<'static>, reason: SendRefused| {
         let before = (end.connection.queued(), end.connection.messages_sent());
-        let refused = end.connection.send(message.clone()).unwrap_err();
+        let refused = end.connection.send(end.now, message.clone()).unwrap_err();
         assert_eq!((refused.reason, refused.message), (reason, message));
         assert_eq!((end.connection.queued(), end.connection.messages_sent()), before);
     };
@@ -153,11 +153,11 @@ fn a_refused_message_comes_back() {
     for class in [5, 127] {
         refuse(&mut server, Message::new(Class(class), b"x"), SendRefused::ReservedClass);
     }
-    server.connection.send(business(70_000)).unwrap();
-    server.connection.send(Message::new(Class(128), b"x")).unwrap();
-    server.connection.close(CloseReason(40_000));
+    server.connection.send(server.now, business(70_000)).unwrap();
+    server.connection.send(server.now, Message::new(Class(128), b"x")).unwrap();
+    server.connection.close(server.now, CloseReason(40_000));
     refuse(&mut server, business(1), SendRefused::Closed(CloseReason(40_000)));
-    server.connection.abort();
+    server.connection.abort(server.now);
     refuse(&mut server, business(1), SendRefused::Closed(CloseReason::ABORTED));
 }
 
@@ -167,20 +167,20 @@ fn the_send_queue_is_bounded() {
     let mut small = config();
     small.limits.send_queue = 1_000;
     let mut server = End::server(small);
-    server.connection.send(business(500_000)).unwrap();
-    let refused = server.connection.send(business(0)).unwrap_err();
+    server.connection.send(server.now, business(500_000)).unwrap();
+    let refused = server.connection.send(server.now, business(0)).unwrap_err();
     assert_eq!(refused.reason, SendRefused::Full);
     server.transmit();
     assert_eq!(server.connection.queued(), 0);
 
-    server.connection.send(business(388)).unwrap();
+    server.connection.send(server.now, business(388)).unwrap();
     assert_eq!(server.connection.queued(), 400);
-    assert_eq!(server.connection.send(business(601)).unwrap_err().reason, SendRefused::Full);
-    server.connection.send(business(600)).unwrap();
+    assert_eq!(server.connection.send(server.now, business(601)).unwrap_err().reason, SendRefused::Full);
+    server.connection.send(server.now, business(600)).unwrap();
     server.transmit();
     assert_eq!(server.connection.queued(), 0);
     // Empty messages are not free.
-    let accepted = (0..1_000).take_while(|_| server.connection.send(business(0)).is_ok()).count();
+    let accepted = (0..1_000).take_while(|_| server.connection.send(server.now, business(0)).is_ok()).count();
     assert_eq!(accepted, 84);
 }
 
@@ -191,7 +191,7 @@ fn no_batch_is_larger_than_the_send_queue() {
         let mut small = config();
         small.limits.send_queue = send_queue;
         let mut server = End::server(small);
-        let sent = (0..1_000).take_while(|_| server.connection.send(business(100)).is_ok()).count();
+        let sent = (0..1_000).take_while(|_| server.connection.send(server.now, business(100)).is_ok()).count();
         assert_eq!(sent, accepted, "{send_queue}");
         assert!(server.connection.queued() <= send_queue + HEADER_SIZE);
     }
@@ -306,8 +306,8 @@ fn misuse_of_the_lent_buffer_does_not_panic() {
             drop(server.connection.receive(Instant::ZERO, &mut &packet[begun..]));
             drop(server.connection.receive(Instant::ZERO, &mut &packet[..]));
             drop(server.connection.direct_buffer());
-            server.connection.transmitted(Instant::ZERO, usize::MAX);
-            server.connection.abort();
+            server.connection.transmitted(Instant::ZERO, &mut Transmit::new(), 0);
+            server.connection.abort(server.now);
         }
     }
 }
@@ -326,9 +326,9 @@ fn memory_that_was_lent_before_other_bytes_came_ends_the_connection() {
         let _lent = server.connection.direct_buffer().unwrap();
         let mut stray = stray(before);
         stray.extend_from_slice(&packet[200..300]);
-        assert_eq!(server.connection.received_direct(server.now, stray), Ok(None));
-        server.poll_events();
-        assert_eq!(server.closed().reason, CloseReason::ABORTED);
+        let told = server.connection.received_direct(server.now, stray);
+        let Ok(Some(Event::Closed(closed))) = told else { panic!("{told:?}") };
+        assert_eq!(closed.reason, CloseReason::ABORTED);
     }
     // Empty it says nothing, and what was lent can still come back.
     let mut server = End::server(config());

@@ -30,7 +30,7 @@ fn receive_busy(end: &mut End, pause: u32) {
 #[test]
 fn a_pause_is_announced_and_renewed() {
     let mut server = End::server(config());
-    server.connection.send(business(100)).unwrap();
+    server.connection.send(server.now, business(100)).unwrap();
     server.connection.pause(server.now);
     server.connection.pause(server.now);
     assert!(server.connection.is_paused());
@@ -115,7 +115,7 @@ fn no_pause_before_the_handshake_nor_behind_close() {
     assert_eq!(early.sent_kinds(), [Kind::HELLO_ACK]);
 
     let mut server = End::server(config());
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.connection.pause(server.now);
     assert!(!server.connection.is_paused());
     server.transmit();
@@ -124,7 +124,7 @@ fn no_pause_before_the_handshake_nor_behind_close() {
     let mut server = End::server(config());
     server.connection.pause(server.now);
     server.transmit();
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.transmit();
     assert!(!server.connection.is_paused());
     assert_eq!(server.sent_kinds(), [Kind::BUSY, Kind::BUSY, Kind::CLOSE]);

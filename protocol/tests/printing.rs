@@ -44,12 +44,12 @@ fn debug_prints_no_token_key_or_payload() {
     check(&format!("{request:?} {server:?}"));
     server.accept(Instant::ZERO);
     check(&format!("{:?} {server:?}", server.poll_event().unwrap()));
-    server.send(message()).unwrap();
+    server.send(Instant::ZERO, message()).unwrap();
     let mut batch = Transmit::new();
     server.poll_transmit(Instant::ZERO, 1, &mut batch);
     check(&format!("{batch:?}"));
-    server.send(message()).unwrap();
-    server.abort();
+    server.send(Instant::ZERO, message()).unwrap();
+    server.abort(Instant::ZERO);
     check(&format!("{:?}", server.poll_event().unwrap()));
 
     let mut table = ConnectionTable::new(0);

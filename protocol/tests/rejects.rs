@@ -83,7 +83,7 @@ fn a_message_that_is_too_large_is_refused_and_the_connection_goes_on() {
                 [(2, Class::BUSINESS, 2_500, 2_501), (1, Class::COMMUNICATION, 2_500, 2_501)]
             );
             // CLOSE counts what was received whole.
-            server.connection.close(CloseReason::NORMAL);
+            server.connection.close(server.now, CloseReason::NORMAL);
             server.transmit();
             assert_eq!(close_fields(server.sent_of(Kind::CLOSE)[0].1).1, 2);
         }
@@ -180,13 +180,13 @@ fn damaged_messages_are_refused_with_their_numbers() {
 #[test]
 fn reject_overtakes_messages_and_follows_close() {
     let mut server = server();
-    server.connection.send(business(200_000)).unwrap();
+    server.connection.send(server.now, business(200_000)).unwrap();
     assert!(server.connection.poll_transmit(server.now, 1, &mut Transmit::new()));
     server.receive(&[oversized(4), oversized(2)].concat()).unwrap();
     server.transmit();
     assert_eq!(server.sent_kinds()[..3], [Kind::REJECT, Kind::REJECT, Kind::DATA]);
     assert_eq!(rejects(&server), [(4, 1, 1), (2, 1, 1)]);
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.transmit();
     server.receive(&oversized(4)).unwrap();
     server.transmit();
@@ -206,7 +206,7 @@ fn reject_overtakes_messages_and_follows_close() {
 #[test]
 fn a_refusal_is_told_before_an_owed_close_ack() {
     let mut server = server();
-    server.connection.close(CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.transmit();
     let ends = [close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY), numbered(Kind::CLOSE_ACK, 0, SERVER_KEY)];
     server.receive(&[oversized(4), ends.concat()].concat()).unwrap();
@@ -241,7 +241,7 @@ fn refusals_that_nobody_takes_are_bounded() {
 fn a_reject_is_handed_to_the_application() {
     let mut server = server();
     (0..5).for_each(|size| {
-        server.connection.send(business(size)).unwrap();
+        server.connection.send(server.now, business(size)).unwrap();
     });
     server.transmit();
     for (ordinal, reason) in [(1, 1), (3, 2), (0, 0), (4, 2), (5, 40_000)] {
@@ -263,18 +263,18 @@ fn a_reject_of_a_message_that_was_never_begun_is_fatal() {
 
     let mut server = self::server();
     (0..3).for_each(|_| {
-        server.connection.send(business(10)).unwrap();
+        server.connection.send(server.now, business(10)).unwrap();
     });
-    server.connection.send(business(200_000)).unwrap();
-    server.connection.send(business(10)).unwrap();
+    server.connection.send(server.now, business(200_000)).unwrap();
+    server.connection.send(server.now, business(10)).unwrap();
     server.receive(&reject(1, 1, SERVER_KEY)).unwrap_err();
 
     let mut server = self::server();
     (0..3).for_each(|_| {
-        server.connection.send(business(10)).unwrap();
+        server.connection.send(server.now, business(10)).unwrap();
     });
-    server.connection.send(business(200_000)).unwrap();
-    server.connection.send(business(10)).unwrap();
+    server.connection.send(server.now, business(200_000)).unwrap();
+    server.connection.send(server.now, business(10)).unwrap();
     // The three, then the first frame of the fourth.
     for _ in 0..3 {
         assert!(server.connection.poll_transmit(server.now, 1, &mut Transmit::new()));

@@ -14,7 +14,7 @@ fn the_two_sides_of_a_link_count_the_same() {
     }
     pair.send(SERVER, business(500));
     pair.run_for(ms(30_000));
-    pair.ends[CLIENT].connection.close(CloseReason::NORMAL);
+    pair.ends[CLIENT].connection.close(pair.now, CloseReason::NORMAL);
     pair.run_for(ms(10));
     assert!(pair.closed(CLIENT).orderly);
     let [client, server] = [CLIENT, SERVER].map(|end| pair.ends[end].connection.statistics());
@@ -61,7 +61,7 @@ fn everything_else_is_counted_too() {
     assert_eq!((statistics.messages_received, statistics.messages_refused, statistics.peer_pauses), (1, 2, 1));
 
     server.connection.pause(server.now);
-    server.connection.send(business(88)).unwrap();
+    server.connection.send(server.now, business(88)).unwrap();
     let statistics = server.connection.statistics();
     assert_eq!((statistics.queued, statistics.pauses, statistics.messages_handed_out), (100, 1, 0));
     server.hand_out();

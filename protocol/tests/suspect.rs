@@ -26,7 +26,7 @@ fn a_peer_is_suspect_after_the_first_wait_and_recovers_with_evidence() {
     server.run_for(ms(150));
     assert!(server.events.is_empty(), "once is enough");
     server.receive(&data(Flags::FIRST, 4, b"here", SERVER_KEY)).unwrap();
-    let Some(Event::Recovered(recovered)) = server.events.last() else { panic!("{:?}", server.events) };
+    let Some(Event::Recovered(recovered)) = server.events.first() else { panic!("{:?}", server.events) };
     assert_eq!((recovered.silent_for, recovered.unanswered), (silence + ms(150), 2));
     // The next silence is another one.
     server.events.clear();
@@ -63,7 +63,7 @@ fn any_evidence_recovers() {
     server.run_for(ms(10));
     assert!(matches!(server.events[..], [Event::Suspect(_)]));
     server.receive(&data(Flags::FIRST, 4, b"", SERVER_KEY)).unwrap();
-    assert!(matches!(server.events[..], [Event::Suspect(_), Event::Message(_), Event::Recovered(_)]));
+    assert!(matches!(server.events[..], [Event::Suspect(_), Event::Recovered(_), Event::Message(_)]));
 }
 
 /// An application that polls late is told all of it, in order.
@@ -79,7 +79,7 @@ fn news_that_nobody_fetched_waits() {
     server.now = now;
     server.receive(&data(Flags::FIRST, 4, b"", SERVER_KEY)).unwrap();
     assert!(
-        matches!(server.events[..], [Event::Message(_), Event::Suspect(_), Event::Recovered(_)]),
+        matches!(server.events[..], [Event::Suspect(_), Event::Recovered(_), Event::Message(_)]),
         "{:?}",
         server.events
     );
@@ -91,7 +91,7 @@ fn the_verdict_says_what_was_seen() {
     let mut server = End::server(config());
     server.run_for(ms(500));
     server.receive(&data(Flags::FIRST, 4, b"last", SERVER_KEY)).unwrap();
-    server.connection.send(business(88)).unwrap();
+    server.connection.send(server.now, business(88)).unwrap();
     server.run_for(ms(10_000));
     let (silence, closed) = (server.closed_at() - at(500), server.closed());
     let verdict = closed.verdict.as_ref().expect("a verdict");
@@ -130,7 +130,7 @@ fn the_verdict_itemises_the_extensions() {
     server.run_until(server.connection.poll_timeout().unwrap());
     server.run_for(ms(70));
     server.take(20);
-    server.connection.send(business(88)).unwrap();
+    server.connection.send(server.now, business(88)).unwrap();
     server.run_for(ms(10_000));
     let verdict = server.closed().verdict.as_ref().unwrap();
     assert_eq!((verdict.for_slow_writes, verdict.for_round_trips), (ms(70), ms(0)));
@@ -165,7 +165,7 @@ fn the_verdict_tells_that_bytes_came_which_were_no_evidence() {
 #[test]
 fn only_a_peer_timeout_has_a_verdict() {
     let mut server = End::server(config());
-    server.connection.close(CloseReason::PEER_TIMEOUT);
+    server.connection.close(server.now, CloseReason::PEER_TIMEOUT);
     server.poll_events();
     assert_eq!(server.closed().verdict, None);
 }

@@ -39,7 +39,7 @@ fn a_stale_id_is_refused_by_every_verb() {
         ConnectionId::new(living.slot(), living.domain(), living.cookie().saturating_add(1)),
     ];
     for id in wrong {
-        let refused = table.send(id, Message::new(Class::ROOM, b"for whom?")).unwrap_err();
+        let refused = table.send(Instant::ZERO, id, Message::new(Class::ROOM, b"for whom?")).unwrap_err();
         assert_eq!((refused.reason, &*refused.message.payload), (SendRefused::Stale, &b"for whom?"[..]));
         assert!(table.get_mut(id).is_none());
         assert!(table.remove(id).is_none());
@@ -78,12 +78,12 @@ fn a_queue_belongs_to_its_connection() {
         id
     };
     let old = connect(&mut table);
-    table.send(old, Message::new(Class::ROOM, b"a secret")).unwrap();
+    table.send(Instant::ZERO, old, Message::new(Class::ROOM, b"a secret")).unwrap();
     table.retire(old);
     let other = connect(&mut table);
     assert_ne!(other.slot(), old.slot());
     let (mut gone, ()) = table.release(old).unwrap();
-    gone.abort();
+    gone.abort(Instant::ZERO);
     let Some(Event::Closed(closed)) = gone.poll_event() else { panic!("no end") };
     assert_eq!(closed.unsent, [Message::new(Class::ROOM, b"a secret")]);
     let new = connect(&mut table);
@@ -116,8 +116,10 @@ fn a_deadline_that_moved_is_armed_lazily() {
     let mut connection = table.get_mut(id).unwrap();
     let hello = hello_packet(Kind::HELLO, &hello(PEER_KEY));
     connection.receive(at(900), &mut &hello[..]).unwrap();
-    connection.poll_transmit(at(900), 1 << 20, &mut Transmit::new());
-    connection.transmitted(at(900), 1 << 20);
+    let mut batch = Transmit::new();
+    connection.poll_transmit(at(900), 1 << 20, &mut batch);
+    let size = batch.len();
+    assert!(connection.transmitted(at(900), &mut batch, size));
     let deadline = connection.poll_timeout().unwrap();
     drop(connection);
     assert!(deadline > at(1_500));
@@ -173,14 +175,15 @@ fn apply(operation: &Operation, connection: &mut Connection, now: Instant, held:
         Operation::Receive(_, 0) => receive(&data(Flags::FIRST, 4, b"message", SERVER_KEY)),
         Operation::Receive(_, 1) => receive(&data(Flags::FIRST, 4, b"message", SERVER_KEY)[..5]),
         Operation::Receive(_, _) => receive(&numbered(Kind::PING, ping, SERVER_KEY)),
-        Operation::Send(_) => drop(connection.send(business(10))),
+        Operation::Send(_) => drop(connection.send(now, business(10))),
         Operation::Transmit(_) => {
             let mut batch = Transmit::new();
             while connection.poll_transmit(now, 1 << 20, &mut batch) {
-                connection.transmitted(now, batch.len());
+                let size = batch.len();
+                connection.transmitted(now, &mut batch, size);
             }
         }
-        Operation::Close(_) => connection.close(CloseReason::NORMAL),
+        Operation::Close(_) => connection.close(now, CloseReason::NORMAL),
         Operation::Insert { .. } | Operation::Remove(_) | Operation::Retire(_) | Operation::Wait(_) => {}
     }
 }

@@ -38,7 +38,8 @@ fn handed_out(table: &mut ConnectionTable<()>, id: ConnectionId) -> Vec<u8> {
     let mut connection = table.get_mut(id).unwrap();
     while connection.poll_transmit(Instant::ZERO, 1 << 20, &mut batch) {
         batch.slices().for_each(|slice| bytes.extend_from_slice(slice));
-        batch.advance(batch.len());
+        let size = batch.len();
+        connection.transmitted(Instant::ZERO, &mut batch, size);
     }
     bytes
 }
@@ -60,7 +61,7 @@ fn a_connection_too_many_comes_back_and_says_overloaded() {
     assert!(refused.to_string().contains("OVERLOADED") && refused.source().is_none());
 
     let (mut connection, mut batch) = (refused.connection, Transmit::new());
-    connection.close(refused.reason.close_reason());
+    connection.close(Instant::ZERO, refused.reason.close_reason());
     assert!(connection.poll_transmit(Instant::ZERO, 1_000, &mut batch));
     let sent = parse(&batch.slices().flatten().copied().collect::<Vec<u8>>(), 0, true);
     assert_eq!(close_fields(&sent[0].1).0, CloseReason::OVERLOADED);
@@ -111,19 +112,19 @@ fn limits_out_of_range_are_refused() {
 fn sending_is_refused_while_the_table_is_full() {
     let mut table = table(TableLimits { buffered: 100_000, ..TableLimits::default() });
     let (one, other) = (greeted(&mut table, &hello(PEER_KEY)), greeted(&mut table, &hello(PEER_KEY)));
-    table.send(one, business(60_000)).unwrap();
-    let refused = table.send(other, business(60_000)).unwrap_err();
+    table.send(Instant::ZERO, one, business(60_000)).unwrap();
+    let refused = table.send(Instant::ZERO, other, business(60_000)).unwrap_err();
     assert_eq!((refused.reason, refused.message.payload.len()), (SendRefused::Full, 60_000));
     let mut borrowed = table.get_mut(other).unwrap();
-    borrowed.send(business(30_000)).unwrap();
-    assert_eq!(borrowed.parts().0.send(business(30_000)).unwrap_err().reason, SendRefused::Full);
+    borrowed.send(Instant::ZERO, business(30_000)).unwrap();
+    assert_eq!(borrowed.parts().0.send(Instant::ZERO, business(30_000)).unwrap_err().reason, SendRefused::Full);
     drop(borrowed);
-    let refused = table.broadcast([one, other], business(20_000));
+    let refused = table.broadcast(Instant::ZERO, [one, other], business(20_000));
     assert_eq!(refused, [(one, SendRefused::Full), (other, SendRefused::Full)]);
     assert!((90_000..=100_000).contains(&table.buffered()), "{}", table.buffered());
 
     handed_out(&mut table, one);
-    table.send(other, business(60_000)).expect("there is room again");
+    table.send(Instant::ZERO, other, business(60_000)).expect("there is room again");
     table.remove(other).unwrap();
     assert_eq!(table.buffered(), 0);
 }
@@ -134,10 +135,10 @@ fn a_batch_that_is_begun_takes_no_more_than_the_table_has_room_for() {
     let mut table = table(TableLimits { buffered: 100_000, ..TableLimits::default() });
     let (one, other) = (greeted(&mut table, &hello(PEER_KEY)), greeted(&mut table, &hello(PEER_KEY)));
     (0..30).for_each(|_| {
-        table.send(one, business(100)).expect("there is room");
+        table.send(Instant::ZERO, one, business(100)).expect("there is room");
     });
-    table.send(other, business(91_000)).expect("there is room");
-    let sent = (0..1_000).take_while(|_| table.send(one, business(100)).is_ok()).count();
+    table.send(Instant::ZERO, other, business(91_000)).expect("there is room");
+    let sent = (0..1_000).take_while(|_| table.send(Instant::ZERO, one, business(100)).is_ok()).count();
     assert!((1..=40).contains(&sent), "{sent}");
     assert!(table.buffered() <= 101_000, "{}", table.buffered());
 }
@@ -258,7 +259,7 @@ fn a_broadcast_names_who_refused() {
     let good = greeted(&mut table, &hello(PEER_KEY));
     let young = table.insert(server(), ()).unwrap();
     let strict = greeted(&mut table, &Hello { frame_limit: 512, message_limit: 600, ..hello(PEER_KEY) });
-    let refused = table.broadcast([gone, good, young, strict], business(1_000));
+    let refused = table.broadcast(Instant::ZERO, [gone, good, young, strict], business(1_000));
     let expected = [
         (gone, SendRefused::Stale),
         (young, SendRefused::NotEstablished),
@@ -274,7 +275,7 @@ fn a_broadcast_counts_as_sent() {
     let mut table = table(TableLimits::default());
     let id = greeted(&mut table, &hello(PEER_KEY));
     for (count, size) in [10, 5_000, 100_000].into_iter().enumerate() {
-        assert!(table.broadcast([id], business(size)).is_empty());
+        assert!(table.broadcast(Instant::ZERO, [id], business(size)).is_empty());
         handed_out(&mut table, id);
         let ordinal = count as u64 + 1;
         let refusal = reject(ordinal, RejectReason::TOO_LARGE.0, SERVER_KEY);
@@ -293,9 +294,9 @@ fn a_broadcast_comes_back_unsent() {
     let id = greeted(&mut table, &Hello { resync: true, ..hello(PEER_KEY) });
     let messages = [10, 5_000, 100_000].map(business);
     for message in &messages {
-        assert!(table.broadcast([id], message.clone()).is_empty());
+        assert!(table.broadcast(Instant::ZERO, [id], message.clone()).is_empty());
     }
-    table.get_mut(id).unwrap().abort();
+    table.get_mut(id).unwrap().abort(Instant::ZERO);
     assert_eq!(closed(&mut table, id).unwrap().unsent, messages);
 }
 
@@ -314,11 +315,11 @@ proptest! {
         let (one, other) = (greeted(&mut table, &hello), greeted(&mut table, &hello));
         for (size, encrypted, prepared) in messages {
             let message = Message { class: Class::ROOM, encrypted, payload: payload(size) };
-            table.send(one, message.clone()).unwrap();
+            table.send(Instant::ZERO, one, message.clone()).unwrap();
             if prepared {
-                table.send_prepared(other, &PreparedMessage::new(message)).unwrap();
+                table.send_prepared(Instant::ZERO, other, &PreparedMessage::new(message)).unwrap();
             } else {
-                table.send(other, message).unwrap();
+                table.send(Instant::ZERO, other, message).unwrap();
             }
         }
         prop_assert_eq!(table.get_mut(one).unwrap().queued(), table.get_mut(other).unwrap().queued());

@@ -90,7 +90,7 @@ fn prepare(vector: &FramingVector) -> End {
     config.limits.message = vector.message_limit;
     let mut end = End::greeted(config, &hello(PEER_KEY), vector.key);
     for _ in 0..vector.messages_sent {
-        end.connection.send(Message::new(Class::COMMUNICATION, vec![0])).expect("accepted");
+        end.connection.send(end.now, Message::new(Class::COMMUNICATION, vec![0])).expect("accepted");
     }
     end.transmit();
     while (end.sent_of(Kind::PING).len() as u64) < vector.pings_sent {

@@ -69,7 +69,7 @@ impl Context<'_> {
     ///
     /// The reason and the message itself. After [`SendRefused::Full`] wait for [`Handler::writable`].
     pub fn send<'p>(&mut self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
-        self.connection.send(message).inspect_err(|refused| {
+        self.connection.send(self.now, message).inspect_err(|refused| {
             if refused.reason == SendRefused::Full {
                 self.mailbox.was_full();
             }
@@ -86,7 +86,7 @@ impl Context<'_> {
     /// and a sentence and advice on connecting again where a [`CloseFrame`] is given. `Closed` follows. Without such a
     /// client this does nothing.
     pub fn refuse(&mut self, close: impl Into<CloseFrame>) {
-        self.connection.refuse(close);
+        self.connection.refuse(self.now, close);
     }
 
     /// Takes no more for a while, because the application is slow: no message is delivered, and at most one buffer
@@ -114,7 +114,7 @@ impl Context<'_> {
     /// Tells the peer that this side is going to close (section 9.1 of the specification): its application is told to
     /// begin nothing new here, and to close when what it had begun is finished. Both sides go on to send and to receive.
     pub fn drain(&mut self) {
-        self.connection.drain();
+        self.connection.drain(self.now);
     }
 
     /// Asks the peer to close, when all that was sent before has gone out. Events come until `Closed`. A
@@ -123,7 +123,7 @@ impl Context<'_> {
     pub fn close(&mut self, close: impl Into<CloseFrame>) {
         let close = close.into();
         self.mailbox.closing(close.reason);
-        self.connection.close(close);
+        self.connection.close(self.now, close);
         // Behind its CLOSE a side must read.
         self.connection.resume(self.now);
     }
@@ -131,7 +131,7 @@ impl Context<'_> {
     /// Cuts the connection at once, without a word to the peer. `Closed` follows. Nothing changes where it is over already.
     pub fn abort(&mut self) {
         if !self.connection.is_over() {
-            self.connection.abort();
+            self.connection.abort(self.now);
         }
     }
 

@@ -207,12 +207,12 @@ impl Mailbox {
         for order in queue.orders.drain(..) {
             match order {
                 Order::Accept => connection.accept(now),
-                Order::Refuse(close) => connection.refuse(close),
+                Order::Refuse(close) => connection.refuse(now, close),
                 Order::Pause => connection.pause(now),
                 Order::Resume => connection.resume(now),
-                Order::Drain => connection.drain(),
+                Order::Drain => connection.drain(now),
                 Order::Abort if connection.is_over() => {}
-                Order::Abort => connection.abort(),
+                Order::Abort => connection.abort(now),
             }
         }
         let admitted = connection.is_open() && !could_send;
@@ -223,7 +223,7 @@ impl Mailbox {
             match request {
                 Request::Send(message) => {
                     let bytes = size(&message);
-                    match connection.send(message) {
+                    match connection.send(now, message) {
                         Err(SendError { reason: SendRefused::Full, message }) => {
                             // It was accepted and counted here, so it waits: a send is under way and will come back.
                             queue.requests.push_front(Request::Send(message));
@@ -236,7 +236,7 @@ impl Mailbox {
                     }
                 }
                 Request::Close(close) => {
-                    connection.close(close);
+                    connection.close(now, close);
                     // Behind its CLOSE a side must read (PW-HB-024).
                     connection.resume(now);
                 }

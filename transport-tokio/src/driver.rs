@@ -47,7 +47,7 @@ impl Shared {
             blocked: false,
             broken: None,
             more_input: false,
-            admitted: false,
+            read_at: Instant::ZERO,
             pausing: Pausing::default(),
             receiver: None,
             waiting: Vec::new(),
@@ -75,8 +75,8 @@ pub(crate) struct Driver {
     broken: Option<Disconnect>,
     /// The receiver holds bytes that it has not handled: it will write when it has.
     pub(crate) more_input: bool,
-    /// A client was admitted, and its `Established` was not reported yet.
-    pub(crate) admitted: bool,
+    /// When the receiver read last: a moment for what needs no look at the clock, as time never goes back in the machine.
+    pub(crate) read_at: Instant,
     pausing: Pausing,
     /// The task that waits in `recv`, and only while it does.
     receiver: Option<Waker>,
@@ -91,7 +91,9 @@ impl Driver {
         if let Some(broken) = self.broken {
             return Err(SendError { reason: SendRefused::Closed(broken.reason()), message });
         }
-        let ordinal = self.connection.send(message)?;
+        // A look at the clock costs as much as a small message.
+        let now = if self.more_input { self.read_at } else { clock.now() };
+        let ordinal = self.connection.send(now, message)?;
         if !self.more_input {
             self.flush_aside(clock);
         }
@@ -100,7 +102,7 @@ impl Driver {
 
     /// Asks the peer to close. Behind its CLOSE this side must read, so a pause ends (PW-HB-024).
     pub(crate) fn close(&mut self, clock: &Clock, close: CloseFrame) {
-        self.connection.close(close);
+        self.connection.close(clock.now(), close);
         self.connection.resume(clock.now());
         self.flush_aside(clock);
         self.wake_all();
@@ -108,23 +110,20 @@ impl Driver {
 
     /// Tells the peer that this side is going to close.
     pub(crate) fn drain(&mut self, clock: &Clock) {
-        self.connection.drain();
+        self.connection.drain(clock.now());
         self.flush_aside(clock);
     }
 
     /// Admits the client whose HELLO the application judges.
     pub(crate) fn accept(&mut self, clock: &Clock) {
-        if !self.connection.is_open() {
-            self.connection.accept(clock.now());
-            self.admitted = self.connection.is_open();
-        }
+        self.connection.accept(clock.now());
         self.flush_aside(clock);
         self.wake_receiver();
     }
 
     /// Refuses the client whose HELLO the application judges.
     pub(crate) fn refuse(&mut self, clock: &Clock, close: CloseFrame) {
-        self.connection.refuse(close);
+        self.connection.refuse(clock.now(), close);
         self.flush_aside(clock);
         self.wake_all();
     }
@@ -178,9 +177,8 @@ impl Driver {
             }
             match write(stream, &batch, context) {
                 Poll::Ready(Ok(written)) => {
-                    batch.advance(written);
+                    self.connection.transmitted(clock.now(), &mut batch, written);
                     self.unflushed = true;
-                    self.connection.transmitted(clock.now(), written);
                 }
                 Poll::Ready(Err(error)) => {
                     self.broken = Some(cause(&error));
@@ -213,10 +211,10 @@ impl Driver {
 
     /// Ends the connection if writing failed. Call it when all that could be read was delivered: a peer that closed and left
     /// said why before. Says whether it did.
-    pub(crate) fn end_broken(&mut self) -> bool {
+    pub(crate) fn end_broken(&mut self, clock: &Clock) -> bool {
         let broken = self.broken.take();
         if let Some(cause) = broken {
-            self.connection.disconnected(cause);
+            self.connection.disconnected(clock.now(), cause);
         }
         broken.is_some()
     }
@@ -297,7 +295,7 @@ impl Driver {
 
     /// Cuts the connection, and what is still being said where it is over.
     pub(crate) fn cut(&mut self) {
-        self.connection.abort();
+        self.connection.abort(self.read_at);
         self.wake_all();
     }
 
@@ -315,7 +313,8 @@ impl Driver {
 
     /// Cuts the connection, which nobody receives from any more. Senders that are kept must not keep its socket and messages.
     pub(crate) fn discard(&mut self) {
-        self.connection.abort();
+        // This may run while the thread ends, and then tokio has no clock any more.
+        self.connection.abort(self.read_at);
         // What was not sent comes with the last event.
         while self.connection.poll_event().is_some() {}
         (self.below, self.batch) = (None, None);

@@ -50,7 +50,7 @@ impl Farewell {
             }
             let failed = self.step(connection, &shared.clock, context);
             if let Err(error) = &failed {
-                connection.disconnected(cause(error));
+                connection.disconnected(shared.clock.now(), cause(error));
             }
             if matches!(failed, Ok(Stepped::Waits)) && self.poll_timer(connection, &shared.clock, context).is_pending()
             {
@@ -66,8 +66,7 @@ impl Farewell {
         while !self.batch.is_empty() || connection.poll_transmit(clock.now(), BATCH, &mut self.batch) {
             let Poll::Ready(written) = write(stream, &self.batch, context) else { break };
             let written = written?;
-            self.batch.advance(written);
-            connection.transmitted(clock.now(), written);
+            connection.transmitted(clock.now(), &mut self.batch, written);
         }
         // A stream with a buffer of its own goes on with that when it is shut down.
         let _flushed = Pin::new(&mut *stream).poll_flush(context)?;
@@ -87,7 +86,7 @@ impl Farewell {
         }
         if discarded.filled().is_empty() {
             self.peer_ended = true;
-            connection.disconnected(Disconnect::EndOfStream);
+            connection.disconnected(clock.now(), Disconnect::EndOfStream);
         }
         Ok(Stepped::Moved)
     }

@@ -103,12 +103,15 @@ impl Receiver {
             };
             match read {
                 Poll::Ready(Some(event)) => {
-                    driver.receiver_leaves(&shared.clock, context);
+                    self.note(shared, &mut driver, &event);
+                    if !self.over {
+                        driver.receiver_leaves(&shared.clock, context);
+                    }
                     return Poll::Ready(Some(Found::Owned(event)));
                 }
                 Poll::Ready(None) => continue,
                 // Out of budget, the task has to pause, and has perhaps not read all.
-                Poll::Pending if has_budget_remaining() && driver.end_broken() => continue,
+                Poll::Pending if has_budget_remaining() && driver.end_broken(&shared.clock) => continue,
                 Poll::Pending if driver.can_write() => continue,
                 Poll::Pending => {}
             }
@@ -123,13 +126,20 @@ impl Receiver {
 
     /// The next thing to report of what came, and of what time and commands did.
     fn next(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Found> {
-        // What a client wrongly sent behind its HELLO must not come ahead of `Established`.
-        let told_first = std::mem::take(&mut driver.admitted).then(|| self.next_told(shared, driver)).flatten();
-        if told_first.is_some() {
-            return told_first;
-        }
         let found = if driver.connection.is_paused() { None } else { self.next_found(shared, driver) };
-        found.or_else(|| self.next_told(shared, driver))
+        // The end that an error brought, or what waits while this side pauses.
+        let found = found.or_else(|| driver.connection.poll_event().map(Found::Owned));
+        if let Some(Found::Owned(event)) = &found {
+            self.note(shared, driver, event);
+        }
+        found
+    }
+
+    /// Ends what is the receiver's with `Closed`.
+    fn note(&mut self, shared: &Shared, driver: &mut Driver, event: &Event<'_>) {
+        if let Event::Closed(closed) = event {
+            self.end(shared, driver, closed);
+        }
     }
 
     /// Whether it took long to handle the latest events, so that answers to them should not wait for the rest.
@@ -145,7 +155,7 @@ impl Receiver {
         slow
     }
 
-    /// Takes the next event out of the bytes at hand.
+    /// The next event that waits, or else out of the bytes at hand.
     fn next_found(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Found> {
         let Input { buffer, handled } = &mut self.input;
         let mut rest = &buffer[*handled..];
@@ -170,15 +180,6 @@ impl Receiver {
         }
     }
 
-    /// The next event that came from time or a command.
-    fn next_told(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Found> {
-        let event = driver.connection.poll_event()?;
-        if let Event::Closed(closed) = &event {
-            self.end(shared, driver, closed);
-        }
-        Some(Found::Owned(event))
-    }
-
     fn end(&mut self, shared: &Shared, driver: &mut Driver, closed: &Closed) {
         // The id dies before the socket is closed (PW-CK-005).
         let parting = self.registry.part(shared.id);
@@ -201,7 +202,7 @@ impl Receiver {
         driver: &mut Driver,
         context: &mut Context<'_>,
     ) -> Poll<Option<Event<'static>>> {
-        let Driver { connection, below: Some(below), .. } = driver else { return Poll::Ready(None) };
+        let Driver { connection, below: Some(below), read_at, .. } = driver else { return Poll::Ready(None) };
         let stream = Pin::new(below.stream());
         let mut event = None;
         let result = if let Some((mut buffer, need)) = connection.direct_buffer() {
@@ -225,10 +226,12 @@ impl Receiver {
             }
             result
         };
-        match ready!(result) {
-            Ok(0) => connection.disconnected(Disconnect::EndOfStream),
+        let result = ready!(result);
+        *read_at = self.now;
+        match result {
+            Ok(0) => connection.disconnected(self.now, Disconnect::EndOfStream),
             Ok(_) => {}
-            Err(error) => connection.disconnected(cause(&error)),
+            Err(error) => connection.disconnected(self.now, cause(&error)),
         }
         Poll::Ready(event)
     }

@@ -233,10 +233,10 @@ impl Driver {
                     self.side.seen.event(self.id, &event);
                     if let Event::Message(message) = event {
                         // What can't go back any more is dropped: the trait says so.
-                        drop(connection.send(message));
+                        drop(connection.send(now, message));
                     }
                 }
-                // The end is reported by `poll_event`.
+                // The end is reported in this turn, too.
                 Err(_) | Ok(None) => break,
             }
         }
@@ -251,18 +251,15 @@ impl Driver {
             let Some(slice) = self.batch.slices().next() else { break };
             match self.stream.write(slice) {
                 Ok(0) => break,
-                Ok(count) => {
-                    self.batch.advance(count);
-                    connection.transmitted(now, count);
-                }
-                Err(_) => return self.lose(connection, Disconnect::Reset),
+                Ok(count) => _ = connection.transmitted(now, &mut self.batch, count),
+                Err(_) => return self.lose(connection, now, Disconnect::Reset),
             }
         }
     }
 
     /// The stream is gone, and with it what was to be written.
-    fn lose(&mut self, connection: &mut Connection, how: Disconnect) {
-        connection.disconnected(how);
+    fn lose(&mut self, connection: &mut Connection, now: Instant, how: Disconnect) {
+        connection.disconnected(now, how);
         self.batch = Transmit::new();
     }
 
@@ -271,7 +268,7 @@ impl Driver {
         let side = Arc::clone(&self.side);
         let mut state = side.lock();
         if let Some(mut connection) = state.table.get_mut(self.id) {
-            self.lose(&mut connection, how);
+            self.lose(&mut connection, side.now(), how);
         }
     }
 
@@ -309,7 +306,7 @@ impl Driver {
                 world::sleep(TURN);
             } else if let Some(how) = self.read_once(TURN) {
                 peer_ended = true;
-                connection.disconnected(how);
+                connection.disconnected(now, how);
             }
         }
     }
@@ -334,21 +331,22 @@ impl Running for RunningCore {
             Command::Events => side.seen.events(),
             Command::Send { to, class, payload } => {
                 let Some(to) = id_from_suite(to) else { return Ok(super::refused(SendRefused::Stale, payload)) };
-                let sent = side.lock().table.send(to, Message::new(Class(class), &payload[..]));
+                let now = side.now();
+                let sent = side.lock().table.send(now, to, Message::new(Class(class), &payload[..]));
                 match sent {
                     Ok(_) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
                 }
             }
             Command::Close { connection, frame } => {
-                side.tell(connection, |connection, _| connection.close(frame_from_suite(&frame)))
+                side.tell(connection, |connection, now| connection.close(now, frame_from_suite(&frame)))
             }
-            Command::Drain(id) => side.tell(id, |connection, _| connection.drain()),
+            Command::Drain(id) => side.tell(id, |connection, now| connection.drain(now)),
             Command::Pause(id) => side.tell(id, |connection, now| connection.pause(now)),
             Command::Resume(id) => side.tell(id, |connection, now| connection.resume(now)),
             Command::Accept(id) => side.tell(id, |connection, now| connection.accept(now)),
             Command::Refuse { connection, frame } => {
-                side.tell(connection, |connection, _| connection.refuse(frame_from_suite(&frame)))
+                side.tell(connection, |connection, now| connection.refuse(now, frame_from_suite(&frame)))
             }
             Command::Unknown { .. } => return Err(Unsupported::UNKNOWN),
         })

@@ -88,8 +88,7 @@ impl Server {
         assert!(matches!(event, Some(Event::Established(_))), "the handshake is not complete");
         assert!(connection.poll_transmit(*now, BATCH, batch), "no HELLO_ACK");
         let size = batch.len();
-        batch.advance(size);
-        connection.transmitted(*now, size);
+        connection.transmitted(*now, batch, size);
     }
 
     /// Time goes on by a step. The driver lets it come to the connections that are due, one by one, writes what each has to say,
@@ -120,8 +119,7 @@ impl Server {
             let written = batch.slices().next().and_then(<[u8]>::first_chunk::<NUMBERED>).expect("a whole packet");
             assert!(written[2] == Kind::PING.0 && batch.len() == NUMBERED, "no PING");
             pong[HEADER_SIZE..].copy_from_slice(&written[HEADER_SIZE..]);
-            batch.advance(NUMBERED);
-            connection.transmitted(*now, NUMBERED);
+            connection.transmitted(*now, batch, NUMBERED);
         }
         let event = connection.receive(*now, &mut &pong[..]).expect("a good PONG");
         assert!(event.is_none(), "{event:?}");

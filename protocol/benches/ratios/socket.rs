@@ -3,7 +3,7 @@
 use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use pulsewire_protocol::{Damage, Transmit};
+use pulsewire_protocol::{Connection, Damage, Instant, Transmit};
 
 use crate::goal::Goal;
 use crate::measure::{Group, time};
@@ -60,13 +60,13 @@ impl Loopback {
 }
 
 impl Sink for Loopback {
-    fn write(&mut self, batch: &mut Transmit) {
+    fn write(&mut self, connection: &mut Connection, batch: &mut Transmit) {
         self.unread += batch.len();
         while !batch.is_empty() {
             let mut slices = [IoSlice::new(&[]); 64];
             let count = batch.fill(&mut slices);
             let written = self.near.write_vectored(&slices[..count]).expect("an open connection");
-            batch.advance(written);
+            connection.transmitted(Instant::ZERO, batch, written);
         }
     }
 

@@ -39,8 +39,8 @@ pub(crate) fn drain(connection: &mut Connection) -> Vec<u8> {
     // More than a batch: no message is cut to fit in one.
     while connection.poll_transmit(Instant::ZERO, 2 * super::BATCH, &mut batch) {
         batch.slices().for_each(|slice| bytes.extend_from_slice(slice));
-        connection.transmitted(Instant::ZERO, batch.len());
-        batch.advance(batch.len());
+        let size = batch.len();
+        connection.transmitted(Instant::ZERO, &mut batch, size);
     }
     bytes
 }

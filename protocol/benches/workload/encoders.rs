@@ -11,8 +11,8 @@ use super::{BATCH, payload, per_batch};
 
 /// Where a batch goes: nowhere, or into a socket.
 pub(crate) trait Sink {
-    /// Writes what is in the batch, all of it.
-    fn write(&mut self, batch: &mut Transmit);
+    /// Writes what is in the batch, all of it, and tells the connection.
+    fn write(&mut self, connection: &mut Connection, batch: &mut Transmit);
 
     /// The same for bytes that lie together.
     fn write_bytes(&mut self, bytes: &[u8]);
@@ -22,9 +22,10 @@ pub(crate) trait Sink {
 pub(crate) struct Nowhere;
 
 impl Sink for Nowhere {
-    fn write(&mut self, batch: &mut Transmit) {
+    fn write(&mut self, connection: &mut Connection, batch: &mut Transmit) {
         batch.slices().for_each(|slice| _ = black_box(slice));
-        batch.advance(batch.len());
+        let size = batch.len();
+        connection.transmitted(Instant::ZERO, batch, size);
     }
 
     fn write_bytes(&mut self, bytes: &[u8]) {
@@ -50,7 +51,7 @@ impl<S: Sink> ConnectionEncoder<S> {
         let count = per_batch(self.payload.len());
         for _ in 0..count {
             let message = Message::new(Class::BUSINESS, black_box(&self.payload[..]));
-            self.connection.send(message).expect("accepted");
+            self.connection.send(Instant::ZERO, message).expect("accepted");
         }
         self.flush();
         count as u64
@@ -61,7 +62,7 @@ impl<S: Sink> ConnectionEncoder<S> {
         let count = per_batch(self.payload.len());
         for _ in 0..count {
             let message = Message::new(Class::BUSINESS, black_box(&self.payload).clone());
-            self.connection.send(message).expect("accepted");
+            self.connection.send(Instant::ZERO, message).expect("accepted");
         }
         self.flush();
         count as u64
@@ -69,9 +70,7 @@ impl<S: Sink> ConnectionEncoder<S> {
 
     fn flush(&mut self) {
         while self.connection.poll_transmit(Instant::ZERO, BATCH, &mut self.batch) {
-            let size = self.batch.len();
-            self.sink.write(&mut self.batch);
-            self.connection.transmitted(Instant::ZERO, size);
+            self.sink.write(&mut self.connection, &mut self.batch);
         }
     }
 }
@@ -100,12 +99,12 @@ impl Interleaved {
             && self.connection.queued() == 0
         {
             // Its first frame opens it.
-            self.connection.send(Message::new(Class::ROOM, large.clone())).expect("accepted");
+            self.connection.send(Instant::ZERO, Message::new(Class::ROOM, large.clone())).expect("accepted");
             self.write();
         }
         for _ in 0..Self::COUNT {
             let message = Message::new(Class::BUSINESS, black_box(&self.small[..]));
-            self.connection.send(message).expect("accepted");
+            self.connection.send(Instant::ZERO, message).expect("accepted");
         }
         self.write();
         Self::COUNT
@@ -113,9 +112,7 @@ impl Interleaved {
 
     fn write(&mut self) {
         assert!(self.connection.poll_transmit(Instant::ZERO, BATCH, &mut self.batch), "nothing to write");
-        let size = self.batch.len();
-        Nowhere.write(&mut self.batch);
-        self.connection.transmitted(Instant::ZERO, size);
+        Nowhere.write(&mut self.connection, &mut self.batch);
     }
 
     /// Messages that were not handed out whole.

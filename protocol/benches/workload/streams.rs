@@ -1,7 +1,7 @@
 //! What the peers of the decoders send.
 
 use bytes::{Bytes, BytesMut};
-use pulsewire_protocol::{Class, Damage, Message};
+use pulsewire_protocol::{Class, Damage, Instant, Message};
 use tokio_util::codec::{Encoder, LengthDelimitedCodec};
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -15,7 +15,7 @@ pub(crate) fn pulsewire(size: usize, count: usize, damage: Damage) -> Vec<u8> {
     let payload = payload(size);
     (0..count)
         .flat_map(|_| {
-            client.send(Message::new(Class::BUSINESS, &payload[..])).expect("accepted");
+            client.send(Instant::ZERO, Message::new(Class::BUSINESS, &payload[..])).expect("accepted");
             drain(&mut client)
         })
         .collect()
@@ -45,6 +45,6 @@ pub(crate) fn websocket(size: usize, count: usize) -> Vec<u8> {
 /// Bytes that nobody sent, and one empty message behind them.
 pub(crate) fn garbage(size: usize) -> Vec<u8> {
     let Ends { mut client, .. } = connect(Damage::Resynchronise);
-    client.send(Message::new(Class::BUSINESS, b"")).expect("accepted");
+    client.send(Instant::ZERO, Message::new(Class::BUSINESS, b"")).expect("accepted");
     [payload(size), drain(&mut client)].concat()
 }

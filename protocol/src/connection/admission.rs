@@ -16,9 +16,9 @@ impl Connection {
     /// Admits the client that [`Event::Admission`] told of: HELLO_ACK goes out, and `Established` follows. Without such a
     /// client this does nothing.
     pub fn accept(&mut self, now: Instant) {
+        let now = self.tick(now);
         match core::mem::replace(&mut self.state, State::Open) {
             State::Judging { judged } => {
-                let now = self.tick(now);
                 let Judged { seed, hello } = *judged;
                 let established = self.establish(now, seed, hello);
                 self.waiting.get_or_insert_default().established = Some(established);
@@ -37,7 +37,8 @@ impl Connection {
     /// client this does nothing.
     ///
     /// A reason that [must not be on the wire](CloseReason::is_on_wire) is taken for `REFUSED`.
-    pub fn refuse(&mut self, close: impl Into<CloseFrame>) {
+    pub fn refuse(&mut self, now: Instant, close: impl Into<CloseFrame>) {
+        self.tick(now);
         match &self.state {
             State::Judging { .. } => self.fault(close.into().on_wire_or(CloseReason::REFUSED), None, None),
             State::Handshake { .. }

@@ -11,7 +11,7 @@ use crate::close::{CloseFrame, CloseReason, Closed, Disconnect, Origin};
 use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::framer::Fragments;
-use crate::time::MaybeInstant;
+use crate::time::{Instant, MaybeInstant};
 use crate::verdict::Verdict;
 use crate::wire::{ClosePayload, Kind};
 
@@ -26,7 +26,8 @@ impl Connection {
     /// the connection just ends; a server tells the client why. While it is closing already, any other reason changes nothing.
     ///
     /// A pause of this side ends when it closes (PW-HB-024), so that the answer can be read.
-    pub fn close(&mut self, close: impl Into<CloseFrame>) {
+    pub fn close(&mut self, now: Instant, close: impl Into<CloseFrame>) {
+        self.tick(now);
         let said = close.into().on_wire_or(CloseReason::NORMAL);
         match &self.state {
             State::Handshake { .. } | State::Judging { .. } => self.fault(said, None, None),
@@ -46,12 +47,13 @@ impl Connection {
     }
 
     /// Ends the connection at once, without a word to the peer. `Closed` follows, with what was not sent.
-    pub fn abort(&mut self) {
-        self.disconnected(Disconnect::Aborted);
+    pub fn abort(&mut self, now: Instant) {
+        self.disconnected(now, Disconnect::Aborted);
     }
 
     /// The transport below ended. `Closed` follows, unless it was given before.
-    pub fn disconnected(&mut self, how: Disconnect) {
+    pub fn disconnected(&mut self, now: Instant, how: Disconnect) {
+        self.tick(now);
         match how {
             Disconnect::EndOfStream => self.ending.peer_ended = true,
             Disconnect::Reset | Disconnect::NetworkLost | Disconnect::Aborted => self.ending.gone = true,

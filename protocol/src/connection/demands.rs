@@ -80,8 +80,8 @@ impl Connection {
     /// Gives [`Event::Taken`] when the transport has taken all of this message: from then on it is not among
     /// [`Closed::unsent`](crate::Closed::unsent). `ordinal` is what [`send`](Self::send) gave.
     ///
-    /// It is given no earlier than that, and no later than when the batch is taken with which the message was handed out. A number
-    /// that was not given to a message yet is watched until it is.
+    /// It is given no earlier than that, and no later than when the batch is taken with which the message was handed out; not after
+    /// [`Event::Closed`]. A number that was not given to a message yet is watched until it is.
     pub fn notify_when_taken(&mut self, class: Class, ordinal: NonZeroU64) {
         if self.state.is_over() {
             return;
@@ -121,15 +121,18 @@ impl Connection {
     /// Tells the application which of the watched messages are taken by now.
     pub(super) fn note_taken(&mut self) {
         let taken = self.outgoing.taken_bytes();
-        let Some(rare) = &mut self.rare else { return };
+        let Some(rare) = self.rare.as_mut().filter(|_| !self.state.is_over()) else { return };
         let mut events = rare.watching.taken(taken).peekable();
         if events.peek().is_some() {
             self.waiting.get_or_insert_default().others.extend(events);
         }
     }
 
-    /// Tells the application for which classes there is room again.
+    /// Tells the application for which classes there is room again, as long as it may send.
     pub(super) fn note_room(&mut self) {
+        if !matches!(self.state, State::Open) {
+            return;
+        }
         let low = self.config.limits.send_queue / 2;
         while let Some(class) = self.outgoing.drained(low) {
             self.waiting.get_or_insert_default().others.push_back(Event::Writable { class });

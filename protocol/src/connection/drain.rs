@@ -4,6 +4,7 @@ use super::Connection;
 use super::state::State;
 use crate::error::ProtocolError;
 use crate::event::Event;
+use crate::time::Instant;
 use crate::wire::{Kind, count};
 
 impl Connection {
@@ -11,7 +12,8 @@ impl Connection {
     /// nothing new here, and close when what it had begun is finished (PW-CLS-016).
     ///
     /// Before the handshake is complete, while the connection is closing, and a second time, this does nothing.
-    pub fn drain(&mut self) {
+    pub fn drain(&mut self, now: Instant) {
+        self.tick(now);
         match &self.state {
             State::Open => self.outgoing.drain(),
             State::Handshake { .. }

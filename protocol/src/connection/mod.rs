@@ -62,10 +62,13 @@ const VERSION: u8 = 1;
 /// [`handle_timeout`](Self::handle_timeout), [`disconnected`](Self::disconnected).
 /// **Commands**: [`send`](Self::send), [`accept`](Self::accept) and [`refuse`](Self::refuse), [`pause`](Self::pause) and
 /// [`resume`](Self::resume), [`drain`](Self::drain), [`close`](Self::close), [`abort`](Self::abort).
-/// **Out**: the events that `receive` gives, [`poll_event`](Self::poll_event), [`poll_transmit`](Self::poll_transmit),
-/// [`poll_timeout`](Self::poll_timeout).
+/// **Out**: the events that `receive` gives, with or without input; [`poll_transmit`](Self::poll_transmit),
+/// [`shutdown`](Self::shutdown), [`poll_timeout`](Self::poll_timeout). [`poll_event`](Self::poll_event) gives the events that wait
+/// where there is no input.
 ///
-/// After any call of the first two groups, poll all of the third. Calls in another order, or too many of them, do no harm.
+/// Each call of the first two groups is told the time; a moment before the latest that was seen counts as that (PW-TIM-002).
+///
+/// After any call of the first two groups, ask for all of the third. Calls in another order, or too many of them, do no harm.
 pub struct Connection {
     config: ValidConfig,
     role: Role,
@@ -157,7 +160,8 @@ impl Connection {
     /// # Errors
     /// The reason and the message itself; nothing has changed.
     #[inline]
-    pub fn send<'p>(&mut self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
+    pub fn send<'p>(&mut self, now: Instant, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
+        self.tick(now);
         match self.send_small(message.class, message.encrypted, &message.payload) {
             Some(ordinal) => Ok(ordinal),
             None => self.send_any(message),
@@ -192,7 +196,8 @@ impl Connection {
     ///
     /// # Errors
     /// The reason; nothing has changed.
-    pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<NonZeroU64, SendRefused> {
+    pub fn send_prepared(&mut self, now: Instant, prepared: &PreparedMessage) -> Result<NonZeroU64, SendRefused> {
+        self.tick(now);
         let Message { class, payload, .. } = prepared.message();
         match self.refusal(*class, payload.len()) {
             None => Ok(numbered(self.outgoing.push_prepared(prepared, self.ceiling()))),
@@ -287,14 +292,22 @@ impl Connection {
         self.outgoing.has_more()
     }
 
-    /// The transport took this many bytes of what [`poll_transmit`](Self::poll_transmit) gave. Where it can't tell what the peer's
-    /// host [acknowledged](Self::acknowledged), probes and stalls are timed from here (PW-HB-010): report each write when it
-    /// happens.
-    pub fn transmitted(&mut self, now: Instant, bytes: usize) {
+    /// The transport took this many bytes of `batch`, which [`poll_transmit`](Self::poll_transmit) of this connection filled: they
+    /// leave its front. Returns whether it took all of it, so that the batch can be filled again; then it holds on to no payload
+    /// any more.
+    ///
+    /// Where the transport can't tell what the peer's host [acknowledged](Self::acknowledged), probes and stalls are timed from
+    /// here (PW-HB-010): report each write when it happens.
+    ///
+    /// # Panics
+    /// If the batch does not hold so many bytes.
+    pub fn transmitted(&mut self, now: Instant, batch: &mut Transmit, bytes: usize) -> bool {
         let now = self.tick(now);
+        let whole = batch.advance(bytes);
         let progress = self.outgoing.taken(now, bytes);
         self.note_taken();
         self.note_progress(now, progress);
+        whole
     }
 
     /// The peer's host has acknowledged this many of the bytes that the transport took, counted from the beginning of the
@@ -342,12 +355,14 @@ impl Connection {
     }
 
     /// The latest moment that was seen.
+    #[inline]
     fn tick(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
         self.now
     }
 
-    /// An event that came from time or a command, not from bytes. Poll until `None`.
+    /// An event that waits: as [`receive`](Self::receive), which gives it too, but without input, so that it can't fail. For a
+    /// driver that has only let time pass, or made a command, or that does not read while it pauses. Poll until `None`.
     pub fn poll_event(&mut self) -> Option<Event<'static>> {
         if let Some(established) = self.waiting.as_mut().and_then(|waiting| waiting.established.take()) {
             return Some(Event::Established(established));
@@ -360,6 +375,11 @@ impl Connection {
                 None => self.waiting.take()?.closed.map(Event::Closed),
             },
         }
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) would give anything.
+    fn has_event(&self) -> bool {
+        self.waiting.is_some() || self.heartbeat.as_ref().is_some_and(Heartbeat::has_notice)
     }
 
     /// Which side this is.

@@ -29,6 +29,7 @@ impl Connection {
     /// Before the handshake is complete, and while this side closes, no pause begins (PW-HB-024); while one lasts, nothing
     /// changes. Ask [`is_paused`](Self::is_paused): a pause ends by itself when this side closes or the connection is over.
     pub fn pause(&mut self, now: Instant) {
+        let now = self.tick(now);
         match &self.state {
             State::Open | State::PeerClosing { .. } if !self.is_paused() => {}
             State::Handshake { .. }
@@ -39,7 +40,6 @@ impl Connection {
             | State::BothClosing { .. }
             | State::Over => return,
         }
-        let now = self.tick(now);
         let Some(heartbeat) = &mut self.heartbeat else { return };
         heartbeat.rest();
         self.outgoing.cancel_ping();

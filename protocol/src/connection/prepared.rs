@@ -12,12 +12,12 @@ use crate::wire::{Flags, HEADER_SIZE, Header, Kind, TRAILER_SIZE, payload_checks
 /// made for it alone, of the shared payload.
 ///
 /// ```
-/// use pulsewire_protocol::{Class, Connection, Message, PreparedMessage};
+/// use pulsewire_protocol::{Class, Connection, Instant, Message, PreparedMessage};
 ///
-/// fn tell_all(connections: &mut [Connection], news: &[u8]) {
+/// fn tell_all(now: Instant, connections: &mut [Connection], news: &[u8]) {
 ///     let message = PreparedMessage::new(Message::new(Class::ROOM, news));
 ///     for connection in connections {
-///         if let Err(reason) = connection.send_prepared(&message) {
+///         if let Err(reason) = connection.send_prepared(now, &message) {
 ///             println!("not told: {reason}");
 ///         }
 ///     }

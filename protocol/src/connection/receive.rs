@@ -13,14 +13,16 @@ use crate::time::{Instant, MaybeInstant};
 use crate::wire::{ClosePayload, Flags, HEADER_SIZE, Header, Kind, count, pause};
 
 impl Connection {
-    /// Takes one event off the front of `input`, the driver's buffer, and moves `input` past what it consumed.
+    /// Gives the next event: what waits to be told first (`Established`, `Suspect`, `Recovered`, `Closed`), and then what it takes
+    /// off the front of `input`, the driver's buffer. It moves `input` past what it consumed. An event that waits is never
+    /// overtaken by one that comes later.
     ///
     /// `Ok(None)`: nothing more to be had. What is left in `input` (less than 4 KiB) must lie at the front of the next call's
-    /// input, with new bytes behind it. How many come at a time makes no difference (PW-FRM-001).
+    /// input, with new bytes behind it, if any came. How many come at a time makes no difference (PW-FRM-001).
     ///
     /// # Errors
     /// The peer broke the protocol. The connection is over, `input` is consumed, CLOSE with the reason waits to be
-    /// transmitted, and [`poll_event`](Self::poll_event) gives `Closed`.
+    /// transmitted, and the next call gives `Closed`, whatever its input.
     // Inlined whatever the compiler thinks of it, and the slow way's result taken apart and put together again: an event that
     // is returned, or moved on, through memory is written field by field and copied as a whole, and the processor waits
     // for each such copy as long as all the rest takes.
@@ -44,7 +46,10 @@ impl Connection {
     /// not a message, since a slice comes back in registers.
     #[inline(never)]
     fn whole_message<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Option<&'b [u8]> {
-        if !matches!(self.state, State::Open) || self.fragments.is_open() {
+        if !matches!(self.state, State::Open) || self.fragments.is_open() || self.waiting.is_some() {
+            return None;
+        }
+        if self.heartbeat.as_ref().is_some_and(Heartbeat::has_news) {
             return None;
         }
         let (header, packet) = match self.framer.look(now, input, self.config.limits.frame) {
@@ -82,7 +87,9 @@ impl Connection {
     fn receive_any<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
         if self.state.is_over() {
             *input = &[];
-            return Ok(None);
+        }
+        if self.state.is_over() || self.has_event() {
+            return Ok(self.poll_event());
         }
         let before = input.len();
         if before > 0 {
@@ -90,27 +97,34 @@ impl Connection {
         }
         let result = self.next_event(now, input);
         self.bytes_received += (before - input.len()) as u64;
-
         // What follows the end is not acted on (PW-FRM-016).
         if result.is_err() || self.state.is_over() {
             *input = &[];
         }
-        result.inspect_err(|error| self.fail(error))
+        match result {
+            Ok(None) => Ok(self.poll_event()),
+            Ok(event) => Ok(event),
+            Err(error) => {
+                self.fail(&error);
+                Err(error)
+            }
+        }
     }
 
     /// Lends memory of a large packet under way, and says how many bytes are missing. Read at most that many into its spare
     /// capacity (there is some; it is empty), then give it back with [`received_direct`](Self::received_direct).
     ///
-    /// Ask when [`receive`](Self::receive) gave `None`. Nothing is lost where the memory is dropped instead, unless bytes were
+    /// Ask when [`receive`](Self::receive) gave `None`: while an event waits, nothing is lent. Nothing is lost where the memory is dropped instead, unless bytes were
     /// read into it. But once other bytes were received it can't be given back.
     pub fn direct_buffer(&mut self) -> Option<(BytesMut, usize)> {
-        if self.state.is_over() {
+        if self.state.is_over() || self.has_event() {
             return None;
         }
         self.framer.lend()
     }
 
-    /// Gives the lent memory back. What was read into it is its length: none, where nothing was.
+    /// Gives the lent memory back. What was read into it is its length: none, where nothing was. Gives the next event, as
+    /// [`receive`](Self::receive) does; call that until `None` for those behind it.
     ///
     /// Memory that was not lent last, or after which other bytes were received, ends the connection with ABORTED if it holds bytes:
     /// nobody knows where in the stream they belong.
@@ -120,25 +134,30 @@ impl Connection {
     pub fn received_direct(&mut self, now: Instant, lent: BytesMut) -> Result<Option<Event<'static>>, ProtocolError> {
         let now = self.tick(now);
         if self.state.is_over() {
-            return Ok(None);
+            return Ok(self.poll_event());
         }
         let received = lent.len();
         if received > 0 {
             self.last_byte_in = MaybeInstant::some(now);
             self.bytes_received += received as u64;
         }
-        match self.framer.take_back(now, lent) {
-            Some(arrival) => arrival
-                .and_then(|arrival| self.arrival(now, arrival, None))
-                .map(|step| step.event)
-                .inspect_err(|error| self.fail(error)),
+        let event = match self.framer.take_back(now, lent) {
+            Some(arrival) => {
+                let taken = arrival.and_then(|arrival| self.arrival(now, arrival, None));
+                taken.inspect_err(|error| self.fail(error))?.event
+            }
             None => {
                 if received > 0 {
-                    self.abort();
+                    self.abort(now);
                 }
-                Ok(None)
+                None
             }
+        };
+        if !self.has_event() {
+            return Ok(event);
         }
+        self.waiting.get_or_insert_default().others.extend(event);
+        Ok(self.poll_event())
     }
 
     fn next_event<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
@@ -148,12 +167,22 @@ impl Connection {
             }
             let mut kind = None;
             let arrival = if self.framer.has_partial() {
+                if !input.is_empty() {
+                    self.evidence(now, Kind::DATA);
+                }
+                if self.has_event() {
+                    return Ok(None);
+                }
                 self.framer.continue_partial(now, input)?
             } else {
                 match self.framer.header(now, input)? {
                     Step::Header { header, again } => {
                         let fate = self.admit(&header)?;
                         self.evidence(now, header.kind);
+                        // It is told first. The header is looked at again.
+                        if self.has_event() {
+                            return Ok(None);
+                        }
                         if let Fate::TooLarge { size } = fate {
                             return self.refuse_open(size);
                         }
@@ -174,7 +203,7 @@ impl Connection {
                 }
             };
             let step = self.arrival(now, arrival, kind)?;
-            if step.event.is_some() || !step.go_on {
+            if step.event.is_some() || !step.go_on || self.has_event() {
                 return Ok(step.event);
             }
         }

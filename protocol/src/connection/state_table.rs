@@ -58,7 +58,8 @@ fn seed() -> Seed {
 fn transmit(connection: &mut Connection) {
     let mut batch = Transmit::new();
     while connection.poll_transmit(NOW, 1 << 20, &mut batch) {
-        connection.transmitted(NOW, batch.len());
+        let size = batch.len();
+        connection.transmitted(NOW, &mut batch, size);
     }
 }
 
@@ -85,14 +86,14 @@ fn judging() -> Connection {
 fn open() -> Connection {
     let mut server = greeted(server(Admission::Automatic));
     server.outgoing.ping();
-    server.send(Message::new(Class::UNCLASSIFIED, b"")).unwrap();
+    server.send(NOW, Message::new(Class::UNCLASSIFIED, b"")).unwrap();
     transmit(&mut server);
     server
 }
 
 fn close_queued() -> Connection {
     let mut server = open();
-    server.close(CloseReason::NORMAL);
+    server.close(NOW, CloseReason::NORMAL);
     server
 }
 
@@ -113,7 +114,7 @@ fn peer_closing() -> Connection {
 
 fn over() -> Connection {
     let mut server = open();
-    server.abort();
+    server.abort(NOW);
     server
 }
 

@@ -14,14 +14,19 @@ use crate::printing::Length;
 /// It owns what it holds, so it can move into a pending operation; its slices keep their addresses until it is changed.
 /// Keep one and fill it again: its memory is reused.
 ///
+/// [`Connection::transmitted`](crate::Connection::transmitted) takes away from its front what was written.
+///
 /// ```
-/// # use pulsewire_protocol::Transmit;
-/// fn write(socket: &mut impl std::io::Write, batch: &mut Transmit) -> std::io::Result<()> {
-///     while !batch.is_empty() {
-///         let mut slices = [std::io::IoSlice::new(&[]); 16];
+/// use std::io::{IoSlice, Result, Write};
+///
+/// use pulsewire_protocol::{Clock, Connection, Transmit};
+///
+/// fn write(socket: &mut impl Write, clock: &Clock, connection: &mut Connection, batch: &mut Transmit) -> Result<()> {
+///     while !batch.is_empty() || connection.poll_transmit(clock.now(), 64 << 10, batch) {
+///         let mut slices = [IoSlice::new(&[]); 16];
 ///         let count = batch.fill(&mut slices);
 ///         let written = socket.write_vectored(&slices[..count])?;
-///         batch.advance(written);
+///         connection.transmitted(clock.now(), batch, written);
 ///     }
 ///     Ok(())
 /// }
@@ -86,7 +91,7 @@ impl Transmit {
     ///
     /// # Panics
     /// If that is more than was left.
-    pub fn advance(&mut self, written: usize) -> bool {
+    pub(super) fn advance(&mut self, written: usize) -> bool {
         assert!(written <= self.left, "{written} bytes written of {}", self.left);
         if written == self.left {
             self.clear();

@@ -188,6 +188,17 @@ impl Heartbeat {
         Some(notice)
     }
 
+    /// Whether a notice waits.
+    pub(crate) fn has_notice(&self) -> bool {
+        self.notices.is_some()
+    }
+
+    /// Whether a notice waits, or the next evidence brings one.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.suspect.is_some() || self.has_notice()
+    }
+
     fn notify(&mut self, notice: Notice) {
         let Notices { waiting } = &mut **self.notices.get_or_insert_default();
         if waiting.len() >= NOTICES_MAX {

@@ -43,7 +43,7 @@ use crate::time::Instant;
 /// let new = table.insert(Connection::server(Instant::ZERO, &config, Seed::from_bytes([2; 12])), "another")?;
 /// assert_eq!((old.slot(), old.cookie() == new.cookie()), (new.slot(), false));
 ///
-/// let refused = table.send(old, Message::new(Class::BUSINESS, b"to a stranger?")).unwrap_err();
+/// let refused = table.send(Instant::ZERO, old, Message::new(Class::BUSINESS, b"to a stranger?")).unwrap_err();
 /// assert_eq!(refused.reason, SendRefused::Stale);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -114,9 +114,14 @@ impl<T> ConnectionTable<T> {
     ///
     /// # Errors
     /// As there, and [`SendRefused::Stale`]. The message comes back.
-    pub fn send<'p>(&mut self, id: ConnectionId, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
+    pub fn send<'p>(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        message: Message<'p>,
+    ) -> Result<NonZeroU64, SendError<'p>> {
         match self.get_mut(id) {
-            Some(mut connection) => connection.send(message),
+            Some(mut connection) => connection.send(now, message),
             None => Err(SendError { reason: SendRefused::Stale, message }),
         }
     }
@@ -127,19 +132,25 @@ impl<T> ConnectionTable<T> {
     #[must_use = "some may not have accepted the message"]
     pub fn broadcast(
         &mut self,
+        now: Instant,
         ids: impl IntoIterator<Item = ConnectionId>,
         message: Message<'_>,
     ) -> Vec<(ConnectionId, SendRefused)> {
         let prepared = PreparedMessage::new(message);
-        ids.into_iter().filter_map(|id| Some((id, self.send_prepared(id, &prepared).err()?))).collect()
+        ids.into_iter().filter_map(|id| Some((id, self.send_prepared(now, id, &prepared).err()?))).collect()
     }
 
     /// [`Connection::send_prepared`] to the connection that `id` names.
     ///
     /// # Errors
     /// As there, and [`SendRefused::Stale`].
-    pub fn send_prepared(&mut self, id: ConnectionId, message: &PreparedMessage) -> Result<NonZeroU64, SendRefused> {
-        self.get_mut(id).ok_or(SendRefused::Stale)?.send_prepared(message)
+    pub fn send_prepared(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        message: &PreparedMessage,
+    ) -> Result<NonZeroU64, SendRefused> {
+        self.get_mut(id).ok_or(SendRefused::Stale)?.send_prepared(now, message)
     }
 
     /// Ends the id and frees the slot. For a driver that has nothing outstanding on the connection.

@@ -20,6 +20,7 @@ pub(crate) struct Runner {
     held: Vec<u8>,
     /// What was handed out and not taken.
     handed: Vec<u8>,
+    batch: Transmit,
     room: Option<usize>,
     /// What came of the present step.
     out: Vec<u8>,
@@ -42,6 +43,7 @@ impl Runner {
             piece,
             held: Vec::new(),
             handed: Vec::new(),
+            batch: Transmit::new(),
             room: None,
             out: Vec::new(),
             events: Vec::new(),
@@ -86,16 +88,16 @@ impl Runner {
                 bytes.bytes().chunks(self.piece).for_each(|piece| self.receive(piece));
             }
             ConversationAction::Send { class, encrypted, payload } => {
-                self.connection.send(message(*class, *encrypted, payload)).expect("accepted");
+                self.connection.send(self.now, message(*class, *encrypted, payload)).expect("accepted");
             }
-            ConversationAction::Close(farewell) => self.connection.close(close_frame(farewell)),
+            ConversationAction::Close(farewell) => self.connection.close(self.now, close_frame(farewell)),
             ConversationAction::Accept => self.connection.accept(self.now),
-            ConversationAction::Refuse(farewell) => self.connection.refuse(close_frame(farewell)),
-            ConversationAction::Drain => self.connection.drain(),
+            ConversationAction::Refuse(farewell) => self.connection.refuse(self.now, close_frame(farewell)),
+            ConversationAction::Drain => self.connection.drain(self.now),
             ConversationAction::Pause => self.connection.pause(self.now),
             ConversationAction::Resume => self.connection.resume(self.now),
-            ConversationAction::Abort => self.connection.abort(),
-            ConversationAction::Disconnect(how) => self.connection.disconnected(disconnect(*how)),
+            ConversationAction::Abort => self.connection.abort(self.now),
+            ConversationAction::Disconnect(how) => self.connection.disconnected(self.now, disconnect(*how)),
             ConversationAction::Room(size) => self.room = *size,
             ConversationAction::Acknowledge(bytes) => self.connection.acknowledged(self.now, *bytes),
         }
@@ -135,9 +137,8 @@ impl Runner {
     /// Hands out the least there is, where all that was handed out before is taken. Says whether anything was taken.
     fn transmit(&mut self) -> bool {
         if self.handed.is_empty() {
-            let mut batch = Transmit::new();
-            self.connection.poll_transmit(self.now, 1, &mut batch);
-            batch.slices().for_each(|slice| self.handed.extend_from_slice(slice));
+            self.connection.poll_transmit(self.now, 1, &mut self.batch);
+            self.batch.slices().for_each(|slice| self.handed.extend_from_slice(slice));
         }
         let count = self.room.map_or(self.handed.len(), |room| room.min(self.handed.len()));
         if count == 0 {
@@ -145,7 +146,7 @@ impl Runner {
         }
         self.room = self.room.map(|room| room - count);
         self.out.extend(self.handed.drain(..count));
-        self.connection.transmitted(self.now, count);
+        self.connection.transmitted(self.now, &mut self.batch, count);
         while let Some(came) = self.connection.poll_event() {
             self.note(&came);
         }

@@ -1,5 +1,6 @@
 //! One end of a connection, what it holds, and what it told.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use pulsewire_protocol::{
@@ -7,7 +8,7 @@ use pulsewire_protocol::{
     Transmit,
 };
 
-use super::{PEER_KEY, SERVER_KEY, hello, hello_packet, parse, seed, valid};
+use super::{PEER_KEY, SERVER_KEY, hello, hello_packet, parse, seed, take, valid};
 
 pub struct End {
     pub connection: Connection,
@@ -21,6 +22,7 @@ pub struct End {
     pub sent: Vec<(Instant, Header, Vec<u8>)>,
     /// Handed out and not taken by the transport.
     pub handed: Vec<u8>,
+    batches: VecDeque<Transmit>,
     /// The transport takes nothing of its own accord.
     pub stalled: bool,
     peer_key: u32,
@@ -37,6 +39,7 @@ impl End {
             closed: None,
             sent: Vec::new(),
             handed: Vec::new(),
+            batches: VecDeque::new(),
             stalled: false,
             peer_key,
             begins: true,
@@ -133,13 +136,16 @@ impl End {
         assert!(data <= max || max < 528, "{data} bytes of messages in a batch of {max}");
         self.sent.extend(packets.into_iter().map(|(header, payload)| (self.now, header, payload)));
         self.handed.extend_from_slice(&bytes);
+        if any {
+            self.batches.push_back(batch);
+        }
         any
     }
 
     /// The transport takes this many bytes of what was handed out.
     pub fn take(&mut self, count: usize) -> Vec<u8> {
         let bytes: Vec<u8> = self.handed.drain(..count).collect();
-        self.connection.transmitted(self.now, count);
+        take(&mut self.connection, self.now, &mut self.batches, count);
         self.poll_events();
         bytes
     }
@@ -180,7 +186,7 @@ impl End {
     }
 
     pub fn disconnect(&mut self, how: Disconnect) {
-        self.connection.disconnected(how);
+        self.connection.disconnected(self.now, how);
         self.poll_events();
     }
 

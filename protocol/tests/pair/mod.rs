@@ -12,13 +12,15 @@ mod packets;
 mod reference;
 mod watched;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use end::End;
 pub use link::{Link, Spot};
 pub use packets::*;
 use pulsewire_protocol::{
-    Class, Closed, Config, Connection, Damage, Disconnect, Instant, Message, Payload, ProtocolError, Seed, ValidConfig,
+    Class, Closed, Config, Connection, Damage, Disconnect, Instant, Message, Payload, ProtocolError, Seed, Transmit,
+    ValidConfig,
 };
 pub use reference::{Reference, Setup, Transition};
 pub use watched::WatchedPair;
@@ -50,6 +52,18 @@ pub fn valid(config: Config) -> ValidConfig {
 pub fn seed(sync_key: u32) -> Seed {
     let [a, b, c, d] = sync_key.to_be_bytes();
     Seed::from_bytes([a, b, c, d, a, b, c, d, a, b, c, d])
+}
+
+/// The transport takes this many bytes from the front of what was handed out.
+pub fn take(connection: &mut Connection, now: Instant, handed: &mut VecDeque<Transmit>, mut count: usize) {
+    while count > 0 {
+        let batch = handed.front_mut().expect("so much was handed out");
+        let taken = count.min(batch.len());
+        count -= taken;
+        if connection.transmitted(now, batch, taken) {
+            handed.pop_front();
+        }
+    }
 }
 
 pub fn payload(size: usize) -> Payload<'static> {
@@ -110,7 +124,7 @@ impl Pair {
     }
 
     pub fn send(&mut self, end: usize, message: Message<'_>) {
-        self.ends[end].connection.send(message).expect("accepted");
+        self.ends[end].connection.send(self.now, message).expect("accepted");
     }
 
     /// Moves bytes until nothing moves at this moment, then jumps to the next moment at which something happens.

@@ -58,10 +58,10 @@ impl WatchedPair {
         match *transition {
             Transition::Send { end, class, sealed, size } => self.send(end, class, sealed, size),
             Transition::Close { end, reason } => self.close(end, reason),
-            Transition::Drain { end } => self.connection(end).drain(),
+            Transition::Drain { end } => self.connection(end).drain(now),
             Transition::Pause { end } => self.connection(end).pause(now),
             Transition::Resume { end } => self.connection(end).resume(now),
-            Transition::Abort { end } => self.connection(end).abort(),
+            Transition::Abort { end } => self.connection(end).abort(now),
             Transition::Wait(millis) => self.pair.run_for(ms(millis)),
             Transition::Latency(millis) => self.pair.latency = ms(millis),
             Transition::Step(step) => self.pair.step = step.max(1),
@@ -84,7 +84,8 @@ impl WatchedPair {
 
     fn send(&mut self, end: usize, class: u8, sealed: bool, size: usize) {
         let message = Transition::message(class, sealed, size, self.accepted[end].len());
-        match self.connection(end).send(message.clone()) {
+        let now = self.pair.now;
+        match self.connection(end).send(now, message.clone()) {
             Ok(_) => self.accepted[end].push(message),
             Err(refused) => {
                 assert_eq!(refused.message, message);
@@ -103,7 +104,8 @@ impl WatchedPair {
 
     fn close(&mut self, end: usize, reason: CloseReason) {
         self.closed_early |= self.pair.ends.iter().any(|end| !end.connection.is_open() && end.events.is_empty());
-        self.connection(end).close(reason);
+        let now = self.pair.now;
+        self.connection(end).close(now, reason);
     }
 
     fn check(&mut self, reference: &Reference) {

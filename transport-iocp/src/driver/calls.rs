@@ -10,13 +10,15 @@ use super::peer::Peer;
 pub(super) fn submit<Socket>(
     handler: &mut impl Handler,
     connection: &mut Connection,
-    peer: &Peer<Socket>,
+    peer: &mut Peer<Socket>,
     id: ConnectionId,
     now: Instant,
 ) {
     let submitted = peer.mailbox.submit(connection, now);
-    if submitted.admitted {
-        deliver_next(handler, connection, peer, id, now);
+    if submitted.admitted
+        && let Some(event) = connection.poll_event()
+    {
+        deliver(handler, connection, peer, id, now, event);
     }
     for refused in submitted.refused {
         handler.unsent(&mut context(connection, peer, id, now), refused);
@@ -26,21 +28,24 @@ pub(super) fn submit<Socket>(
     }
 }
 
-/// Hands the next event that came from time or a command to the handler: `Established`, where a client was admitted.
-fn deliver_next<Socket>(
+/// Hands an event to the handler, when other threads can rely on it already. `Closed` waits for the end of the turn, which
+/// [`report`]s it.
+pub(super) fn deliver<Socket>(
     handler: &mut impl Handler,
     connection: &mut Connection,
-    peer: &Peer<Socket>,
+    peer: &mut Peer<Socket>,
     id: ConnectionId,
     now: Instant,
+    event: Event<'_>,
 ) {
-    if let Some(event) = connection.poll_event() {
-        deliver(handler, connection, peer, id, now, event);
+    match event {
+        Event::Closed(closed) => peer.closed = Some(closed),
+        other => report(handler, connection, peer, id, now, other),
     }
 }
 
-/// Hands an event to the handler, when other threads can rely on it already.
-pub(super) fn deliver<Socket>(
+/// The same, without delay.
+pub(super) fn report<Socket>(
     handler: &mut impl Handler,
     connection: &mut Connection,
     peer: &Peer<Socket>,
@@ -54,12 +59,7 @@ pub(super) fn deliver<Socket>(
         // No other event changes what may be sent.
         _ => {}
     }
-    let judges = matches!(event, Event::Admission(_));
     handler.event(&mut context(connection, peer, id, now), event);
-    // What a client wrongly sent behind its HELLO must not come ahead of `Established`.
-    if judges && connection.is_open() {
-        deliver_next(handler, connection, peer, id, now);
-    }
 }
 
 pub(super) fn context<'c, Socket>(

@@ -13,7 +13,7 @@ use crate::handler::Handler;
 use crate::port::CompletionPort;
 
 use super::Driver;
-use super::calls::deliver;
+use super::calls::report;
 use super::peer::{Ending, Peer, Receiving, Sending, Stage};
 use super::send::post_send;
 
@@ -70,7 +70,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         if let Receiving::Held(_) = peer.receiving {
             peer.receiving = Receiving::Idle(BytesMut::new());
         }
-        deliver(&mut self.handler, connection, peer, id, self.now, Event::Closed(closed));
+        report(&mut self.handler, connection, peer, id, self.now, Event::Closed(closed));
         drop(entry);
         self.table.retire(id);
         if let Some(peer) = self.table.retired_mut(id) {
@@ -121,27 +121,32 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         peer.outstanding -= 1;
         peer.receiving = Receiving::Ended;
         match outcome {
-            Ok(0) => connection.disconnected(Ending::Stream.disconnect()),
+            Ok(0) => connection.disconnected(self.now, Ending::Stream.disconnect()),
             Ok(_) => {
                 buffer.clear();
                 peer.receiving = Receiving::Idle(buffer);
             }
-            Err(error) => connection.disconnected(Ending::Failure(error).disconnect()),
+            Err(error) => connection.disconnected(self.now, Ending::Failure(error).disconnect()),
         }
         self.touch(id);
     }
 
-    pub(super) fn sent_in_farewell(&mut self, id: ConnectionId, batch: Transmit, outcome: Result<usize, SystemError>) {
+    pub(super) fn sent_in_farewell(
+        &mut self,
+        id: ConnectionId,
+        mut batch: Transmit,
+        outcome: Result<usize, SystemError>,
+    ) {
         let Some((connection, peer)) = self.table.retired_parts_mut(id) else { return };
         peer.outstanding -= 1;
         match outcome {
             Ok(count) => {
-                connection.transmitted(self.now, count);
-                peer.finish_send(&mut self.io.buffers, batch, count);
+                let taken = connection.transmitted(self.now, &mut batch, count);
+                peer.finish_send(&mut self.io.buffers, batch, taken);
             }
             Err(error) => {
                 peer.sending = Sending::Idle;
-                connection.disconnected(Ending::Failure(error).disconnect());
+                connection.disconnected(self.now, Ending::Failure(error).disconnect());
             }
         }
         self.touch(id);
@@ -161,7 +166,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     pub(super) fn cut_farewells(&mut self) {
         for id in self.farewells.ids.values().copied().collect::<Vec<_>>() {
             if let Some((connection, _)) = self.table.retired_parts_mut(id) {
-                connection.abort();
+                connection.abort(self.now);
                 self.touch(id);
             }
         }

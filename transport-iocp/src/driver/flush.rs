@@ -1,6 +1,6 @@
 //! The end of a turn: each connection that something happened to posts what follows from it.
 
-use pulsewire_protocol::{ConnectionId, Event, Transmit};
+use pulsewire_protocol::{ConnectionId, Transmit};
 
 use crate::handler::Handler;
 use crate::port::CompletionPort;
@@ -33,21 +33,17 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
                 connection.resume(now);
                 deliver_held(handler, connection, peer, id, now);
             }
-            connection.disconnected(ending.disconnect());
+            connection.disconnected(now, ending.disconnect());
         }
         // What waits for a connection that is over comes back with `Closed`.
         if !connection.is_over() {
             submit(handler, connection, peer, id, now);
             deliver_held(handler, connection, peer, id, now);
         }
-        let mut end = None;
         while let Some(event) = connection.poll_event() {
-            match event {
-                Event::Closed(closed) => end = Some(closed),
-                other => deliver(handler, connection, peer, id, now, other),
-            }
+            deliver(handler, connection, peer, id, now, event);
         }
-        if let Some(closed) = end {
+        if let Some(closed) = peer.closed.take() {
             drop(entry);
             return self.end(id, closed);
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use pulsewire_protocol::{ConnectionId, Disconnect, Transmit};
+use pulsewire_protocol::{Closed, ConnectionId, Disconnect, Transmit};
 
 use crate::error::{ConnectionEnd, SystemError};
 use crate::mailbox::Mailbox;
@@ -112,6 +112,8 @@ pub(super) struct Peer<Socket> {
     pub(super) outstanding: u32,
     /// Noted when it happens, and told when all that came with it has been handled.
     pub(super) ending: Option<Ending>,
+    /// The connection is over, which is reported at the end of the turn.
+    pub(super) closed: Option<Box<Closed>>,
     /// It waits for its turn to be flushed.
     pub(super) touched: bool,
 }
@@ -127,6 +129,7 @@ impl<Socket> Peer<Socket> {
             busy: false,
             outstanding: 0,
             ending: None,
+            closed: None,
             touched: false,
         }
     }
@@ -178,9 +181,9 @@ impl<Socket> Peer<Socket> {
         self.sending = Sending::Pending;
     }
 
-    /// A send came back, whole or not.
-    pub(super) fn finish_send(&mut self, buffers: &mut Buffers, mut batch: Transmit, sent: usize) {
-        self.sending = if batch.advance(sent) {
+    /// A send came back, and the system took the whole batch or a part of it.
+    pub(super) fn finish_send(&mut self, buffers: &mut Buffers, batch: Transmit, whole: bool) {
+        self.sending = if whole {
             buffers.give_batch(batch);
             Sending::Idle
         } else {

@@ -78,7 +78,7 @@ pub(super) fn deliver_held<Socket>(
 fn deliver_all<Socket>(
     handler: &mut impl Handler,
     connection: &mut Connection,
-    peer: &Peer<Socket>,
+    peer: &mut Peer<Socket>,
     id: ConnectionId,
     now: Instant,
     bytes: &[u8],

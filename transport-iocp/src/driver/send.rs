@@ -13,7 +13,7 @@ use super::peer::{Ending, Io, Peer, Sending, Stage};
 const BATCH: usize = 128 << 10;
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
-    pub(super) fn sent(&mut self, id: ConnectionId, batch: Transmit, outcome: Result<usize, SystemError>) {
+    pub(super) fn sent(&mut self, id: ConnectionId, mut batch: Transmit, outcome: Result<usize, SystemError>) {
         let Some(mut entry) = self.table.get_mut(id) else {
             return self.sent_in_farewell(id, batch, outcome);
         };
@@ -21,8 +21,8 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         peer.outstanding -= 1;
         match outcome {
             Ok(count) => {
-                connection.transmitted(self.now, count);
-                peer.finish_send(&mut self.io.buffers, batch, count);
+                let taken = connection.transmitted(self.now, &mut batch, count);
+                peer.finish_send(&mut self.io.buffers, batch, taken);
             }
             Err(error) => {
                 peer.sending = Sending::Idle;

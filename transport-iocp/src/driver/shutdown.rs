@@ -64,7 +64,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         }
         for id in self.table.ids().collect::<Vec<_>>() {
             if let Some(mut connection) = self.table.get_mut(id) {
-                connection.abort();
+                connection.abort(self.now);
             }
             self.touch(id);
         }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use pulsewire_protocol::{
-    Clock, Connection, ConnectionId, Disconnect, Event, Seed, Shutdown, Slots, Transmit, ValidConfig,
+    Clock, Connection, ConnectionId, Disconnect, Event, Instant, Seed, Shutdown, Slots, Transmit, ValidConfig,
 };
 
 /// How long a thread waits for its socket before it looks at what the application wants.
@@ -18,7 +18,7 @@ const TURN: Duration = Duration::from_millis(5);
 const WRITTEN_MAX: usize = 256 << 10;
 
 /// Is told of everything that happens to a connection, and may use it: to answer, for example.
-pub type Handler = dyn Fn(ConnectionId, &mut Connection, Event<'_>) + Send + Sync;
+pub type Handler = dyn Fn(ConnectionId, &mut Connection, Instant, Event<'_>) + Send + Sync;
 
 /// Many connections with one configuration and one handler.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ impl Endpoint {
     pub fn new(
         config: ValidConfig,
         seeds: impl Fn() -> Seed + Send + Sync + 'static,
-        handler: impl Fn(ConnectionId, &mut Connection, Event<'_>) + Send + Sync + 'static,
+        handler: impl Fn(ConnectionId, &mut Connection, Instant, Event<'_>) + Send + Sync + 'static,
     ) -> Self {
         let connections = Mutex::new(Slots::new(0));
         let (handler, seeds, stopped) = (Box::new(handler), Box::new(seeds), AtomicBool::new(false));
@@ -80,7 +80,7 @@ impl Endpoint {
         self.0.stopped.store(true, Ordering::SeqCst);
         let ids: Vec<ConnectionId> = lock(&self.0.connections).ids().collect();
         for id in ids {
-            self.with(id, |connection, _| connection.abort());
+            self.with(id, |connection, clock| connection.abort(clock.now()));
         }
     }
 
@@ -153,7 +153,7 @@ impl Driver<'_> {
             // The id is dead before the application hears of the end, and before the socket is closed (PW-CK-005).
             lock(&self.endpoint.connections).remove(self.id);
         }
-        (self.endpoint.handler)(self.id, connection, event);
+        (self.endpoint.handler)(self.id, connection, self.endpoint.clock.now(), event);
     }
 
     /// Hands to the system what it takes within a turn.
@@ -169,8 +169,7 @@ impl Driver<'_> {
             match self.socket.write_vectored(&slices[..count]) {
                 Ok(count) => {
                     written += count;
-                    self.batch.advance(count);
-                    connection.transmitted(clock.now(), count);
+                    connection.transmitted(clock.now(), &mut self.batch, count);
                 }
                 Err(error) if is_timeout(&error) => return,
                 Err(_) => self.broken = true,
@@ -213,7 +212,7 @@ impl Driver<'_> {
         self.buffer.copy_within(self.held - left..self.held, 0);
         self.held = left;
         if let Err(how) = read {
-            connection.disconnected(how);
+            connection.disconnected(now, how);
         }
         connection.handle_timeout(now);
     }

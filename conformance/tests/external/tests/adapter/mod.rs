@@ -49,11 +49,11 @@ fn start(profile: &Profile) -> Result<(Endpoint, Arc<Mutex<Seen>>), SubjectError
     let config = translate::config(profile).validate().map_err(|error| SubjectError::failed(error.to_string()))?;
     let seen = Arc::new(Mutex::new(Seen::default()));
     let for_handler = Arc::clone(&seen);
-    let endpoint = Endpoint::new(config, seed, move |id, connection, event| {
+    let endpoint = Endpoint::new(config, seed, move |id, connection, now, event| {
         lock(&for_handler).note(id, &event);
         if let Event::Message(message) = event {
             // What can't go back any more is dropped: the trait says so.
-            drop(connection.send(message));
+            drop(connection.send(now, message));
         }
     });
     Ok((endpoint, seen))
@@ -106,7 +106,7 @@ impl RunningExternal {
     fn send(&self, to: Id, class: u8, payload: Vec<u8>) -> Reply {
         let message = Message::new(Class(class), &payload[..]);
         let to = translate::id_from_suite(to);
-        match to.and_then(|to| self.endpoint.with(to, |connection, _| connection.send(message))) {
+        match to.and_then(|to| self.endpoint.with(to, |connection, clock| connection.send(clock.now(), message))) {
             Some(Ok(_)) => Reply::Done,
             Some(Err(refused)) => {
                 let reason = translate::refusal(refused.reason);
@@ -130,16 +130,16 @@ impl Running for RunningExternal {
             Command::Events => Reply::Events(lock(&self.seen).events.clone()),
             Command::Send { to, class, payload } => self.send(to, class, payload),
             Command::Close { connection, frame } => self.tell(connection, |connection, clock| {
-                connection.close(translate::frame_from_suite(&frame));
+                connection.close(clock.now(), translate::frame_from_suite(&frame));
                 // Behind its CLOSE this side has to read (PW-HB-024).
                 connection.resume(clock.now());
             }),
-            Command::Drain(id) => self.tell(id, |connection, _| connection.drain()),
+            Command::Drain(id) => self.tell(id, |connection, clock| connection.drain(clock.now())),
             Command::Pause(id) => self.tell(id, |connection, clock| connection.pause(clock.now())),
             Command::Resume(id) => self.tell(id, |connection, clock| connection.resume(clock.now())),
             Command::Accept(id) => self.tell(id, |connection, clock| connection.accept(clock.now())),
             Command::Refuse { connection, frame } => {
-                self.tell(connection, |connection, _| connection.refuse(translate::frame_from_suite(&frame)))
+                self.tell(connection, |connection, clock| connection.refuse(clock.now(), translate::frame_from_suite(&frame)))
             }
             Command::Unknown { .. } => return Err(Unsupported::UNKNOWN),
         })
