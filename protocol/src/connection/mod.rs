@@ -364,17 +364,23 @@ impl Connection {
     /// An event that waits: as [`receive`](Self::receive), which gives it too, but without input, so that it can't fail. For a
     /// driver that has only let time pass, or made a command, or that does not read while it pauses. Poll until `None`.
     pub fn poll_event(&mut self) -> Option<Event<'static>> {
+        let event = self.next_waiting();
+        // Nothing waits any more: the way of nearly every message is open again.
+        self.waiting.take_if(|waiting| waiting.is_empty());
+        event
+    }
+
+    fn next_waiting(&mut self) -> Option<Event<'static>> {
         if let Some(established) = self.waiting.as_mut().and_then(|waiting| waiting.established.take()) {
             return Some(Event::Established(established));
         }
         match self.heartbeat.as_mut().and_then(Heartbeat::take_notice) {
-            Some(Notice::Suspect(suspect)) => Some(Event::Suspect(suspect)),
-            Some(Notice::Recovered(recovered)) => Some(Event::Recovered(recovered)),
-            None => match self.waiting.as_mut()?.others.pop_front() {
-                Some(event) => Some(event),
-                None => self.waiting.take()?.closed.map(Event::Closed),
-            },
+            Some(Notice::Suspect(suspect)) => return Some(Event::Suspect(suspect)),
+            Some(Notice::Recovered(recovered)) => return Some(Event::Recovered(recovered)),
+            None => {}
         }
+        let waiting = self.waiting.as_mut()?;
+        waiting.others.pop_front().or_else(|| waiting.closed.take().map(Event::Closed))
     }
 
     /// Whether [`poll_event`](Self::poll_event) would give anything.
@@ -496,6 +502,12 @@ struct Waiting {
     /// In their order.
     others: VecDeque<Event<'static>>,
     closed: Option<Box<Closed>>,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.established.is_none() && self.others.is_empty() && self.closed.is_none()
+    }
 }
 
 /// Which limits began anew once, because this side was late (PW-TIM-001).
