@@ -191,7 +191,16 @@ impl<T> Slots<T> {
     /// All live ids, by slot.
     pub fn ids(&self) -> impl Iterator<Item = ConnectionId> {
         let live = |(slot, live): (u32, &Option<Live<T>>)| Some(self.id(slot, live.as_ref()?.cookie));
-        (0..).zip(&self.slots).filter_map(live)
+        (0..=u32::MAX).zip(&self.slots).filter_map(live)
+    }
+
+    /// All live ids and their values, by slot.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (ConnectionId, &mut T)> {
+        let domain = self.domain;
+        (0..=u32::MAX).zip(&mut self.slots).filter_map(move |(slot, live)| {
+            let Live { cookie, value } = live.as_mut()?;
+            Some((ConnectionId::new(slot, domain, *cookie), value))
+        })
     }
 }
 
@@ -232,6 +241,17 @@ mod tests {
         for id in ids {
             assert_eq!(liveness.is_live(id), slots.get(id).is_some(), "{id:?}");
         }
+    }
+
+    #[test]
+    fn all_that_live_can_be_changed_in_turn() {
+        let mut slots = Slots::new(3);
+        let ids: Vec<ConnectionId> = (0..6).map(|value| slots.insert(value)).collect();
+        assert!(slots.retire(ids[0]) && slots.remove(ids[3]).is_some());
+        slots.iter_mut().for_each(|(_, value)| *value *= 10);
+        let live: Vec<(ConnectionId, i32)> = slots.iter_mut().map(|(id, value)| (id, *value)).collect();
+        assert_eq!(live, [1, 2, 4, 5].map(|index| (ids[index], index as i32 * 10)));
+        assert_eq!(slots.retired_mut(ids[0]), Some(&mut 0));
     }
 
     #[test]
