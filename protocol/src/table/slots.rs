@@ -263,6 +263,24 @@ mod tests {
     }
 
     proptest! {
+        /// The distance of an id's place from those of the table wraps around at both ends, and finds nothing there.
+        #[test]
+        fn ids_near_the_end_find_nothing(
+            own in prop_oneof![Just(0), Just(1), Just(u32::MAX)],
+            domain in prop_oneof![Just(0), Just(1), Just(u32::MAX - 1), Just(u32::MAX)],
+            slot in prop_oneof![0u32..3, u32::MAX - 3..=u32::MAX],
+        ) {
+            let mut slots = Slots::new(own);
+            let ids = [slots.insert(0), slots.insert(1)];
+            let id = ConnectionId::new(slot, domain, NonZeroU64::MIN);
+            let lives = ids.contains(&id);
+            prop_assert_eq!((slots.get(id).is_some(), slots.get_mut(id).is_some()), (lives, lives));
+            prop_assert_eq!(slots.retired_mut(id), None);
+            prop_assert_eq!(slots.release(id), None);
+            prop_assert_eq!(slots.retire(id), lives);
+            prop_assert_eq!(slots.len(), 2 - usize::from(lives));
+        }
+
         #[test]
         fn cookies_never_repeat(operations: Vec<Option<u8>>) {
             let mut slots = Slots::new(0);
