@@ -3,9 +3,8 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::close::CloseReason;
 use crate::message::Message;
-use crate::wire::{Class, Kind};
+use crate::wire::{Class, CloseReason, Kind};
 
 /// What the peer did wrong. Always fatal: the connection has queued CLOSE with [`close_reason`](Self::close_reason).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

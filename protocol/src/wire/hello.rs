@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use super::header::Kind;
 use super::items::{self, Item};
+use super::printing::{Length, Secret};
 use crate::error::ProtocolError;
-use crate::printing::{Length, Secret};
 use crate::time::millis;
 
 /// The payload of HELLO or HELLO_ACK.
