@@ -179,6 +179,7 @@ pub use trace::{Operation, Outcome, Recorder, Replay, Step, Trace};
 pub use verdict::Verdict;
 pub use wire::{
     Class, CloseFrame, CloseReason, Flags, HEADER_SIZE, Header, Hello, Kind, MAGIC, RejectReason, Rejected, Retry,
+    WireError,
 };
 
 /// Runs the examples of the README with the tests.
