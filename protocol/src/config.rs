@@ -9,8 +9,8 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::error::ConfigError;
-use crate::printing::{Length, Secret};
 use crate::time::millis;
+use crate::wire::printing::{Length, Secret};
 
 /// Everything that one side of a connection can choose. The default suits most servers and clients.
 ///

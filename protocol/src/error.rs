@@ -3,9 +3,8 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::close::CloseReason;
 use crate::message::Message;
-use crate::wire::{Class, Kind};
+use crate::wire::{Class, CloseReason, Kind, WireError};
 
 /// What the peer did wrong. Always fatal: the connection has queued CLOSE with [`close_reason`](Self::close_reason).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -180,6 +179,29 @@ pub enum ProtocolError {
 fn looks_like(protocol: &Option<&'static str>) -> String {
     protocol.map_or_else(String::new, |name| alloc::format!(" (they look like {name})"))
 }
+
+impl From<WireError> for ProtocolError {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::UnknownFlag { flags } => Self::UnknownFlag { flags },
+            WireError::UnknownKind { kind } => Self::UnknownKind { kind },
+            WireError::FlagsNotAllowed { kind, flags } => Self::FlagsNotAllowed { kind, flags },
+            WireError::ClassNotAllowed { kind, class } => Self::ClassNotAllowed { kind, class },
+            WireError::BadLength { kind, length } => Self::BadLength { kind, length },
+            WireError::FrameTooLarge { limit, size } => Self::FrameTooLarge { limit, size },
+            WireError::BadHello { kind, what } => Self::BadHello { kind, what },
+            WireError::UnknownItem { id } => Self::UnknownItem { id },
+        }
+    }
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ProtocolError::from(*self).fmt(f)
+    }
+}
+
+impl core::error::Error for WireError {}
 
 impl ProtocolError {
     /// The reason that CLOSE carries.

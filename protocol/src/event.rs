@@ -7,11 +7,11 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::close::{CloseFrame, Closed};
+use crate::close::Closed;
 use crate::message::Message;
-use crate::printing::Length;
-use crate::refusal::{Rejected, TooLarge};
-use crate::wire::Class;
+use crate::refusal::TooLarge;
+use crate::wire::printing::Length;
+use crate::wire::{Class, CloseFrame, Rejected};
 
 /// A client asks to be admitted (PW-HS-020): what its HELLO said. Only with
 /// [`Admission::Ask`](crate::Admission::Ask).

@@ -143,7 +143,6 @@ mod event;
 mod framer;
 mod heartbeat;
 mod message;
-mod printing;
 mod refusal;
 #[cfg(feature = "serde")]
 mod representation;
@@ -158,13 +157,13 @@ mod trace;
 mod verdict;
 mod wire;
 
-pub use close::{CloseFrame, CloseReason, Closed, Disconnect, Origin, Retry};
+pub use close::{Closed, Disconnect, Origin};
 pub use config::{Admission, Config, Damage, HeartbeatConfig, Limits, Seed, Timeouts, ValidConfig};
 pub use connection::{Connection, PeerLimits, PreparedMessage, Role, Shutdown, Transmit};
 pub use error::{ConfigError, ProtocolError, SendError, SendRefused};
 pub use event::{Established, Event, Gap, Recovered, Request, Suspect};
 pub use message::{Message, Payload};
-pub use refusal::{RejectReason, Rejected, TooLarge};
+pub use refusal::TooLarge;
 pub use rtt::Rtt;
 pub use statistics::Statistics;
 #[cfg(target_has_atomic = "64")]
@@ -178,7 +177,10 @@ pub use time::Clock;
 pub use time::Instant;
 pub use trace::{Operation, Outcome, Recorder, Replay, Step, Trace};
 pub use verdict::Verdict;
-pub use wire::{Class, Flags, HEADER_SIZE, Header, Hello, Kind, MAGIC};
+pub use wire::{
+    Class, CloseFrame, CloseReason, Flags, HEADER_SIZE, Header, Hello, Kind, MAGIC, RejectReason, Rejected, Retry,
+    WireError,
+};
 
 /// Runs the examples of the README with the tests.
 #[cfg(doctest)]

@@ -6,8 +6,8 @@ use core::ops::Deref;
 
 use bytes::Bytes;
 
-use crate::printing::Length;
 use crate::wire::Class;
+use crate::wire::printing::Length;
 
 /// Bytes of a message: borrowed from the driver's buffer, or owned (large, or joined from fragments). `Debug` prints how many.
 #[derive(Clone)]

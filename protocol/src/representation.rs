@@ -12,11 +12,10 @@ use bytes::Bytes;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::close::{CloseReason, Retry};
 use crate::config::{Config, Seed, ValidConfig};
 use crate::message::Payload;
-use crate::refusal::RejectReason;
 use crate::time::nanos;
+use crate::wire::{CloseReason, RejectReason, Retry};
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 

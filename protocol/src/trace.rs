@@ -7,15 +7,16 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use crate::close::{CloseFrame, Disconnect};
+use crate::close::Disconnect;
 use crate::config::{Seed, ValidConfig};
 use crate::connection::{Connection, Role, Transmit};
 use crate::error::{ProtocolError, SendError};
 use crate::event::Event;
 use crate::message::Message;
-use crate::printing::Length;
 use crate::statistics::Statistics;
 use crate::time::Instant;
+use crate::wire::CloseFrame;
+use crate::wire::printing::Length;
 
 /// Everything that a driver did to one connection. The same trace always gives the same [`Replay`].
 ///

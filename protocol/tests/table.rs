@@ -249,3 +249,41 @@ proptest! {
         }
     }
 }
+
+/// PW-CK-002: a look at a connection needs its whole id, as everything else does.
+#[test]
+fn only_the_whole_id_finds_a_connection() {
+    let mut table = ConnectionTable::new(1);
+    let old = table.insert(server(1_000), ()).unwrap();
+    assert!(table.get(old).is_some_and(|connection| !connection.is_over()));
+    table.remove(old).unwrap();
+    let new = table.insert(server(2_000), ()).unwrap();
+    let retired = table.insert(server(3_000), ()).unwrap();
+    table.retire(retired);
+    assert_eq!(new.slot(), old.slot());
+    let elsewhere = ConnectionId::new(new.slot(), 2, new.cookie());
+    for stale in [old, retired, elsewhere, ConnectionId::new(u32::MAX, 1, new.cookie())] {
+        assert!(table.get(stale).is_none(), "{stale:?}");
+    }
+    assert_eq!(table.get(new).and_then(Connection::poll_timeout), Some(at(2_000)));
+}
+
+/// What is done to all in turn counts for each, as if each had been asked for by its id.
+#[test]
+fn all_connections_can_be_used_in_turn() {
+    let mut table = ConnectionTable::new(0);
+    let ids: Vec<ConnectionId> = (1..=4).map(|tenth| table.insert(server(tenth * 100), tenth).unwrap()).collect();
+    table.remove(ids[1]).unwrap();
+    table.retire(ids[2]);
+    let mut seen = Vec::new();
+    table.for_each_mut(|mut connection| {
+        seen.push((connection.id(), *connection.data()));
+        let hello = hello_packet(Kind::HELLO, &hello(PEER_KEY));
+        connection.receive(Instant::ZERO, &mut &hello[..]).unwrap();
+        connection.send(Instant::ZERO, business(1_000)).unwrap();
+    });
+    assert_eq!(seen, [(ids[0], 1), (ids[3], 4)]);
+    assert_eq!((table.handshakes(), table.len()), (0, 2));
+    let held: usize = table.ids().map(|id| table.get(id).unwrap().buffered()).sum();
+    assert!(held > 2_000 && table.buffered() == held, "{held} bytes");
+}

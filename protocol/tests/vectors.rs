@@ -16,7 +16,10 @@ fn headers() {
         let bytes = vector.header.bytes().try_into().expect("12 bytes");
         let result = match Header::verify(bytes, vector.key) {
             None => Err(CloseReason::BAD_HEADER),
-            Some(header) => header.judge(vector.frame_limit).map(|()| header).map_err(|error| error.close_reason()),
+            Some(header) => header
+                .judge(vector.frame_limit)
+                .map(|()| header)
+                .map_err(|error| ProtocolError::from(error).close_reason()),
         };
         match (&vector.expect, result) {
             (Expectation::Accepted(fields), Ok(header)) => {
@@ -37,7 +40,9 @@ fn hellos() {
             HelloPacket::Hello => Kind::HELLO,
             HelloPacket::HelloAck => Kind::HELLO_ACK,
         };
-        let result = Hello::decode(kind, vector.payload.bytes()).and_then(|hello| judge_versions(kind, hello));
+        let result = Hello::decode(kind, vector.payload.bytes())
+            .map_err(ProtocolError::from)
+            .and_then(|hello| judge_versions(kind, hello));
         match (&vector.expect, result) {
             (Expectation::Accepted(values), Ok(hello)) => {
                 assert_eq!([hello.version_lowest, hello.version_highest], values.versions, "{}", vector.name);

@@ -4,13 +4,12 @@ use alloc::boxed::Box;
 
 use super::state::{Judged, Role, State};
 use super::{Connection, VERSION};
-use crate::close::{CloseFrame, CloseReason};
 use crate::config::{Admission, Damage, Seed};
 use crate::error::ProtocolError;
 use crate::event::{Established, Event, Request};
 use crate::heartbeat::Heartbeat;
 use crate::time::{Instant, millis};
-use crate::wire::{Hello, Kind};
+use crate::wire::{CloseFrame, CloseReason, Hello, Kind};
 
 impl Connection {
     /// Admits the client that [`Event::Admission`] told of: HELLO_ACK goes out, and `Established` follows. Without such a

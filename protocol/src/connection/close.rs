@@ -7,13 +7,13 @@ use alloc::vec::Vec;
 
 use super::Connection;
 use super::state::{Both, Role, State};
-use crate::close::{CloseFrame, CloseReason, Closed, Disconnect, Origin};
+use crate::close::{Closed, Disconnect, Origin};
 use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::framer::Fragments;
 use crate::time::{Instant, MaybeInstant};
 use crate::verdict::Verdict;
-use crate::wire::{ClosePayload, Kind};
+use crate::wire::{CloseFrame, ClosePayload, CloseReason, Kind};
 
 impl Connection {
     /// Asks the peer to close: what was accepted goes out, then CLOSE; messages go on to arrive until the peer answered.

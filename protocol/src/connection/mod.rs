@@ -39,7 +39,7 @@ use state::State;
 pub use transmit::Transmit;
 use write_clock::WriteClock;
 
-use crate::close::{CloseReason, Closed};
+use crate::close::Closed;
 use crate::config::{Seed, ValidConfig};
 use crate::error::{SendError, SendRefused};
 use crate::event::{Established, Event};
@@ -48,7 +48,7 @@ use crate::heartbeat::{Heartbeat, Notice};
 use crate::message::Message;
 use crate::statistics::Statistics;
 use crate::time::{Instant, MaybeInstant, transfer};
-use crate::wire::{Class, Kind};
+use crate::wire::{Class, CloseReason, Kind};
 
 /// The version that this crate speaks.
 const VERSION: u8 = 1;

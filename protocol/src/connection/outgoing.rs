@@ -21,9 +21,8 @@ use super::rejects::Rejects as WaitingRejects;
 use super::transmit::Transmit;
 use crate::error::ProtocolError;
 use crate::message::Message;
-use crate::refusal::Rejected;
 use crate::time::{Instant, MaybeInstant};
-use crate::wire::{Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind};
+use crate::wire::{Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind, Rejected};
 
 /// Bytes of a PING.
 const PING_SIZE: u64 = HEADER_SIZE as u64 + 8;

@@ -7,8 +7,9 @@ use super::Connection;
 use crate::error::ProtocolError;
 use crate::event::{Event, Gap};
 use crate::framer::Named;
-use crate::refusal::{RejectReason, Rejected, TooLarge};
+use crate::refusal::TooLarge;
 use crate::wire::{Class, Flags, Header, Kind};
+use crate::wire::{RejectReason, Rejected};
 
 /// How many REJECT may wait to be sent (PW-REJ-006).
 const WAITING_MAX: usize = 16;

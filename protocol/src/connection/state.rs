@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 
 use bytes::Bytes;
 
-use crate::close::CloseFrame;
 use crate::config::Seed;
+use crate::wire::CloseFrame;
 use crate::wire::{ClosePayload, Hello, Kind};
 
 /// Which side opened the connection below.

@@ -6,10 +6,10 @@ use alloc::string::{String, ToString};
 
 use super::state::State;
 use super::{Connection, Shutdown};
-use crate::close::{CloseFrame, CloseReason};
 use crate::heartbeat::Action;
 use crate::time::{Instant, MaybeInstant, millis, transfer};
 use crate::verdict::Verdict;
+use crate::wire::{CloseFrame, CloseReason};
 
 impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) must be called; `None` when nothing is waited for any more: then

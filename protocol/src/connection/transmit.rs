@@ -7,7 +7,7 @@ use core::ops::Range;
 use bytes::Bytes;
 
 use crate::framer::LARGE;
-use crate::printing::Length;
+use crate::wire::printing::Length;
 
 /// A batch of packets ready to be written: small ones copied together, large payloads referenced.
 ///

@@ -148,12 +148,14 @@ impl Buckets {
     /// Makes room for a slot above all that were put in before.
     #[cold]
     fn admit(&mut self, index: usize) {
-        reserve(&mut self.uppers, index + 1);
-        reserve(&mut self.lowers, index + 1);
-        reserve(&mut self.places, index + 1);
-        self.uppers.resize(index + 1, upper(NO_BUCKET));
-        self.lowers.resize(index + 1, u8::MAX >> (u8::BITS - LOWER_BITS));
-        self.places.resize(index + 1, 0);
+        // Where this is more than a pointer has room for, there is no memory for it either, and the allocation says so.
+        let length = index.saturating_add(1);
+        reserve(&mut self.uppers, length);
+        reserve(&mut self.lowers, length);
+        reserve(&mut self.places, length);
+        self.uppers.resize(length, upper(NO_BUCKET));
+        self.lowers.resize(length, u8::MAX >> (u8::BITS - LOWER_BITS));
+        self.places.resize(length, 0);
     }
 
     /// A chunk in front of `next`.
@@ -180,7 +182,7 @@ fn upper(bucket: u16) -> u8 {
 /// Makes room for `length` elements, and an eighth more in place of the usual twice as many.
 fn reserve<T>(elements: &mut Vec<T>, length: usize) {
     if length > elements.capacity() {
-        elements.reserve_exact(length + length / 8 - elements.len());
+        elements.reserve_exact(length.saturating_add(length / 8) - elements.len());
     }
 }
 
@@ -209,6 +211,20 @@ mod tests {
     }
 
     proptest! {
+        /// Slots near 2^32 that are in no bucket are found in none, without memory for them.
+        #[test]
+        fn slots_near_the_end_do_no_harm(below in 0u32..200, held in prop::collection::vec(0u32..100, 0..20)) {
+            let mut buckets = Buckets::new(3);
+            for slot in &held {
+                if buckets.home(*slot) == NO_BUCKET {
+                    buckets.insert(1, *slot);
+                }
+            }
+            let slot = u32::MAX - below;
+            prop_assert_eq!((buckets.home(slot), buckets.remove(slot)), (NO_BUCKET, None));
+            prop_assert!(buckets.uppers.len() <= 100 && held.iter().all(|slot| buckets.home(*slot) == 1));
+        }
+
         /// Against sets; and no chunk is lost.
         #[test]
         fn each_slot_is_where_it_was_put(operations in prop::collection::vec(operation(), 1..600)) {

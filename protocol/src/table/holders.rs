@@ -44,7 +44,7 @@ impl Holders {
     fn add(&mut self, holder: Holder) {
         let index = holder.slot as usize;
         if self.places.len() <= index {
-            self.places.resize(index + 1, u32::MAX);
+            self.places.resize(index.saturating_add(1), u32::MAX);
         }
         // There are no more of them than slots.
         self.places[index] = self.holders.len() as u32;

@@ -5,11 +5,11 @@ use core::fmt;
 use core::ops::Deref;
 
 use super::holders::Holders;
-use crate::close::CloseReason;
 use crate::config::within;
 use crate::connection::Connection;
 use crate::error::ConfigError;
 use crate::time::Instant;
+use crate::wire::CloseReason;
 
 /// What the connections of a table may take together.
 ///

@@ -22,12 +22,13 @@ struct Cookies {
     segments: [OnceBox<Segment>; SEGMENTS],
 }
 
-/// Segment and place in it.
+/// Segment and place in it. Worked out in 64 bits: the position of a slot near 2^32, as an id of another table may name one, is more
+/// than a pointer has room for on a 32-bit target.
 #[inline]
 fn locate(slot: u32) -> (usize, usize) {
-    let position = slot as usize + FIRST;
-    let segment = (position / FIRST).ilog2();
-    (segment as usize, position - (FIRST << segment))
+    let position = u64::from(slot) + FIRST as u64;
+    let segment = (position / FIRST as u64).ilog2();
+    (segment as usize, (position - ((FIRST as u64) << segment)) as usize)
 }
 
 /// The owner's side.
@@ -116,6 +117,22 @@ mod tests {
         assert_eq!([0, 63, 64, 191, 192].map(locate), [(0, 0), (0, 63), (1, 0), (1, 127), (2, 0)]);
         let (segment, place) = locate(u32::MAX);
         assert!(segment < SEGMENTS && place < FIRST << segment);
+        // The last segment but one is full where the last begins.
+        let last = ((1 << 26) - 1) * FIRST as u32;
+        assert_eq!([last - 1, last].map(locate), [(25, (FIRST << 25) - 1), (26, 0)]);
+    }
+
+    proptest::proptest! {
+        /// Whatever slots an id names, nobody is disturbed: there is no memory for them, so nothing lives there.
+        #[test]
+        fn ids_near_the_end_do_no_harm(below in 0u32..200, cookie: u64, domain in 6u32..9) {
+            let writer = LivenessWriter::new(7);
+            writer.begin(0, NonZeroU64::MIN);
+            let id = ConnectionId::new(u32::MAX - below, domain, NonZeroU64::new(cookie).unwrap_or(NonZeroU64::MIN));
+            proptest::prop_assert!(!writer.reader().is_live(id));
+            let (segment, place) = locate(id.slot());
+            proptest::prop_assert!(segment >= SEGMENTS - 2 && place < FIRST << segment);
+        }
     }
 
     #[test]

@@ -104,10 +104,26 @@ impl<T> ConnectionTable<T> {
         id
     }
 
+    /// The connection that `id` names, if it lives, to be looked at. The whole id counts: one that is stale finds nothing, though
+    /// another connection has its slot now (PW-CK-002).
+    #[must_use]
+    pub fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.slots.get(id).map(|entry| &entry.connection)
+    }
+
     /// The connection that `id` names, if it lives.
     pub fn get_mut(&mut self, id: ConnectionId) -> Option<ConnectionRef<'_, T>> {
         let entry = self.slots.get_mut(id)?;
         Some(ConnectionRef::new(id, entry, &mut self.wheel, &mut self.usage))
+    }
+
+    /// Lends every connection that lives to `act`, by slot, one after the other: each is given back, and with that its deadline
+    /// noted and its memory counted, before the next is lent.
+    pub fn for_each_mut(&mut self, mut act: impl FnMut(ConnectionRef<'_, T>)) {
+        let Self { slots, wheel, usage } = self;
+        for (id, entry) in slots.iter_mut() {
+            act(ConnectionRef::new(id, entry, wheel, usage));
+        }
     }
 
     /// [`Connection::send`] to the connection that `id` names.

@@ -191,7 +191,16 @@ impl<T> Slots<T> {
     /// All live ids, by slot.
     pub fn ids(&self) -> impl Iterator<Item = ConnectionId> {
         let live = |(slot, live): (u32, &Option<Live<T>>)| Some(self.id(slot, live.as_ref()?.cookie));
-        (0..).zip(&self.slots).filter_map(live)
+        (0..=u32::MAX).zip(&self.slots).filter_map(live)
+    }
+
+    /// All live ids and their values, by slot.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (ConnectionId, &mut T)> {
+        let domain = self.domain;
+        (0..=u32::MAX).zip(&mut self.slots).filter_map(move |(slot, live)| {
+            let Live { cookie, value } = live.as_mut()?;
+            Some((ConnectionId::new(slot, domain, *cookie), value))
+        })
     }
 }
 
@@ -235,6 +244,17 @@ mod tests {
     }
 
     #[test]
+    fn all_that_live_can_be_changed_in_turn() {
+        let mut slots = Slots::new(3);
+        let ids: Vec<ConnectionId> = (0..6).map(|value| slots.insert(value)).collect();
+        assert!(slots.retire(ids[0]) && slots.remove(ids[3]).is_some());
+        slots.iter_mut().for_each(|(_, value)| *value *= 10);
+        let live: Vec<(ConnectionId, i32)> = slots.iter_mut().map(|(id, value)| (id, *value)).collect();
+        assert_eq!(live, [1, 2, 4, 5].map(|index| (ids[index], index as i32 * 10)));
+        assert_eq!(slots.retired_mut(ids[0]), Some(&mut 0));
+    }
+
+    #[test]
     fn an_id_of_another_table_is_refused() {
         let (mut one, mut other) = (Slots::new(1), Slots::new(2));
         let id = one.insert(());
@@ -243,6 +263,24 @@ mod tests {
     }
 
     proptest! {
+        /// The distance of an id's place from those of the table wraps around at both ends, and finds nothing there.
+        #[test]
+        fn ids_near_the_end_find_nothing(
+            own in prop_oneof![Just(0), Just(1), Just(u32::MAX)],
+            domain in prop_oneof![Just(0), Just(1), Just(u32::MAX - 1), Just(u32::MAX)],
+            slot in prop_oneof![0u32..3, u32::MAX - 3..=u32::MAX],
+        ) {
+            let mut slots = Slots::new(own);
+            let ids = [slots.insert(0), slots.insert(1)];
+            let id = ConnectionId::new(slot, domain, NonZeroU64::MIN);
+            let lives = ids.contains(&id);
+            prop_assert_eq!((slots.get(id).is_some(), slots.get_mut(id).is_some()), (lives, lives));
+            prop_assert_eq!(slots.retired_mut(id), None);
+            prop_assert_eq!(slots.release(id), None);
+            prop_assert_eq!(slots.retire(id), lives);
+            prop_assert_eq!(slots.len(), 2 - usize::from(lives));
+        }
+
         #[test]
         fn cookies_never_repeat(operations: Vec<Option<u8>>) {
             let mut slots = Slots::new(0);

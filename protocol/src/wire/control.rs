@@ -12,10 +12,10 @@ use nom::combinator::all_consuming;
 use nom::number::complete::{be_u8, be_u16, be_u32, be_u64};
 use nom::{IResult, Parser};
 
+use super::close::{CloseFrame, CloseReason, Retry};
 use super::header::Class;
 use super::items;
-use crate::close::{CloseFrame, CloseReason, Retry};
-use crate::refusal::{RejectReason, Rejected};
+use super::reject::{RejectReason, Rejected};
 
 /// The number of PING and PONG, the count of DRAIN and CLOSE_ACK: one u64.
 pub(crate) fn count(payload: &[u8]) -> u64 {

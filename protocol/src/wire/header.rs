@@ -4,7 +4,7 @@ use core::fmt;
 use core::ops::BitOr;
 
 use super::checksum::{header_checksum, header_difference};
-use crate::error::ProtocolError;
+use super::error::WireError;
 
 /// Bytes of a header.
 pub const HEADER_SIZE: usize = 12;
@@ -206,25 +206,25 @@ impl Header {
     ///
     /// # Errors
     /// The first rule that is broken.
-    pub fn judge(&self, frame_limit: u32) -> Result<(), ProtocolError> {
+    pub fn judge(&self, frame_limit: u32) -> Result<(), WireError> {
         let Self { kind, flags: Flags(flags), class, length } = *self;
         let sizes = kind.control_sizes();
         let is_data = kind == Kind::DATA;
         if flags & !Flags::KNOWN != 0 {
-            return Err(ProtocolError::UnknownFlag { flags });
+            return Err(WireError::UnknownFlag { flags });
         }
         if !is_data && sizes.is_none() && !kind.is_ignorable() {
-            return Err(ProtocolError::UnknownKind { kind });
+            return Err(WireError::UnknownKind { kind });
         }
         if !is_data && flags & !Flags::CHECKSUM.0 != 0 {
-            return Err(ProtocolError::FlagsNotAllowed { kind, flags });
+            return Err(WireError::FlagsNotAllowed { kind, flags });
         }
         if (is_data && class.is_reserved()) || (!is_data && class != Class::UNCLASSIFIED) {
-            return Err(ProtocolError::ClassNotAllowed { kind, class });
+            return Err(WireError::ClassNotAllowed { kind, class });
         }
         match sizes {
-            Some((low, high)) if length < low || length > high => Err(ProtocolError::BadLength { kind, length }),
-            None if length > frame_limit => Err(ProtocolError::FrameTooLarge { limit: frame_limit, size: length }),
+            Some((low, high)) if length < low || length > high => Err(WireError::BadLength { kind, length }),
+            None if length > frame_limit => Err(WireError::FrameTooLarge { limit: frame_limit, size: length }),
             Some(_) | None => Ok(()),
         }
     }

@@ -7,10 +7,10 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::error::WireError;
 use super::header::Kind;
 use super::items::{self, Item};
-use crate::error::ProtocolError;
-use crate::printing::{Length, Secret};
+use super::printing::{Length, Secret};
 use crate::time::millis;
 
 /// The payload of HELLO or HELLO_ACK.
@@ -72,8 +72,8 @@ impl Hello {
     /// Reads the payload of HELLO or HELLO_ACK (PW-HS-007: to the last byte).
     ///
     /// # Errors
-    /// [`ProtocolError::BadHello`] or [`ProtocolError::UnknownItem`], for the first rule of section 7 that is broken.
-    pub fn decode(kind: Kind, payload: &[u8]) -> Result<Self, ProtocolError> {
+    /// [`WireError::BadHello`] or [`WireError::UnknownItem`], for the first rule of section 7 that is broken.
+    pub fn decode(kind: Kind, payload: &[u8]) -> Result<Self, WireError> {
         let mut fields = Fields::new(kind);
         let mut row = payload;
         while !row.is_empty() {
@@ -101,12 +101,12 @@ impl Fields {
         Self { kind, versions: None, sync_key: None, limits: None, ping_floor: None, features: None, token: None }
     }
 
-    const fn bad(&self, what: &'static str) -> ProtocolError {
-        ProtocolError::BadHello { kind: self.kind, what }
+    const fn bad(&self, what: &'static str) -> WireError {
+        WireError::BadHello { kind: self.kind, what }
     }
 
     /// Judges an item: an unknown one is passed over where its id allows that (PW-HS-005, PW-HS-006).
-    fn take(&mut self, item: Item<'_>) -> Result<(), ProtocolError> {
+    fn take(&mut self, item: Item<'_>) -> Result<(), WireError> {
         let kind = self.kind;
         match item.id {
             items::VERSIONS => once(kind, &mut self.versions, versions(kind, item.value)?),
@@ -116,12 +116,12 @@ impl Fields {
             items::FEATURES => once(kind, &mut self.features, u32::from_be_bytes(exact(kind, item.value)?)),
             items::TOKEN => once(kind, &mut self.token, Bytes::copy_from_slice(item.value)),
             id if items::is_ignorable(id) => Ok(()),
-            id => Err(ProtocolError::UnknownItem { id }),
+            id => Err(WireError::UnknownItem { id }),
         }
     }
 
     /// What was read, if nothing is missing (PW-HS-002), with the defaults for what may be absent (PW-HS-011).
-    fn finish(self) -> Result<Hello, ProtocolError> {
+    fn finish(self) -> Result<Hello, WireError> {
         let Some([version_lowest, version_highest]) = self.versions else {
             return Err(self.bad("VERSIONS is missing"));
         };
@@ -143,48 +143,47 @@ impl Fields {
 }
 
 /// No known item may stand twice (PW-HS-008).
-fn once<T>(kind: Kind, field: &mut Option<T>, value: T) -> Result<(), ProtocolError> {
+fn once<T>(kind: Kind, field: &mut Option<T>, value: T) -> Result<(), WireError> {
     match field.replace(value) {
         None => Ok(()),
-        Some(_) => Err(ProtocolError::BadHello { kind, what: "an item stands twice" }),
+        Some(_) => Err(WireError::BadHello { kind, what: "an item stands twice" }),
     }
 }
 
 /// A value of exactly `N` bytes (PW-HS-007).
-fn exact<const N: usize>(kind: Kind, value: &[u8]) -> Result<[u8; N], ProtocolError> {
-    items::exactly(value).ok_or(ProtocolError::BadHello { kind, what: "an item has the wrong length" })
+fn exact<const N: usize>(kind: Kind, value: &[u8]) -> Result<[u8; N], WireError> {
+    items::exactly(value).ok_or(WireError::BadHello { kind, what: "an item has the wrong length" })
 }
 
 /// A range that does not begin with 0 (PW-HS-017).
-fn versions(kind: Kind, value: &[u8]) -> Result<[u8; 2], ProtocolError> {
+fn versions(kind: Kind, value: &[u8]) -> Result<[u8; 2], WireError> {
     let [lowest, highest] = exact(kind, value)?;
     if lowest == 0 || lowest > highest {
-        return Err(ProtocolError::BadHello { kind, what: "VERSIONS is no range" });
+        return Err(WireError::BadHello { kind, what: "VERSIONS is no range" });
     }
     Ok([lowest, highest])
 }
 
 /// Any number but 0 (PW-KEY-002).
-fn sync_key(kind: Kind, value: &[u8]) -> Result<NonZeroU32, ProtocolError> {
-    NonZeroU32::new(u32::from_be_bytes(exact(kind, value)?))
-        .ok_or(ProtocolError::BadHello { kind, what: "SYNC_KEY is 0" })
+fn sync_key(kind: Kind, value: &[u8]) -> Result<NonZeroU32, WireError> {
+    NonZeroU32::new(u32::from_be_bytes(exact(kind, value)?)).ok_or(WireError::BadHello { kind, what: "SYNC_KEY is 0" })
 }
 
 /// The limits of frames and messages (PW-HS-010).
-fn limits(kind: Kind, value: &[u8]) -> Result<(u32, u32), ProtocolError> {
+fn limits(kind: Kind, value: &[u8]) -> Result<(u32, u32), WireError> {
     let [f0, f1, f2, f3, m0, m1, m2, m3] = exact(kind, value)?;
     let (frame, message) = (u32::from_be_bytes([f0, f1, f2, f3]), u32::from_be_bytes([m0, m1, m2, m3]));
     if !(512..=0xFF_FFFF).contains(&frame) || message < frame {
-        return Err(ProtocolError::BadHello { kind, what: "LIMITS is out of range" });
+        return Err(WireError::BadHello { kind, what: "LIMITS is out of range" });
     }
     Ok((frame, message))
 }
 
 /// 1 ms to 60 s (PW-HS-009).
-fn ping_floor(kind: Kind, value: &[u8]) -> Result<u32, ProtocolError> {
+fn ping_floor(kind: Kind, value: &[u8]) -> Result<u32, WireError> {
     let floor = u32::from_be_bytes(exact(kind, value)?);
     if !(1..=60_000).contains(&floor) {
-        return Err(ProtocolError::BadHello { kind, what: "PING_FLOOR is out of range" });
+        return Err(WireError::BadHello { kind, what: "PING_FLOOR is out of range" });
     }
     Ok(floor)
 }
