@@ -1,5 +1,6 @@
 //! Out: the queues behind the batches.
 
+mod control;
 mod encoding;
 mod lane;
 mod lanes;
@@ -9,12 +10,12 @@ use alloc::vec::Vec;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
+use control::{Control, Farewell};
 use encoding::Encoding;
 use lane::Rejects;
 use lanes::Lanes;
 pub(super) use lanes::Messages;
 
-use super::announcements::Announcements;
 use super::batch::encode;
 use super::prepared::PreparedMessage;
 use super::rejects::Rejects as WaitingRejects;
@@ -26,54 +27,6 @@ use crate::wire::{Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind, 
 
 /// Bytes of a PING.
 const PING_SIZE: u64 = HEADER_SIZE as u64 + 8;
-
-/// What is said once, or seldom. An established connection that has nothing of it to say is without it.
-#[derive(Default)]
-struct Control {
-    greeting: Option<(Kind, Hello)>,
-    announcements: Announcements,
-    farewell: Farewell,
-    /// REJECTs that came, and the count that the peer told last of what it received (PW-CLS-019).
-    rejected: u64,
-    received_told: u64,
-}
-
-impl Control {
-    /// Whether nothing of it matters any more.
-    fn is_blank(&self) -> bool {
-        let Self { greeting, announcements, farewell, rejected, received_told } = self;
-        greeting.is_none() && announcements.is_blank() && farewell.is_blank() && (*rejected, *received_told) == (0, 0)
-    }
-
-    /// Whether anything waits for the driver.
-    fn waits(&self) -> bool {
-        !self.announcements.is_empty()
-            || self.greeting.is_some()
-            || self.farewell.close.is_some()
-            || self.farewell.close_ack
-    }
-}
-
-/// The last packets of this side: what waits, and what was handed out.
-#[derive(Default)]
-struct Farewell {
-    close: Option<Box<ClosePayload>>,
-    close_ack: bool,
-    /// No second CLOSE may follow (PW-CLS-013).
-    close_handed: bool,
-    /// Nothing at all may follow (PW-CLS-001).
-    close_ack_handed: bool,
-    /// Where CLOSE ends, until it is acknowledged.
-    close_ends: Option<u64>,
-    /// Where CLOSE_ACK ends, until it is taken.
-    close_ack_ends: Option<u64>,
-}
-
-impl Farewell {
-    fn is_blank(&self) -> bool {
-        self.close.is_none() && !self.close_ack && !self.close_handed && !self.close_ack_handed
-    }
-}
 
 /// What goes out: control packets ahead, messages by class, CLOSE and CLOSE_ACK last.
 pub(super) struct Outgoing {
