@@ -126,13 +126,18 @@ impl Receiver {
 
     /// The next thing to report of what came, and of what time and commands did.
     fn next(&mut self, shared: &Shared, driver: &mut Driver) -> Option<Found> {
-        let found = if driver.connection.is_paused() { None } else { self.next_found(shared, driver) };
-        // The end that an error brought, or what waits while this side pauses.
-        let found = found.or_else(|| driver.connection.poll_event().map(Found::Owned));
-        if let Some(Found::Owned(event)) = &found {
-            self.note(shared, driver, event);
+        loop {
+            let found = if driver.connection.is_paused() { None } else { self.next_found(shared, driver) };
+            // The end that an error brought, or what waits while this side pauses.
+            let found = found.or_else(|| driver.connection.poll_event().map(Found::Owned));
+            if let Some(Found::Owned(event)) = &found {
+                if is_internal(event) {
+                    continue;
+                }
+                self.note(shared, driver, event);
+            }
+            return found;
         }
-        found
     }
 
     /// Ends what is the receiver's with `Closed`.
@@ -214,6 +219,7 @@ impl Receiver {
                 tracing::debug!(connection = ?shared.id, %error, "the peer broke the protocol");
                 None
             });
+            event = event.filter(|event| !is_internal(event));
             result
         } else {
             self.input.make_room();
@@ -241,4 +247,9 @@ impl Receiver {
         let Some(deadline) = driver.connection.poll_timeout() else { return Poll::Pending };
         self.timer.poll(clock, deadline, context).map(|now| driver.pass_time(now))
     }
+}
+
+/// Whether the application is not told: those that wait for room are woken as bytes go out.
+fn is_internal(event: &Event<'_>) -> bool {
+    matches!(event, Event::Writable { .. })
 }

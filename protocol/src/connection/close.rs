@@ -20,10 +20,10 @@ impl Connection {
     /// `Closed` follows when it did, or after `timeouts.close`. A [`CloseReason`] will do; a [`CloseFrame`] gives advice and a
     /// sentence with it.
     ///
-    /// A fault as the reason (16 to 255) closes at once, without waiting for the peer, also while the connection is closing already;
-    /// what waited comes back unsent. A
-    /// reason that [must not be on the wire](CloseReason::is_on_wire) is taken for `NORMAL`. Before the handshake is complete
-    /// the connection just ends; a server tells the client why. While it is closing already, any other reason changes nothing.
+    /// A fault as the reason (16 to 255) closes at once, without waiting for the peer, also while the connection is closing
+    /// already; what waited comes back unsent. A reason that [must not be on the wire](CloseReason::is_on_wire) is taken for
+    /// `NORMAL`. Before the handshake is complete the connection just ends; a server tells the client why. While it is
+    /// closing already, any other reason changes nothing.
     ///
     /// A pause of this side ends when it closes (PW-HB-024), so that the answer can be read.
     pub fn close(&mut self, now: Instant, close: impl Into<CloseFrame>) {

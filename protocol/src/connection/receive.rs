@@ -40,7 +40,8 @@ impl Connection {
     }
 
     /// The way of nearly every packet: a message in one frame that lies whole in the input. Gives header and payload; nothing
-    /// where a small one is not whole yet. Whatever is unusual is left, unconsumed, to [`receive_any`](Self::receive_any), which judges everything.
+    /// where a small one is not whole yet. Whatever is unusual is left, unconsumed, to [`receive_any`](Self::receive_any),
+    /// which judges everything.
     ///
     /// Without it a packet of 64 bytes takes five times as long: the steps below pass larger values around. It gives a slice,
     /// not a message, since a slice comes back in registers.
@@ -114,8 +115,8 @@ impl Connection {
     /// Lends memory of a large packet under way, and says how many bytes are missing. Read at most that many into its spare
     /// capacity (there is some; it is empty), then give it back with [`received_direct`](Self::received_direct).
     ///
-    /// Ask when [`receive`](Self::receive) gave `None`: while an event waits, nothing is lent. Nothing is lost where the memory is dropped instead, unless bytes were
-    /// read into it. But once other bytes were received it can't be given back.
+    /// Ask when [`receive`](Self::receive) gave `None`: while an event waits, nothing is lent. Nothing is lost where the
+    /// memory is dropped instead, unless bytes were read into it. But once other bytes were received it can't be given back.
     pub fn direct_buffer(&mut self) -> Option<(BytesMut, usize)> {
         if self.state.is_over() || self.has_event() {
             return None;

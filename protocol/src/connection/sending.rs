@@ -13,8 +13,8 @@ impl Connection {
     /// Accepts a message for sending (section 6 of the specification).
     ///
     /// A small payload is copied; a large one is copied only where it is borrowed. `Ok` means accepted, not delivered: what
-    /// was never handed out comes back in [`Closed::unsent`]. It gives the number of the message among those of its class, from 1,
-    /// by which the peer names it should it refuse it ([`Rejected`](crate::Rejected)).
+    /// was never handed out comes back in [`Closed::unsent`](crate::Closed::unsent). It gives the number of the message among
+    /// those of its class, from 1, by which the peer names it should it refuse it ([`Rejected`](crate::Rejected)).
     ///
     /// # Errors
     /// The reason and the message itself; nothing has changed.
