@@ -15,7 +15,7 @@ pub(super) const GROUP_BITS: u32 = 6;
 pub(super) const GROUPS: usize = 1 << u8::BITS;
 
 /// With these many slots a chunk is 64 bytes, a cache line.
-const CHUNK: usize = 15;
+pub(super) const CHUNK: usize = 15;
 
 /// No chunk: the end of a list.
 const NIL: u32 = u32::MAX;
@@ -115,6 +115,16 @@ impl Buckets {
         self.chunks[first as usize].slots[offset] = slot;
         self.set_home(slot, bucket);
         self.places[index] = first * CHUNK as u32 + offset as u32;
+    }
+
+    /// The slots of a bucket's first chunk: those that are popped next, the last one first.
+    #[inline]
+    pub(super) fn next_to_pop(&self, bucket: u16) -> &[u32] {
+        let Bucket { first, count } = self.buckets[usize::from(bucket)];
+        match self.chunks.get(first as usize) {
+            Some(chunk) if count > 0 => &chunk.slots[..=(count as usize - 1) % CHUNK],
+            Some(_) | None => &[],
+        }
     }
 
     /// Takes out the slot of the bucket that was put in last.

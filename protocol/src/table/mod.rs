@@ -256,7 +256,8 @@ impl<T> ConnectionTable<T> {
             self.usage.settle();
         }
         let Self { slots, wheel, named, usage } = self;
-        let slot = wheel.expire(now, |slot| slots.at(slot)?.1.connection.poll_timeout())?;
+        let deadline = |slot| slots.at(slot)?.1.connection.poll_timeout();
+        let slot = wheel.expire_with(now, |next| slots.fetch(next), deadline)?;
         let (id, entry) = slots.at_mut(slot)?;
         let before = usage.lend(&mut entry.connection);
         entry.connection.handle_timeout(now);

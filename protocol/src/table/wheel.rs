@@ -6,7 +6,7 @@ mod tests;
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::buckets::{Buckets, GROUP_BITS, GROUPS, NO_BUCKET, group, member};
+use super::buckets::{Buckets, CHUNK, GROUP_BITS, GROUPS, NO_BUCKET, group, member};
 use crate::time::Instant;
 
 /// The widths of the levels' buckets, as powers of two in nanoseconds, and how many buckets each level has.
@@ -220,9 +220,24 @@ impl TimingWheel {
     /// Takes out one deadline that has come at `now`, and names its slot. Call until `None`.
     ///
     /// `deadline` tells the true deadline of a slot; `None` is one that never comes.
-    pub fn expire(&mut self, now: Instant, mut deadline: impl FnMut(u32) -> Option<Instant>) -> Option<u32> {
+    pub fn expire(&mut self, now: Instant, deadline: impl FnMut(u32) -> Option<Instant>) -> Option<u32> {
+        self.expire_with(now, |_| {}, deadline)
+    }
+
+    /// Like [`expire`](Self::expire), but tells before of which slots it is going to ask for the deadlines, some at a time. They
+    /// are anywhere in memory: the processor can fetch many at once, if it knows them, but not while it works on the first of them.
+    pub(super) fn expire_with(
+        &mut self,
+        now: Instant,
+        fetch: impl Fn(&[u32]),
+        mut deadline: impl FnMut(u32) -> Option<Instant>,
+    ) -> Option<u32> {
         loop {
             while let Some(slot) = self.take_one() {
+                let next = self.buckets.next_to_pop(self.draining);
+                if next.len() == CHUNK {
+                    fetch(next);
+                }
                 match deadline(slot) {
                     Some(due) if due <= now => return Some(slot),
                     Some(later) => self.arm(slot, self.bucket(later), later),
@@ -232,6 +247,7 @@ impl TimingWheel {
             if !self.drain_next(now) {
                 return None;
             }
+            fetch(self.buckets.next_to_pop(self.draining));
         }
     }
 
