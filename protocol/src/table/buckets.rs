@@ -247,7 +247,12 @@ mod tests {
                     }
                     Operation::Pop(bucket) => {
                         let set = &mut sets[usize::from(bucket)];
-                        match buckets.pop(bucket) {
+                        let next = buckets.next_to_pop(bucket);
+                        prop_assert!(next.len() <= CHUNK && next.iter().all(|slot| set.contains(slot)));
+                        let next = next.last().copied();
+                        let popped = buckets.pop(bucket);
+                        prop_assert_eq!(next, popped);
+                        match popped {
                             Some(slot) => prop_assert!(set.remove(&slot)),
                             None => prop_assert!(set.is_empty()),
                         }

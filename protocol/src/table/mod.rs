@@ -8,6 +8,8 @@ mod limits;
 #[cfg(target_has_atomic = "64")]
 mod liveness;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 use alloc::boxed::Box;

@@ -11,11 +11,11 @@ use crate::time::Instant;
 
 /// The widths of the levels' buckets, as powers of two in nanoseconds, and how many buckets each level has.
 ///
-/// Only what lies in one bucket of the first level, 66 µs, is ever looked at for nothing. The second level is for the deadlines
-/// of connections: whatever is up to 8 s ahead goes into a bucket of 2 ms at once, and a million that are some seconds ahead are
-/// some hundred in each. From there on a bucket is at most a hundredth of what the level before reaches, so that none has many of
-/// the deadlines, wherever they lie: 67 ms for up to two minutes, 2 s for half an hour. What is days ahead is expected to be rare.
-/// The last level reaches to the end of time.
+/// A bucket of the first level is a tick, 66 µs: only what lies in one is looked at again and again. The second level is for the
+/// deadlines of connections: whatever is up to 8 s ahead goes into a bucket of 2 ms at once, and a million that are some seconds
+/// ahead are some hundred in each. Then come buckets of 67 ms for up to two minutes and of 2 s for half an hour: each is about a
+/// hundredth of what the level below reaches, and so holds a small part of the deadlines, wherever they lie. What is hours ahead
+/// is expected to be rare. The last level reaches to the end of time.
 const SHAPE: [(u32, u32); 7] = [(16, 512), (21, 4096), (26, 2048), (31, 1024), (40, 1024), (49, 1024), (58, 64)];
 const LEVELS: [Level; SHAPE.len()] = levels();
 
@@ -34,8 +34,8 @@ const LEVEL_OF: [u8; GROUPS] = {
     level_of
 };
 
-/// The buckets of the first group that are in use. They take turns in holding what falls into the tick that is now, which is
-/// the current position of the first level.
+/// The buckets before those of the levels: two that take turns in holding what falls into the tick that is now. The rest of their
+/// group is not used.
 const NEAR: u16 = 2;
 
 const GROUP: u32 = 1 << GROUP_BITS;
@@ -44,7 +44,8 @@ const BUCKETS: usize = {
     last.first as usize + last.mask as usize + 1
 };
 
-/// Buckets of one width, in a ring that time goes round. All that are in use begin less than one round ahead.
+/// Buckets of one width, in a ring that time goes round: those behind the current position are used again for what is farthest
+/// ahead. So no boundary in time moves what lies behind it from one level to another.
 #[derive(Debug)]
 struct Level {
     /// A bucket is 2 to the power of this in nanoseconds wide.
@@ -110,10 +111,11 @@ impl Level {
 /// passed, and noted anew. Noting, cancelling and expiring take amortised constant time, however far the deadline or the
 /// jump of time. None expires before its time, nor after a call of [`expire`](Self::expire) at its time.
 ///
-/// Nor does a call do much at once, wherever it comes in time: deadlines up to 8 s ahead are looked at when the 2 ms pass in which
-/// they were noted.
+/// Nor is there a moment at which a call has to look at many. A deadline that is noted up to 8 s ahead of the latest call is looked
+/// at together with those of the same 2 ms, when the first of them comes; one that is up to two minutes ahead is looked at with
+/// those of the same 67 ms before.
 ///
-/// Memory: at most 12 bytes for each slot up to the highest that was noted, 156 KiB, and 64 bytes for each of the 9,794 buckets
+/// Memory: at most 12 bytes for each slot up to the highest that was noted, 157 KiB, and 64 bytes for each of the 9,794 buckets
 /// that were in use at one time. The order in which deadlines that passed together expire follows from the calls alone.
 ///
 /// ```
@@ -137,7 +139,8 @@ pub struct TimingWheel {
     /// or in the bucket that is near. It never passes the end of a bucket that is not empty.
     ///
     /// So buckets of one level are in the order of time from the current position on, once round. What is in a lower level is
-    /// earlier than what a higher one would take now, as it has only come nearer since. What is in a higher level may be as well.
+    /// earlier than what a higher one would take now, as it has only come nearer since it was noted. What is in a higher level is
+    /// taken to be later than what a lower one would take, although it may have come near as well: then it is noted anew.
     current: u64,
     buckets: Buckets,
     /// By bucket: no deadline in it is earlier. `Instant::MAX` while it is empty.
@@ -297,7 +300,8 @@ impl TimingWheel {
         // All other buckets have later deadlines, so none of them is over then. What is in this bucket and has not come yet belongs
         // to lower levels from then on, or to the current tick.
         self.advance(earliest.min(now));
-        if earliest > now {
+        // Nothing may be left, and it may be the end of time.
+        if earliest > now || earliest == Instant::MAX {
             self.draining = 1 - self.near;
             return false;
         }

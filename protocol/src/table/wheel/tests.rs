@@ -1,5 +1,7 @@
 //! The wheel against a sorted map, and what it asks for.
 
+use core::cell::RefCell;
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
 
@@ -241,4 +243,40 @@ fn no_call_asks_for_many_deadlines_that_are_seconds_ahead() {
         }
         assert!(expired >= 2 * COUNT, "{expired}");
     }
+}
+
+#[test]
+fn each_slot_is_fetched_before_its_deadline_is_asked_for() {
+    let deadline = |slot: u32| Instant::from_nanos(5_000_000_000 + u64::from(slot % 100) * 1_000_000);
+    let mut wheel = TimingWheel::new();
+    (0..10_000).for_each(|slot| wheel.note(slot, deadline(slot)));
+    let fetched = RefCell::new(BTreeSet::<u32>::new());
+    for step in 0..200 {
+        let fetch = |next: &[u32]| {
+            assert!(next.len() <= CHUNK, "no more than the caches hold");
+            fetched.borrow_mut().extend(next);
+        };
+        let asked = |slot| {
+            assert!(fetched.borrow().contains(&slot));
+            Some(deadline(slot))
+        };
+        let now = deadline(0) + Duration::from_micros(step * 500);
+        while let Some(slot) = wheel.expire_with(now, fetch, asked) {
+            assert!(fetched.borrow_mut().remove(&slot));
+        }
+    }
+    assert_eq!(wheel.earliest(), None);
+}
+
+#[test]
+fn everything_has_come_at_the_end_of_time() {
+    let mut wheel = TimingWheel::new();
+    assert_eq!(wheel.expire(Instant::MAX, |_| None), None);
+    let mut wheel = TimingWheel::new();
+    (0..64).for_each(|bits| wheel.note(bits, Instant::from_nanos(1 << bits)));
+    let mut expired = 0;
+    while wheel.expire(Instant::MAX, |bits| Some(Instant::from_nanos(1 << bits))).is_some() {
+        expired += 1;
+    }
+    assert_eq!((expired, wheel.earliest()), (64, None));
 }
