@@ -16,8 +16,7 @@
 //!   median of ten seconds, and the longest of them.
 //! - *Longest call of `handle_timeout`*: for so long a driver waits that has anything else to do. *Longest turn of one
 //!   connection*: from its loan until it is given back. Wherever the timing wheel moves deadlines, it is in one of these two. In
-//!   the middle of what is measured is a boundary of all its digits: about once a minute it comes to one where it has to move
-//!   every deadline.
+//!   the middle of what is measured is a boundary at which a wheel that is aligned to powers of two has to move every deadline.
 //! - *Longest millisecond*: all that falls due within one, together.
 //! - *Longest call of `insert`*: that is when the table grows. There is no goal for it.
 //!

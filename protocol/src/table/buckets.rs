@@ -4,14 +4,18 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// The bucket of a slot that is in none: behind all others.
-pub(super) const NO_BUCKET: u16 = (1 << (u8::BITS + LOWER_BITS)) - 1;
+/// The bucket of a slot that is in none: the last one of the last group.
+pub(super) const NO_BUCKET: u16 = ((GROUPS << GROUP_BITS) - 1) as u16;
 
-/// A bucket's number is kept in two bytes: so many bits in the lower one, the others in the upper one.
-const LOWER_BITS: u32 = 5;
+/// A bucket's number is kept in two bytes: its group in one of them, and so many bits, which tell it from the others of its
+/// group, in the other one.
+pub(super) const GROUP_BITS: u32 = 6;
+
+/// As many as a byte can number.
+pub(super) const GROUPS: usize = 1 << u8::BITS;
 
 /// With these many slots a chunk is 64 bytes, a cache line.
-const CHUNK: usize = 15;
+pub(super) const CHUNK: usize = 15;
 
 /// No chunk: the end of a list.
 const NIL: u32 = u32::MAX;
@@ -42,11 +46,11 @@ pub(super) struct Buckets {
     chunks: Vec<Chunk>,
     /// The first of the chunks that are not in use.
     free: u32,
-    /// The upper part of the bucket of each slot. It decides nearly every comparison of buckets alone, and a million fit into the
+    /// The group of the bucket of each slot. It decides nearly every comparison of buckets alone, and a million fit into the
     /// cache that is next to a processor, where two million bytes would compete with everything else.
-    uppers: Vec<u8>,
-    /// The lower part.
-    lowers: Vec<u8>,
+    groups: Vec<u8>,
+    /// Which bucket of its group it is.
+    members: Vec<u8>,
     /// Where each slot is in `chunks`, counted in slots. Means nothing for one that is in no bucket.
     places: Vec<u32>,
 }
@@ -55,15 +59,15 @@ impl Buckets {
     /// This many, and all empty.
     pub(super) fn new(count: usize) -> Self {
         debug_assert!(
-            count <= usize::from(NO_BUCKET) && upper(count as u16) < upper(NO_BUCKET),
-            "numbers have two bytes"
+            count <= usize::from(NO_BUCKET) && group(count as u16) < group(NO_BUCKET),
+            "one group is for slots in no bucket"
         );
         Self {
             buckets: vec![Bucket { first: NIL, count: 0 }; count].into_boxed_slice(),
             chunks: Vec::new(),
             free: NIL,
-            uppers: Vec::new(),
-            lowers: Vec::new(),
+            groups: Vec::new(),
+            members: Vec::new(),
             places: Vec::new(),
         }
     }
@@ -72,23 +76,22 @@ impl Buckets {
     #[inline]
     pub(super) fn home(&self, slot: u32) -> u16 {
         let index = slot as usize;
-        match (self.uppers.get(index), self.lowers.get(index)) {
-            (Some(upper), Some(lower)) => u16::from(*upper) << LOWER_BITS | u16::from(*lower),
+        match (self.groups.get(index), self.members.get(index)) {
+            (Some(group), Some(member)) => u16::from(*group) << GROUP_BITS | u16::from(*member),
             (Some(_), None) | (None, _) => NO_BUCKET,
         }
     }
 
-    /// Whether a slot is in an earlier bucket than this one, as far as half of their numbers tells: where the others are equal,
-    /// it says no.
+    /// The group of the bucket that a slot is in, or of [`NO_BUCKET`].
     #[inline]
-    pub(super) fn is_surely_before(&self, slot: u32, bucket: u16) -> bool {
-        self.uppers.get(slot as usize).is_some_and(|home| *home < upper(bucket))
+    pub(super) fn home_group(&self, slot: u32) -> u8 {
+        self.groups.get(slot as usize).copied().unwrap_or(group(NO_BUCKET))
     }
 
     #[inline]
     fn set_home(&mut self, slot: u32, bucket: u16) {
-        self.uppers[slot as usize] = upper(bucket);
-        self.lowers[slot as usize] = (bucket % (1 << LOWER_BITS)) as u8;
+        self.groups[slot as usize] = group(bucket);
+        self.members[slot as usize] = member(bucket);
     }
 
     #[inline]
@@ -100,7 +103,7 @@ impl Buckets {
     #[inline]
     pub(super) fn insert(&mut self, bucket: u16, slot: u32) {
         let index = slot as usize;
-        if index >= self.uppers.len() {
+        if index >= self.groups.len() {
             self.admit(index);
         }
         let Bucket { mut first, count } = self.buckets[usize::from(bucket)];
@@ -112,6 +115,16 @@ impl Buckets {
         self.chunks[first as usize].slots[offset] = slot;
         self.set_home(slot, bucket);
         self.places[index] = first * CHUNK as u32 + offset as u32;
+    }
+
+    /// The slots of a bucket's first chunk: those that are popped next, the last one first.
+    #[inline]
+    pub(super) fn next_to_pop(&self, bucket: u16) -> &[u32] {
+        let Bucket { first, count } = self.buckets[usize::from(bucket)];
+        match self.chunks.get(first as usize) {
+            Some(chunk) if count > 0 => &chunk.slots[..=(count as usize - 1) % CHUNK],
+            Some(_) | None => &[],
+        }
     }
 
     /// Takes out the slot of the bucket that was put in last.
@@ -150,11 +163,11 @@ impl Buckets {
     fn admit(&mut self, index: usize) {
         // Where this is more than a pointer has room for, there is no memory for it either, and the allocation says so.
         let length = index.saturating_add(1);
-        reserve(&mut self.uppers, length);
-        reserve(&mut self.lowers, length);
+        reserve(&mut self.groups, length);
+        reserve(&mut self.members, length);
         reserve(&mut self.places, length);
-        self.uppers.resize(length, upper(NO_BUCKET));
-        self.lowers.resize(length, u8::MAX >> (u8::BITS - LOWER_BITS));
+        self.groups.resize(length, group(NO_BUCKET));
+        self.members.resize(length, member(NO_BUCKET));
         self.places.resize(length, 0);
     }
 
@@ -173,10 +186,16 @@ impl Buckets {
     }
 }
 
-/// The upper part of a bucket's number: a byte, as no number is above that of `NO_BUCKET`.
+/// The group of a bucket: a byte, as no number is above that of `NO_BUCKET`.
 #[inline]
-fn upper(bucket: u16) -> u8 {
-    (bucket >> LOWER_BITS) as u8
+pub(super) const fn group(bucket: u16) -> u8 {
+    (bucket >> GROUP_BITS) as u8
+}
+
+/// Which bucket of its group it is.
+#[inline]
+pub(super) const fn member(bucket: u16) -> u8 {
+    (bucket % (1 << GROUP_BITS)) as u8
 }
 
 /// Makes room for `length` elements, and an eighth more in place of the usual twice as many.
@@ -222,7 +241,7 @@ mod tests {
             }
             let slot = u32::MAX - below;
             prop_assert_eq!((buckets.home(slot), buckets.remove(slot)), (NO_BUCKET, None));
-            prop_assert!(buckets.uppers.len() <= 100 && held.iter().all(|slot| buckets.home(*slot) == 1));
+            prop_assert!(buckets.groups.len() <= 100 && held.iter().all(|slot| buckets.home(*slot) == 1));
         }
 
         /// Against sets; and no chunk is lost.
@@ -244,7 +263,12 @@ mod tests {
                     }
                     Operation::Pop(bucket) => {
                         let set = &mut sets[usize::from(bucket)];
-                        match buckets.pop(bucket) {
+                        let next = buckets.next_to_pop(bucket);
+                        prop_assert!(next.len() <= CHUNK && next.iter().all(|slot| set.contains(slot)));
+                        let next = next.last().copied();
+                        let popped = buckets.pop(bucket);
+                        prop_assert_eq!(next, popped);
+                        match popped {
                             Some(slot) => prop_assert!(set.remove(&slot)),
                             None => prop_assert!(set.is_empty()),
                         }

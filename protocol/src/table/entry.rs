@@ -6,7 +6,6 @@ use super::ConnectionId;
 use super::limits::{Share, Usage};
 use super::wheel::TimingWheel;
 use crate::connection::Connection;
-use crate::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Entry<T> {
@@ -45,14 +44,8 @@ impl<'t, T> ConnectionRef<'t, T> {
         wheel: &'t mut TimingWheel,
         usage: &'t mut Usage,
     ) -> Self {
-        entry.connection.limit_queue(usage.room());
-        let before = Share::of(&entry.connection);
+        let before = usage.lend(&mut entry.connection);
         Self { id, entry, wheel, usage, before }
-    }
-
-    /// Lets time come to `now`.
-    pub(super) fn pass_time(&mut self, now: Instant) {
-        self.entry.connection.handle_timeout(now);
     }
 
     /// Its id.
@@ -69,13 +62,6 @@ impl<'t, T> ConnectionRef<'t, T> {
     /// The connection and the driver's data, both to be changed.
     pub fn parts(&mut self) -> (&mut Connection, &mut T) {
         (&mut self.entry.connection, &mut self.entry.data)
-    }
-
-    fn count(&mut self) {
-        let after = Share::of(&self.entry.connection);
-        if after != self.before {
-            self.usage.change(self.id.slot(), self.before, after);
-        }
     }
 }
 
@@ -95,7 +81,7 @@ impl<T> DerefMut for ConnectionRef<'_, T> {
 
 impl<T> Drop for ConnectionRef<'_, T> {
     fn drop(&mut self) {
-        self.count();
+        self.usage.take_back(self.id.slot(), self.before, &self.entry.connection);
         // A deadline that moved to later is found when the noted one runs out: then this is one comparison.
         if let Some(deadline) = self.entry.connection.poll_timeout() {
             self.wheel.note(self.id.slot(), deadline);

@@ -214,9 +214,23 @@ impl Usage {
         self.buffered = self.buffered.saturating_sub(share.buffered);
     }
 
-    /// The connection in this slot counts otherwise than before.
+    /// A connection is going to be used. Gives what it counts until then.
     #[inline]
-    pub(super) fn change(&mut self, slot: u32, before: Share, after: Share) {
+    pub(super) fn lend(&self, connection: &mut Connection) -> Share {
+        connection.limit_queue(self.room());
+        Share::of(connection)
+    }
+
+    /// The connection in this slot was used, and counted this before.
+    #[inline]
+    pub(super) fn take_back(&mut self, slot: u32, before: Share, connection: &Connection) {
+        let after = Share::of(connection);
+        if after != before {
+            self.change(slot, before, after);
+        }
+    }
+
+    fn change(&mut self, slot: u32, before: Share, after: Share) {
         self.remove(before);
         self.add(after);
         self.holders.note(slot, after.buffered, after.open_since);

@@ -8,6 +8,8 @@ mod limits;
 #[cfg(target_has_atomic = "64")]
 mod liveness;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 use alloc::boxed::Box;
@@ -50,8 +52,11 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct ConnectionTable<T> {
     slots: Slots<Entry<T>>,
-    /// No connection's true deadline is earlier than the one noted here.
+    /// No connection's true deadline is earlier than the one noted here, except for the one that was named last.
     wheel: TimingWheel,
+    /// The slot of the connection that [`handle_timeout`](Self::handle_timeout) named last, if its deadline has not been noted since.
+    /// The driver borrows it next, and only then it is known when it has to be looked at again.
+    named: Option<u32>,
     usage: Usage,
 }
 
@@ -65,7 +70,7 @@ impl<T> ConnectionTable<T> {
     /// An empty table with these limits.
     #[must_use]
     pub fn with_limits(domain: u32, limits: ValidTableLimits) -> Self {
-        Self { slots: Slots::new(domain), wheel: TimingWheel::new(), usage: Usage::new(limits) }
+        Self { slots: Slots::new(domain), wheel: TimingWheel::new(), named: None, usage: Usage::new(limits) }
     }
 
     /// Gives the connection an id of its own, for ever (PW-CK-001).
@@ -114,13 +119,16 @@ impl<T> ConnectionTable<T> {
     /// The connection that `id` names, if it lives.
     pub fn get_mut(&mut self, id: ConnectionId) -> Option<ConnectionRef<'_, T>> {
         let entry = self.slots.get_mut(id)?;
+        self.named.take_if(|named| *named == id.slot());
         Some(ConnectionRef::new(id, entry, &mut self.wheel, &mut self.usage))
     }
 
     /// Lends every connection that lives to `act`, by slot, one after the other: each is given back, and with that its deadline
     /// noted and its memory counted, before the next is lent.
     pub fn for_each_mut(&mut self, mut act: impl FnMut(ConnectionRef<'_, T>)) {
-        let Self { slots, wheel, usage } = self;
+        let Self { slots, wheel, usage, named } = self;
+        // It is lent with all others, and its deadline noted then.
+        *named = None;
         for (id, entry) in slots.iter_mut() {
             act(ConnectionRef::new(id, entry, wheel, usage));
         }
@@ -253,22 +261,39 @@ impl<T> ConnectionTable<T> {
     /// When [`handle_timeout`](Self::handle_timeout) has something to look at.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.usage.exceeded().is_some() { Some(Instant::ZERO) } else { self.wheel.earliest() }
+        if self.usage.exceeded().is_some() {
+            return Some(Instant::ZERO);
+        }
+        [self.named_timeout().map(|(_, deadline)| deadline), self.wheel.earliest()].into_iter().flatten().min()
+    }
+
+    /// The slot and the deadline of the connection that was named last, if it has one that is not noted.
+    fn named_timeout(&self) -> Option<(u32, Instant)> {
+        let slot = self.named?;
+        Some((slot, self.slots.at(slot)?.1.connection.poll_timeout()?))
     }
 
     /// Lets time come to `now` for one connection whose deadline has passed, and names it: poll it then. Names also those that
     /// it closes for [`TableLimits::buffered`]. Call until `None`.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<ConnectionId> {
+        if let Some((slot, deadline)) = self.named_timeout() {
+            self.wheel.note(slot, deadline);
+        }
+        self.named = None;
         if let Some(limit) = self.usage.exceeded() {
             if let Some(id) = self.close_largest(now, limit) {
                 return Some(id);
             }
             self.usage.settle();
         }
-        let Self { slots, wheel, usage } = self;
-        let slot = wheel.expire(now, |slot| slots.at(slot)?.1.connection.poll_timeout())?;
+        let Self { slots, wheel, named, usage } = self;
+        let deadline = |slot| slots.at(slot)?.1.connection.poll_timeout();
+        let slot = wheel.expire_with(now, |next| slots.fetch(next), deadline)?;
         let (id, entry) = slots.at_mut(slot)?;
-        ConnectionRef::new(id, entry, wheel, usage).pass_time(now);
+        let before = usage.lend(&mut entry.connection);
+        entry.connection.handle_timeout(now);
+        usage.take_back(slot, before, &entry.connection);
+        *named = Some(slot);
         Some(id)
     }
 

@@ -121,6 +121,13 @@ impl<T> Slots<T> {
         Some((self.id(slot, *cookie), value))
     }
 
+    /// Has the processor fetch these slots all at once: nothing that it does here waits for one of them.
+    pub(super) fn fetch(&self, slots: &[u32]) {
+        let cookie = |slot: &u32| Some(self.slots.get(*slot as usize)?.as_ref()?.cookie.get());
+        let cookies = slots.iter().map(|slot| cookie(slot).unwrap_or_default());
+        core::hint::black_box(cookies.fold(0, u64::wrapping_add));
+    }
+
     /// The live id in a slot, and its value.
     pub(super) fn at_mut(&mut self, slot: u32) -> Option<(ConnectionId, &mut T)> {
         let (id, _) = self.at(slot)?;

@@ -6,22 +6,103 @@ mod tests;
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::buckets::{Buckets, NO_BUCKET};
+use super::buckets::{Buckets, CHUNK, GROUP_BITS, GROUPS, NO_BUCKET, group, member};
 use crate::time::Instant;
 
-/// A tick is 2^16 ns, 66 µs. Only what lies in one tick is ever looked at for nothing.
-const TICK_BITS: u32 = 16;
+/// The widths of the levels' buckets, as powers of two in nanoseconds, and how many buckets each level has.
+///
+/// A bucket of the first level is a tick, 66 µs: only what lies in one is looked at again and again. The second level is for the
+/// deadlines of connections: whatever is up to 8 s ahead goes into a bucket of 2 ms at once, and a million that are some seconds
+/// ahead are some hundred in each. Then come buckets of 67 ms for up to two minutes and of 2 s for half an hour: each is about a
+/// hundredth of what the level below reaches, and so holds a small part of the deadlines, wherever they lie. What is hours ahead
+/// is expected to be rare. The last level reaches to the end of time.
+const SHAPE: [(u32, u32); 7] = [(16, 512), (21, 4096), (26, 2048), (31, 1024), (40, 1024), (49, 1024), (58, 64)];
+const LEVELS: [Level; SHAPE.len()] = levels();
 
-/// Each level has a bucket for each value of one digit of the tick, lowest digit first. The levels cover all of time. Digits
-/// are so large that a deadline less than a minute away passes through one bucket, 67 ms wide, on its way to that of its tick.
-const DIGIT_BITS: u32 = 10;
-const DIGITS: usize = 1 << DIGIT_BITS;
-const LEVELS: usize = (u64::BITS - TICK_BITS).div_ceil(DIGIT_BITS) as usize;
+/// By group: its level.
+const LEVEL_OF: [u8; GROUPS] = {
+    let mut level_of = [0; GROUPS];
+    let mut level = 0;
+    while level < LEVELS.len() {
+        let mut ordinal = 0;
+        while ordinal < LEVELS[level].groups() {
+            level_of[(group(LEVELS[level].first) + ordinal) as usize] = level as u8;
+            ordinal += 1;
+        }
+        level += 1;
+    }
+    level_of
+};
 
-/// The buckets before those of the levels: two that take turns in holding what falls into the tick that is now.
+/// The buckets before those of the levels: two that take turns in holding what falls into the tick that is now. The rest of their
+/// group is not used.
 const NEAR: u16 = 2;
-const BUCKETS: usize = NEAR as usize + LEVELS * DIGITS;
-const WORDS: usize = BUCKETS.div_ceil(u64::BITS as usize);
+
+const GROUP: u32 = 1 << GROUP_BITS;
+const BUCKETS: usize = {
+    let last = &LEVELS[LEVELS.len() - 1];
+    last.first as usize + last.mask as usize + 1
+};
+
+/// Buckets of one width, in a ring that time goes round: those behind the current position are used again for what is farthest
+/// ahead. So no boundary in time moves what lies behind it from one level to another.
+#[derive(Debug)]
+struct Level {
+    /// A bucket is 2 to the power of this in nanoseconds wide.
+    width: u32,
+    /// Positions in time have the bucket of their remainder by the number of buckets, which is a power of two: one more than this.
+    mask: u64,
+    /// From the current position the level reaches so many positions. It is a round without one group, so that no group ever has
+    /// buckets of two rounds.
+    reach: u64,
+    /// Its first bucket. It begins a group.
+    first: u16,
+}
+
+const fn levels() -> [Level; SHAPE.len()] {
+    let mut levels = [const { Level { width: 0, mask: 0, reach: 0, first: 0 } }; SHAPE.len()];
+    let mut first = GROUP;
+    let mut index = 0;
+    while index < levels.len() {
+        let (width, count) = SHAPE[index];
+        assert!(count.is_power_of_two() && count.is_multiple_of(GROUP), "whole groups");
+        assert!(count / GROUP <= u64::BITS, "a bit for each group");
+        let last = index == levels.len() - 1;
+        // Nothing lies behind the end of time, so the last level never comes round.
+        let reach = if last { u64::MAX } else { (count - GROUP) as u64 };
+        assert!(!last || width + count.ilog2() == u64::BITS, "up to the end of time");
+        // Otherwise what is in a bucket could belong to the same one when that is divided.
+        assert!(index == 0 || levels[index - 1].reach > 1 << (width - levels[index - 1].width), "levels overlap");
+        levels[index] = Level { width, mask: count as u64 - 1, reach, first: first as u16 };
+        first += count;
+        index += 1;
+    }
+    assert!(first < NO_BUCKET as u32 - GROUP, "one group is for slots in no bucket");
+    levels
+}
+
+impl Level {
+    /// Which of the level's buckets a moment falls into, counted from the beginning of time.
+    #[inline]
+    fn position(&self, nanos: u64) -> u64 {
+        nanos >> self.width
+    }
+
+    #[inline]
+    fn bucket(&self, position: u64) -> u16 {
+        self.first + (position & self.mask) as u16
+    }
+
+    /// The ordinal of a position's group among the level's.
+    #[inline]
+    const fn ordinal(&self, position: u64) -> u8 {
+        ((position & self.mask) >> GROUP_BITS) as u8
+    }
+
+    const fn groups(&self) -> u8 {
+        self.ordinal(self.mask) + 1
+    }
+}
 
 /// The deadlines of many things that are numbered from 0: connections in their slots.
 ///
@@ -30,9 +111,12 @@ const WORDS: usize = BUCKETS.div_ceil(u64::BITS as usize);
 /// passed, and noted anew. Noting, cancelling and expiring take amortised constant time, however far the deadline or the
 /// jump of time. None expires before its time, nor after a call of [`expire`](Self::expire) at its time.
 ///
-/// Memory: at most 12 bytes for each slot up to the highest that was noted, 82 KiB, and 64 bytes for each of the 5,122 buckets
-/// that were in use at one time. The order in which deadlines that
-/// passed together expire follows from the calls alone.
+/// Nor is there a moment at which a call has to look at many. A deadline that is noted up to 8 s ahead of the latest call is looked
+/// at together with those of the same 2 ms, when the first of them comes; one that is up to two minutes ahead is looked at with
+/// those of the same 67 ms before.
+///
+/// Memory: at most 12 bytes for each slot up to the highest that was noted, 157 KiB, and 64 bytes for each of the 9,794 buckets
+/// that were in use at one time. The order in which deadlines that passed together expire follows from the calls alone.
 ///
 /// ```
 /// use pulsewire_protocol::{Instant, TimingWheel};
@@ -51,14 +135,22 @@ const WORDS: usize = BUCKETS.div_ceil(u64::BITS as usize);
 /// ```
 #[derive(Debug)]
 pub struct TimingWheel {
-    /// The tick that all buckets are relative to. A deadline is in the level of the highest digit in which its tick differs
-    /// from this one, so buckets in the order of their numbers are in the order of time, and stay so while this advances.
+    /// The moment, in nanoseconds, that the levels begin at. A deadline is in the first level that reached it when it was noted,
+    /// or in the bucket that is near. It never passes the end of a bucket that is not empty.
+    ///
+    /// So buckets of one level are in the order of time from the current position on, once round. What is in a lower level is
+    /// earlier than what a higher one would take now, as it has only come nearer since it was noted. What is in a higher level is
+    /// taken to be later than what a lower one would take, although it may have come near as well: then it is noted anew.
     current: u64,
     buckets: Buckets,
     /// By bucket: no deadline in it is earlier. `Instant::MAX` while it is empty.
     earliest: Box<[Instant]>,
-    /// By bucket of the levels, a bit each: it is not empty, and is not being emptied.
-    occupied: [u64; WORDS],
+    /// By group of the levels, a bit for each bucket: it is not empty, and is not being emptied.
+    occupied: [u64; GROUPS],
+    /// By level, a bit for each of its groups: it has such a bucket.
+    occupied_groups: [u64; LEVELS.len()],
+    /// By group: its place in the order of buckets that `current` describes. It changes when `current` comes into another group.
+    ranks: [u8; GROUPS],
     /// The one of the first two buckets that takes deadlines of the current tick.
     near: u16,
     /// The bucket that is being emptied: the other one of the first two where there is nothing to empty. Never one that a
@@ -74,7 +166,10 @@ impl TimingWheel {
             current: 0,
             buckets: Buckets::new(BUCKETS),
             earliest: vec![Instant::MAX; BUCKETS].into_boxed_slice(),
-            occupied: [0; WORDS],
+            occupied: [0; GROUPS],
+            occupied_groups: [0; LEVELS.len()],
+            // At the beginning of time it is the order of their numbers.
+            ranks: core::array::from_fn(|group| group as u8),
             near: 0,
             draining: 1,
         }
@@ -89,7 +184,8 @@ impl TimingWheel {
     pub fn note(&mut self, slot: u32, deadline: Instant) {
         let bucket = self.bucket(deadline);
         // Nearly every packet moves a deadline to a later bucket.
-        if !self.buckets.is_surely_before(slot, bucket) {
+        let home = self.buckets.home_group(slot);
+        if self.ranks[usize::from(home)] >= self.ranks[usize::from(group(bucket))] {
             self.note_in(slot, bucket, deadline);
         }
     }
@@ -98,7 +194,7 @@ impl TimingWheel {
     #[inline(never)]
     fn note_in(&mut self, slot: u32, bucket: u16, deadline: Instant) {
         let home = self.buckets.home(slot);
-        if home > bucket {
+        if self.order(home) > self.order(bucket) {
             self.cancel(slot);
             self.arm(slot, bucket, deadline);
         } else if (home == bucket || bucket < NEAR)
@@ -120,17 +216,31 @@ impl TimingWheel {
     /// When [`expire`](Self::expire) has something to look at: never later than the earliest deadline.
     #[must_use]
     pub fn earliest(&self) -> Option<Instant> {
-        let draining = self.earliest[usize::from(self.draining)];
-        let next = self.first_bucket().map_or(Instant::MAX, |bucket| self.earliest[usize::from(bucket)]);
-        Some(draining.min(next)).filter(|earliest| *earliest < Instant::MAX)
+        let (next, _) = self.first();
+        Some(next.min(self.earliest[usize::from(self.draining)])).filter(|earliest| *earliest < Instant::MAX)
     }
 
     /// Takes out one deadline that has come at `now`, and names its slot. Call until `None`.
     ///
     /// `deadline` tells the true deadline of a slot; `None` is one that never comes.
-    pub fn expire(&mut self, now: Instant, mut deadline: impl FnMut(u32) -> Option<Instant>) -> Option<u32> {
+    pub fn expire(&mut self, now: Instant, deadline: impl FnMut(u32) -> Option<Instant>) -> Option<u32> {
+        self.expire_with(now, |_| {}, deadline)
+    }
+
+    /// Like [`expire`](Self::expire), but tells before of which slots it is going to ask for the deadlines, some at a time. They
+    /// are anywhere in memory: the processor can fetch many at once, if it knows them, but not while it works on the first of them.
+    pub(super) fn expire_with(
+        &mut self,
+        now: Instant,
+        fetch: impl Fn(&[u32]),
+        mut deadline: impl FnMut(u32) -> Option<Instant>,
+    ) -> Option<u32> {
         loop {
             while let Some(slot) = self.take_one() {
+                let next = self.buckets.next_to_pop(self.draining);
+                if next.len() == CHUNK {
+                    fetch(next);
+                }
                 match deadline(slot) {
                     Some(due) if due <= now => return Some(slot),
                     Some(later) => self.arm(slot, self.bucket(later), later),
@@ -140,6 +250,7 @@ impl TimingWheel {
             if !self.drain_next(now) {
                 return None;
             }
+            fetch(self.buckets.next_to_pop(self.draining));
         }
     }
 
@@ -149,54 +260,75 @@ impl TimingWheel {
         if deadline == Instant::MAX {
             return NO_BUCKET;
         }
-        let tick = tick(deadline);
-        if tick <= self.current {
+        let (then, now) = (deadline.as_nanos(), self.current);
+        if LEVELS[0].position(then) <= LEVELS[0].position(now) {
             return self.near;
         }
-        let level = (tick ^ self.current).ilog2() / DIGIT_BITS;
-        let digit = (tick >> (level * DIGIT_BITS)) % DIGITS as u64;
-        // Below 2 + 5 * 1024.
-        NEAR + (level as usize * DIGITS) as u16 + digit as u16
+        let reaches = |level: &&Level| level.position(then) - level.position(now) < level.reach;
+        let level = LEVELS.iter().find(reaches).unwrap_or(&LEVELS[LEVELS.len() - 1]);
+        level.bucket(level.position(then))
     }
 
-    /// The first bucket in time that is not empty, beside the one that is being emptied.
+    /// Its place in the order of buckets that `current` describes.
     #[inline]
-    fn first_bucket(&self) -> Option<u16> {
-        if !self.buckets.is_empty(self.near) {
-            return Some(self.near);
-        }
-        let word = self.occupied.iter().position(|word| *word != 0)?;
-        Some((word as u32 * u64::BITS + self.occupied[word].trailing_zeros()) as u16)
+    fn order(&self, bucket: u16) -> (u8, u8) {
+        (self.ranks[usize::from(group(bucket))], member(bucket))
     }
 
-    /// The first tick of a bucket of the levels.
-    fn start(&self, bucket: u16) -> u64 {
-        let (level, digit) = split(bucket);
-        let shift = level as u32 * DIGIT_BITS;
-        let above = self.current >> shift & !(DIGITS as u64 - 1);
-        (above | digit as u64) << shift
-    }
-
-    /// Begins to empty the first bucket, if anything in it may have come at `now`. Returns whether it does.
-    fn drain_next(&mut self, now: Instant) -> bool {
-        let bucket = self.first_bucket();
-        let Some(bucket) = bucket.filter(|bucket| self.earliest[usize::from(*bucket)] <= now) else {
-            self.draining = 1 - self.near;
-            if bucket.is_none_or(|bucket| bucket >= NEAR && self.start(bucket) > tick(now)) {
-                self.current = self.current.max(tick(now));
+    /// The bucket that has to be looked at first, beside the one that is being emptied, and when. `Instant::MAX` where there is none.
+    #[inline]
+    fn first(&self) -> (Instant, u16) {
+        let mut first = (self.earliest[usize::from(self.near)], self.near);
+        for (level, groups) in LEVELS.iter().zip(self.occupied_groups) {
+            if groups == 0 {
+                continue;
             }
+            // Those before the current group come after the others. In the current group all are ahead.
+            let ahead = groups & u64::MAX << level.ordinal(level.position(self.current));
+            let ordinal = if ahead == 0 { groups } else { ahead }.trailing_zeros();
+            let group = u32::from(group(level.first)) + ordinal;
+            let bucket = (group << GROUP_BITS | self.occupied[group as usize].trailing_zeros()) as u16;
+            // In one level, the first one has the earliest deadline.
+            first = first.min((self.earliest[usize::from(bucket)], bucket));
+        }
+        first
+    }
+
+    /// Begins to empty the bucket with the earliest deadline, if that may have come at `now`. Returns whether it does.
+    fn drain_next(&mut self, now: Instant) -> bool {
+        let (earliest, bucket) = self.first();
+        // All other buckets have later deadlines, so none of them is over then. What is in this bucket and has not come yet belongs
+        // to lower levels from then on, or to the current tick.
+        self.advance(earliest.min(now));
+        // Nothing may be left, and it may be the end of time.
+        if earliest > now || earliest == Instant::MAX {
+            self.draining = 1 - self.near;
             return false;
-        };
+        }
         if bucket < NEAR {
             self.near = 1 - bucket;
         } else {
-            // What has not come yet then belongs to lower levels, or to the current tick.
-            self.current = self.start(bucket);
-            let (word, bit) = bit(bucket);
-            self.occupied[word] &= !bit;
+            self.vacate(bucket);
         }
         self.draining = bucket;
         true
+    }
+
+    /// Lets the levels begin at this moment, if it is later.
+    fn advance(&mut self, moment: Instant) {
+        let before = self.current;
+        self.current = before.max(moment.as_nanos());
+        for level in &LEVELS {
+            let (position, groups) = (level.position(self.current), level.groups());
+            if position >> GROUP_BITS == level.position(before) >> GROUP_BITS {
+                // Higher levels have wider groups.
+                break;
+            }
+            let (first, current) = (group(level.first), level.ordinal(position));
+            for ordinal in 0..groups {
+                self.ranks[usize::from(first + ordinal)] = first + ordinal.wrapping_sub(current) % groups;
+            }
+        }
     }
 
     /// Takes a slot out of the bucket that is being emptied.
@@ -220,8 +352,10 @@ impl TimingWheel {
         let earliest = &mut self.earliest[usize::from(bucket)];
         *earliest = deadline.min(*earliest);
         if bucket >= NEAR {
-            let (word, bit) = bit(bucket);
-            self.occupied[word] |= bit;
+            let group = group(bucket);
+            let (level, bit) = group_bit(group);
+            self.occupied_groups[level] |= bit;
+            self.occupied[usize::from(group)] |= 1 << member(bucket);
         }
     }
 
@@ -229,8 +363,18 @@ impl TimingWheel {
     fn emptied(&mut self, bucket: u16) {
         self.earliest[usize::from(bucket)] = Instant::MAX;
         if bucket >= NEAR {
-            let (word, bit) = bit(bucket);
-            self.occupied[word] &= !bit;
+            self.vacate(bucket);
+        }
+    }
+
+    /// Notes that a bucket of the levels is empty, or is being emptied.
+    fn vacate(&mut self, bucket: u16) {
+        let group = group(bucket);
+        let occupied = &mut self.occupied[usize::from(group)];
+        *occupied &= !(1 << member(bucket));
+        if *occupied == 0 {
+            let (level, bit) = group_bit(group);
+            self.occupied_groups[level] &= !bit;
         }
     }
 }
@@ -241,21 +385,9 @@ impl Default for TimingWheel {
     }
 }
 
+/// The level of a group, and its bit in `occupied_groups`.
 #[inline]
-fn tick(moment: Instant) -> u64 {
-    moment.as_nanos() >> TICK_BITS
-}
-
-/// Level and digit of a bucket of the levels.
-#[inline]
-fn split(bucket: u16) -> (usize, usize) {
-    let index = usize::from(bucket - NEAR);
-    (index / DIGITS, index % DIGITS)
-}
-
-/// The word and the bit of a bucket in `occupied`.
-#[inline]
-fn bit(bucket: u16) -> (usize, u64) {
-    let index = usize::from(bucket);
-    (index / u64::BITS as usize, 1 << (index % u64::BITS as usize))
+fn group_bit(group: u8) -> (usize, u64) {
+    let level = usize::from(LEVEL_OF[usize::from(group)]);
+    (level, 1 << (group - self::group(LEVELS[level].first)))
 }

@@ -56,6 +56,8 @@ pub(super) fn report<Socket>(
     match &event {
         Event::Established(established) => peer.mailbox.open(established.message_limit),
         Event::Closing(said) => peer.mailbox.closing(said.reason),
+        // The handler is told once there is room on the whole way, of which the connection is a part.
+        Event::Writable { .. } => return,
         // No other event changes what may be sent.
         _ => {}
     }

@@ -1,6 +1,8 @@
 //! The wheel against a sorted map, and what it asks for.
 
-use std::collections::BTreeMap;
+use core::cell::RefCell;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -27,7 +29,31 @@ enum Operation {
 
 /// From nanoseconds to centuries, with many that share a tick.
 fn span() -> impl Strategy<Value = u64> {
-    prop_oneof![4 => 0u64..200_000, 4 => 0u64..8_000_000_000, 1 => (0u32..64).prop_map(|bits| 1 << bits), 1 => any::<u64>()]
+    prop_oneof![
+        4 => 0u64..200_000,
+        4 => 0u64..10_000_000_000,
+        1 => (0u32..64).prop_map(|bits| 1 << bits),
+        2 => about_a_reach(),
+        1 => any::<u64>(),
+    ]
+}
+
+/// As far as a level reaches, but for a bucket and a bit.
+fn about_a_reach() -> impl Strategy<Value = u64> {
+    let near = |(width, count): (u32, u32)| {
+        let reach = u64::from(count - GROUP) << width;
+        reach.saturating_sub(2 << width)..reach.saturating_add(2 << width)
+    };
+    prop::sample::select(&SHAPE[..]).prop_flat_map(near)
+}
+
+/// When a test begins: somewhere, or shortly before a moment at which many levels come to another bucket, or round.
+fn start() -> impl Strategy<Value = u64> {
+    let boundary = |(bits, multiple, before): (u32, u64, u64)| (multiple << bits).saturating_sub(before);
+    prop_oneof![
+        any::<u64>().prop_map(|start| start >> 1),
+        (16u32..60, 1u64..16, 0u64..10_000_000_000).prop_map(boundary)
+    ]
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -40,30 +66,42 @@ fn operation() -> impl Strategy<Value = Operation> {
         5 => (0u64..20_000_000_000).prop_map(Operation::Pass),
         2 => (0u64..100_000).prop_map(Operation::Pass),
         1 => (0u32..60).prop_map(|bits| Operation::Pass(1 << bits)),
+        1 => about_a_reach().prop_map(Operation::Pass),
         2 => (0u64..300_000, 0usize..4).prop_map(|(span, count)| Operation::PassAndTake(span, count)),
     ]
 }
 
-/// What is noted of each bucket is right, and the order of buckets is that of time.
+/// What is noted of each bucket is right, and each is less than a round ahead, so that their order is that of time.
 fn check(wheel: &TimingWheel) {
-    for bucket in 0..BUCKETS as u16 {
-        let empty = wheel.buckets.is_empty(bucket);
-        assert!(!empty || wheel.earliest[usize::from(bucket)] == Instant::MAX);
-        if bucket >= NEAR && bucket != wheel.draining {
-            let (word, bit) = bit(bucket);
-            assert_eq!(wheel.occupied[word] & bit == 0, empty);
-            assert!(empty || wheel.start(bucket) > wheel.current);
-        }
+    let homes: BTreeSet<u16> =
+        (0..SLOTS).map(|slot| wheel.buckets.home(slot)).filter(|home| *home != NO_BUCKET).collect();
+    let mut ordered = Vec::new();
+    for bucket in homes.iter().copied().filter(|bucket| *bucket >= NEAR && *bucket != wheel.draining) {
+        let (index, bit) = group_bit(group(bucket));
+        assert!(wheel.occupied[usize::from(group(bucket))] >> member(bucket) & 1 == 1);
+        assert!(wheel.occupied_groups[index] & bit != 0);
+        let (level, earliest) = (&LEVELS[index], wheel.earliest[usize::from(bucket)].as_nanos());
+        let (position, current) = (level.position(earliest), level.position(wheel.current));
+        assert_eq!(level.bucket(position), bucket);
+        assert!(current <= position && position - current < level.reach);
+        ordered.push(((index, position), wheel.order(bucket)));
     }
+    let bits = |words: &[u64]| words.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+    assert_eq!(bits(&wheel.occupied), ordered.len());
+    assert_eq!(bits(&wheel.occupied_groups), wheel.occupied.iter().filter(|word| **word != 0).count());
+    ordered.sort_unstable();
+    assert!(ordered.is_sorted_by(|(_, before), (_, after)| before < after));
+    let near = [0, 1].map(|bucket: u16| (homes.contains(&bucket), wheel.earliest[usize::from(bucket)] < Instant::MAX));
+    assert!(near.iter().all(|(occupied, noted)| occupied == noted));
 }
 
 proptest! {
     /// Against a sorted map: none is missed, none is early, and whoever waits for `earliest` is never late.
     #[test]
-    fn exactly_what_has_come_expires(start: u64, operations in prop::collection::vec(operation(), 1..200)) {
+    fn exactly_what_has_come_expires(start in start(), operations in prop::collection::vec(operation(), 1..200)) {
         let mut wheel = TimingWheel::new();
         let mut model: BTreeMap<u32, Instant> = BTreeMap::new();
-        let mut now = Instant::from_nanos(start >> 1);
+        let mut now = Instant::from_nanos(start);
         for operation in operations {
             let nanos = now.as_nanos();
             let mut take = 0;
@@ -120,6 +158,8 @@ proptest! {
             }
             check(&wheel);
         }
+        let noted = (0u16..).zip(&wheel.earliest).filter(|(_, earliest)| **earliest < Instant::MAX);
+        prop_assert!(noted.into_iter().all(|(bucket, _)| !wheel.buckets.is_empty(bucket)));
     }
 }
 
@@ -151,7 +191,7 @@ fn a_jump_over_centuries_asks_for_each_deadline_once() {
 }
 
 #[test]
-fn small_steps_ask_for_each_deadline_at_most_once_a_level() {
+fn small_steps_ask_for_a_deadline_once_for_its_2_ms_and_once_or_twice_for_its_tick() {
     let count = asked(|wheel, deadline| {
         let mut now = 0;
         while wheel.earliest().is_some() {
@@ -159,7 +199,7 @@ fn small_steps_ask_for_each_deadline_at_most_once_a_level() {
             while wheel.expire(Instant::from_nanos(now), &mut *deadline).is_some() {}
         }
     });
-    assert!(count <= 100 * LEVELS, "{count}");
+    assert!(count <= 100 * 3, "{count}");
 }
 
 #[test]
@@ -169,4 +209,74 @@ fn nothing_is_asked_for_before_its_time() {
         assert_eq!(wheel.expire(Instant::from_nanos(4_999_999_999), &mut *deadline), None);
     });
     assert_eq!(count, 0);
+}
+
+/// Wherever a boundary lies between, deadlines that are seconds ahead come bit by bit: a call looks at no more than what falls
+/// into some milliseconds.
+#[test]
+fn no_call_asks_for_many_deadlines_that_are_seconds_ahead() {
+    const COUNT: u32 = 2_000;
+    const MILLISECOND: u64 = 1_000_000;
+    for bits in 16..64 {
+        let mut now = (1u64 << bits).saturating_sub(6_000 * MILLISECOND);
+        let mut wheel = TimingWheel::new();
+        assert_eq!(wheel.expire(Instant::from_nanos(now), |_| None), None);
+        // From 4 to 5 s ahead, two in each millisecond. They expire in that order.
+        let ahead = |slot: u32| 4_000 * MILLISECOND + u64::from(slot) * MILLISECOND / 2;
+        let mut deadlines: Vec<Instant> = (0..COUNT).map(|slot| Instant::from_nanos(now + ahead(slot))).collect();
+        (0..).zip(&deadlines).for_each(|(slot, deadline)| wheel.note(slot, *deadline));
+        let mut expired = 0;
+        for _ in 0..12_000 {
+            now += MILLISECOND;
+            loop {
+                let mut asked = 0;
+                let due = wheel.expire(Instant::from_nanos(now), |slot| {
+                    asked += 1;
+                    Some(deadlines[slot as usize])
+                });
+                assert!(asked <= 10, "{asked} at {now}, before and after 2^{bits} ns");
+                let Some(slot) = due else { break };
+                deadlines[slot as usize] = Instant::from_nanos(now + 4_500 * MILLISECOND);
+                wheel.note(slot, deadlines[slot as usize]);
+                expired += 1;
+            }
+        }
+        assert!(expired >= 2 * COUNT, "{expired}");
+    }
+}
+
+#[test]
+fn each_slot_is_fetched_before_its_deadline_is_asked_for() {
+    let deadline = |slot: u32| Instant::from_nanos(5_000_000_000 + u64::from(slot % 100) * 1_000_000);
+    let mut wheel = TimingWheel::new();
+    (0..10_000).for_each(|slot| wheel.note(slot, deadline(slot)));
+    let fetched = RefCell::new(BTreeSet::<u32>::new());
+    for step in 0..200 {
+        let fetch = |next: &[u32]| {
+            assert!(next.len() <= CHUNK, "no more than the caches hold");
+            fetched.borrow_mut().extend(next);
+        };
+        let asked = |slot| {
+            assert!(fetched.borrow().contains(&slot));
+            Some(deadline(slot))
+        };
+        let now = deadline(0) + Duration::from_micros(step * 500);
+        while let Some(slot) = wheel.expire_with(now, fetch, asked) {
+            assert!(fetched.borrow_mut().remove(&slot));
+        }
+    }
+    assert_eq!(wheel.earliest(), None);
+}
+
+#[test]
+fn everything_has_come_at_the_end_of_time() {
+    let mut wheel = TimingWheel::new();
+    assert_eq!(wheel.expire(Instant::MAX, |_| None), None);
+    let mut wheel = TimingWheel::new();
+    (0..64).for_each(|bits| wheel.note(bits, Instant::from_nanos(1 << bits)));
+    let mut expired = 0;
+    while wheel.expire(Instant::MAX, |bits| Some(Instant::from_nanos(1 << bits))).is_some() {
+        expired += 1;
+    }
+    assert_eq!((expired, wheel.earliest()), (64, None));
 }
