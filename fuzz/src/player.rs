@@ -81,14 +81,15 @@ impl Player {
         let mut done = Done { outcome: Outcome::default(), ordinal: None, plain: Some(doing.clone()) };
         match doing {
             Doing::Known(operation) => self.operate(now, operation, &mut done),
-            Doing::SendPrepared(message) => match self.connection.send_prepared(now, &PreparedMessage::new(message.clone()))
-            {
-                Ok(ordinal) => done.ordinal = Some(ordinal),
-                Err(reason) => {
-                    let refused = pulsewire_protocol::SendError { reason, message: message.clone() };
-                    done.outcome.refused = Some(Box::new(refused));
+            Doing::SendPrepared(message) => {
+                match self.connection.send_prepared(now, &PreparedMessage::new(message.clone())) {
+                    Ok(ordinal) => done.ordinal = Some(ordinal),
+                    Err(reason) => {
+                        let refused = pulsewire_protocol::SendError { reason, message: message.clone() };
+                        done.outcome.refused = Some(Box::new(refused));
+                    }
                 }
-            },
+            }
             Doing::WriteTimeout => self.connection.handle_write_timeout(now),
             Doing::Drop => {
                 self.lend();

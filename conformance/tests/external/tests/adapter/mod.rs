@@ -138,9 +138,9 @@ impl Running for RunningExternal {
             Command::Pause(id) => self.tell(id, |connection, clock| connection.pause(clock.now())),
             Command::Resume(id) => self.tell(id, |connection, clock| connection.resume(clock.now())),
             Command::Accept(id) => self.tell(id, |connection, clock| connection.accept(clock.now())),
-            Command::Refuse { connection, frame } => {
-                self.tell(connection, |connection, clock| connection.refuse(clock.now(), translate::frame_from_suite(&frame)))
-            }
+            Command::Refuse { connection, frame } => self.tell(connection, |connection, clock| {
+                connection.refuse(clock.now(), translate::frame_from_suite(&frame))
+            }),
             Command::Unknown { .. } => return Err(Unsupported::UNKNOWN),
         })
     }
