@@ -96,8 +96,8 @@ pub(super) const CASES: &[Case] = &[
 
 /// Many short waits for an answer, and much time for a slow link.
 fn patient() -> Profile {
-    let (idle, interval) = (Duration::from_millis(300), Duration::from_millis(300));
-    Profile { idle, interval, probes: 8, extension_max: Some(Duration::from_secs(60)), ..Profile::calm() }
+    let (idle, interval) = (Duration::from_millis(500), Duration::from_millis(500));
+    Profile { idle, interval, probes: 10, extension_max: Some(Duration::from_secs(60)), ..Profile::calm() }
 }
 
 /// Each byte has 400 ms to be taken.
@@ -127,10 +127,9 @@ fn is_over(context: &mut Context<'_>, peer: &Peer, id: Id) -> Result<bool, Failu
 }
 
 fn lumps(context: &mut Context<'_>) -> Outcome {
-    let Profile { interval, probes, .. } = context.profile;
-    // Two waits at least are missed between two lumps, and one behind each that carries a PING to the peer's host: of the latter
-    // fewer than may be, of both together more.
-    let (gap, lumps) = (interval * 3, probes / 2);
+    // Four waits are missed between two lumps. Behind each lump that carries a PING to the peer's host one more is, and another where
+    // reading takes as long as a wait: those alone are fewer than may be, all together are more.
+    let (gap, lumps) = (context.profile.interval * 9 / 2, 3);
     context.takes(gap * lumps)?;
     let mut peer = context.establish_mute()?;
     let id = context.youngest(&peer)?;
