@@ -161,6 +161,16 @@ fn timers_and_queues_change_while_the_connection_lasts() {
 }
 
 #[test]
+fn a_longer_queue_makes_room() {
+    let mut server = End::server((*changed(|config| config.limits.send_queue = 10_000)).clone());
+    fill(&mut server, Class(1));
+    let long = changed(|config| config.limits.send_queue = 100_000);
+    server.connection.reconfigure(server.now, &long).unwrap();
+    server.poll_events();
+    assert_eq!(writable(&server), [Class(1)]);
+}
+
+#[test]
 fn what_the_peer_was_told_does_not_change() {
     let mut server = End::server(config());
     let refused = [

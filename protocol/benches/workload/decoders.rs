@@ -135,51 +135,77 @@ impl Nom {
     }
 }
 
-/// The whole protocol, as the run loop of the crate's documentation drives it.
-pub(crate) struct ConnectionDecoder {
-    source: Source,
+/// A connection, and the buffer that is read into.
+struct Reader {
     connection: Connection,
     buffer: Vec<u8>,
     held: usize,
     now: Instant,
 }
 
+impl Reader {
+    fn new(damage: Damage, size: usize) -> Self {
+        Self { connection: connect(damage).server, buffer: vec![0; size], held: 0, now: Instant::ZERO }
+    }
+
+    /// Where the next bytes belong.
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.held..]
+    }
+
+    /// So many bytes were read. Gives the number of packets that are whole now.
+    fn handle(&mut self, count: usize) -> u64 {
+        self.held += count;
+        let (mut input, mut packets) = (&self.buffer[..self.held], 0);
+        while let Some(event) = self.connection.receive(self.now, &mut input).expect("a valid stream") {
+            consume(&event);
+            packets += 1;
+        }
+        let left = input.len();
+        if left < self.held {
+            self.buffer.copy_within(self.held - left..self.held, 0);
+            self.held = left;
+        }
+        packets
+    }
+
+    /// Memory that was lent is full, or part of it. Gives the number of packets that are whole now.
+    fn give_back(&mut self, memory: BytesMut) -> u64 {
+        let event = self.connection.received_direct(self.now, memory).expect("a valid stream");
+        u64::from(black_box(event).is_some())
+    }
+}
+
+/// The whole protocol, as the run loop of the crate's documentation drives it.
+pub(crate) struct ConnectionDecoder {
+    source: Source,
+    reader: Reader,
+}
+
 impl ConnectionDecoder {
     pub(crate) fn new(source: Source, damage: Damage) -> Self {
-        let connection = connect(damage).server;
-        Self { source, connection, buffer: vec![0; BATCH], held: 0, now: Instant::ZERO }
+        Self { source, reader: Reader::new(damage, BATCH) }
     }
 
     /// Also goes over damaged streams; gaps count as packets.
     pub(crate) fn pass(&mut self) -> u64 {
         // Later than the end of the window in which damage is metered.
-        self.now = self.now + Duration::from_secs(61);
+        self.reader.now = self.reader.now + Duration::from_secs(61);
         let mut packets = 0;
         loop {
-            if let Some((mut buffer, missing)) = self.connection.direct_buffer() {
+            if let Some((mut buffer, missing)) = self.reader.connection.direct_buffer() {
                 let room = missing.min(buffer.capacity());
                 if self.source.read_behind(&mut buffer, room) == 0 {
                     return packets;
                 }
-                let event = self.connection.received_direct(self.now, buffer).expect("a valid stream");
-                packets += u64::from(black_box(event).is_some());
+                packets += self.reader.give_back(buffer);
                 continue;
             }
-            let count = self.source.read_into(&mut self.buffer[self.held..]);
+            let count = self.source.read_into(self.reader.room());
             if count == 0 {
                 return packets;
             }
-            self.held += count;
-            let mut input = &self.buffer[..self.held];
-            while let Some(event) = self.connection.receive(self.now, &mut input).expect("a valid stream") {
-                consume(&event);
-                packets += 1;
-            }
-            let left = input.len();
-            if left < self.held {
-                self.buffer.copy_within(self.held - left..self.held, 0);
-                self.held = left;
-            }
+            packets += self.reader.handle(count);
         }
     }
 }
@@ -188,10 +214,7 @@ impl ConnectionDecoder {
 /// behind goes into a small buffer. So of a large packet only the front passes through that.
 pub(crate) struct DirectDecoder {
     source: Source,
-    connection: Connection,
-    buffer: Vec<u8>,
-    held: usize,
-    now: Instant,
+    reader: Reader,
 }
 
 impl DirectDecoder {
@@ -199,41 +222,29 @@ impl DirectDecoder {
     const BUFFER: usize = 8 << 10;
 
     pub(crate) fn new(source: Source, damage: Damage) -> Self {
-        let connection = connect(damage).server;
-        Self { source, connection, buffer: vec![0; Self::BUFFER], held: 0, now: Instant::ZERO }
+        Self { source, reader: Reader::new(damage, Self::BUFFER) }
     }
 
     pub(crate) fn pass(&mut self) -> u64 {
         let mut packets = 0;
         loop {
-            let (count, behind) = match self.connection.direct_buffer() {
+            let (count, behind) = match self.reader.connection.direct_buffer() {
                 // Then nothing waits in the buffer: the connection has taken all of it.
                 Some((mut memory, missing)) => {
                     let room = missing.min(memory.capacity());
-                    let (direct, behind) = self.source.read_both(&mut memory, room, &mut self.buffer);
-                    let event = self.connection.received_direct(self.now, memory).expect("a valid stream");
-                    packets += u64::from(black_box(event).is_some());
+                    let (direct, behind) = self.source.read_both(&mut memory, room, self.reader.room());
+                    packets += self.reader.give_back(memory);
                     (direct, behind)
                 }
                 None => {
-                    let count = self.source.read_into(&mut self.buffer[self.held..]);
+                    let count = self.source.read_into(self.reader.room());
                     (count, count)
                 }
             };
             if count == 0 {
                 return packets;
             }
-            self.held += behind;
-            let mut input = &self.buffer[..self.held];
-            while let Some(event) = self.connection.receive(self.now, &mut input).expect("a valid stream") {
-                consume(&event);
-                packets += 1;
-            }
-            let left = input.len();
-            if left < self.held {
-                self.buffer.copy_within(self.held - left..self.held, 0);
-                self.held = left;
-            }
+            packets += self.reader.handle(behind);
         }
     }
 }

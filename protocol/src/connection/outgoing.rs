@@ -1,9 +1,11 @@
 //! Out: the queues behind the batches.
 
+mod claims;
 mod control;
 mod encoding;
 mod lane;
 mod lanes;
+mod progress;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -12,21 +14,17 @@ use core::time::Duration;
 
 use control::{Control, Farewell};
 use encoding::Encoding;
-use lane::Rejects;
 use lanes::Lanes;
 pub(super) use lanes::Messages;
+pub(super) use progress::Progress;
 
 use super::batch::encode;
 use super::prepared::PreparedMessage;
 use super::rejects::Rejects as WaitingRejects;
 use super::transmit::Transmit;
-use crate::error::ProtocolError;
 use crate::message::Message;
-use crate::time::{Instant, MaybeInstant};
-use crate::wire::{Class, ClosePayload, Flags, HEADER_SIZE, Header, Hello, Kind, Rejected};
-
-/// Bytes of a PING.
-const PING_SIZE: u64 = HEADER_SIZE as u64 + 8;
+use crate::time::MaybeInstant;
+use crate::wire::{Class, ClosePayload, Flags, Header, Hello, Kind};
 
 /// What goes out: control packets ahead, messages by class, CLOSE and CLOSE_ACK last.
 pub(super) struct Outgoing {
@@ -62,21 +60,6 @@ pub(super) struct Handed {
     pub(super) ping: bool,
     /// CLOSE was.
     pub(super) close: bool,
-}
-
-/// How far what was handed out has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Progress {
-    /// Bytes were acknowledged.
-    pub(super) any: bool,
-    /// The latest PING is with the transport, and all before it acknowledged.
-    pub(super) ping_departed: bool,
-    /// The latest PING is acknowledged.
-    pub(super) ping_acknowledged: bool,
-    /// Bytes up to the end of CLOSE were acknowledged.
-    pub(super) close: bool,
-    /// CLOSE_ACK was taken.
-    pub(super) close_ack: bool,
 }
 
 impl Outgoing {
@@ -127,41 +110,6 @@ impl Outgoing {
     /// Bytes of memory that messages hold which wait.
     pub(super) fn buffered(&self) -> usize {
         self.lanes.buffered()
-    }
-
-    /// Bytes handed out since the beginning.
-    pub(super) fn handed(&self) -> u64 {
-        self.handed
-    }
-
-    /// Bytes that the transport took since the beginning.
-    pub(super) fn taken_bytes(&self) -> u64 {
-        self.taken
-    }
-
-    /// Bytes handed out that the transport has not taken.
-    pub(super) fn untaken(&self) -> u64 {
-        self.handed - self.taken
-    }
-
-    /// Bytes acknowledged since the beginning, or taken where the transport tells no more.
-    pub(super) fn acknowledged_bytes(&self) -> u64 {
-        if self.is_told { self.acknowledged } else { self.taken }
-    }
-
-    /// Whether the transport tells what is acknowledged.
-    pub(super) fn is_told(&self) -> bool {
-        self.is_told
-    }
-
-    /// Bytes handed out that are not acknowledged.
-    pub(super) fn unacknowledged(&self) -> u64 {
-        self.handed - self.acknowledged_bytes()
-    }
-
-    /// When the transport last took bytes.
-    pub(super) fn last_taken(&self) -> Option<Instant> {
-        self.last_taken.get()
     }
 
     /// Messages accepted since the beginning.
@@ -308,45 +256,6 @@ impl Outgoing {
         self.lanes.take_unsent(self.encoding.key)
     }
 
-    /// The peer can't have received what was not sent, nor what it refused (PW-CLS-019).
-    pub(super) fn judge_count(&mut self, kind: Kind, count: u64) -> Result<(), ProtocolError> {
-        let Messages { begun, completed } = self.lanes.messages();
-        let control = self.control();
-        let sent = completed.min(begun.saturating_sub(control.rejected));
-        if count > sent {
-            return Err(ProtocolError::BadCount { kind, count, sent });
-        }
-        control.received_told = count;
-        Ok(())
-    }
-
-    /// The peer can't refuse what was not sent, nor the same twice (PW-REJ-008), nor what it received (PW-CLS-019).
-    pub(super) fn judge_reject(&mut self, rejected: &Rejected) -> Result<(), ProtocolError> {
-        let Rejected { class, ordinal, .. } = *rejected;
-        let (begun, Rejects { count: before, last }) = self.lanes.rejected(class);
-        let begun_in_all = self.lanes.messages().begun;
-        let bad = |count, sent| Err(ProtocolError::BadCount { kind: Kind::REJECT, count, sent });
-        if let Some(ordinal) = ordinal.map(NonZeroU64::get) {
-            if ordinal > begun {
-                return bad(ordinal, begun);
-            }
-            if ordinal <= last {
-                return Err(ProtocolError::RejectedAgain { class, ordinal, last });
-            }
-        }
-        if before >= begun {
-            return bad(before + 1, begun);
-        }
-        let control = self.control();
-        let told = control.received_told + control.rejected;
-        if told >= begun_in_all {
-            return bad(told + 1, begun_in_all);
-        }
-        control.rejected += 1;
-        self.lanes.note_rejected(class, ordinal);
-        Ok(())
-    }
-
     /// Fills the batch with whole packets until nothing more fits in `max` bytes, or may go out. CLOSE and CLOSE_ACK go out
     /// behind every message (PW-CLS-003).
     pub(super) fn poll(&mut self, max: usize, received: u64, out: &mut Transmit) -> Handed {
@@ -423,39 +332,5 @@ impl Outgoing {
         }
         self.control = Some(control);
         closes
-    }
-
-    /// The transport took this many bytes of what was handed out.
-    pub(super) fn taken(&mut self, now: Instant, bytes: usize) -> Progress {
-        let before = self.acknowledged_bytes();
-        self.taken = self.taken.saturating_add(bytes as u64).min(self.handed);
-        if bytes > 0 {
-            self.last_taken = MaybeInstant::some(now);
-        }
-        self.progress(before)
-    }
-
-    /// The peer's host has acknowledged this many bytes in all. Never fewer than before, nor more than were taken.
-    pub(super) fn acknowledge(&mut self, bytes: u64) -> Progress {
-        let before = self.acknowledged_bytes();
-        // The first time, what was taken counted so far, and that is not taken back.
-        (self.acknowledged, self.is_told) = (bytes.min(self.taken).max(self.acknowledged), true);
-        self.progress(before)
-    }
-
-    fn progress(&mut self, before: u64) -> Progress {
-        let (taken, acknowledged) = (self.taken, self.acknowledged_bytes());
-        let any = acknowledged > before;
-        let ping_departed = self.ping_departs
-            && self.ping_ends.is_some_and(|end| end.get() <= taken && end.get() - PING_SIZE <= acknowledged);
-        self.ping_departs &= !ping_departed;
-        let ping_acknowledged = self.ping_ends.take_if(|end| end.get() <= acknowledged).is_some();
-        let (mut close, mut close_ack) = (false, false);
-        if let Some(Control { farewell, .. }) = self.control.as_deref_mut() {
-            close = any && farewell.close_ends.is_some();
-            farewell.close_ends.take_if(|end| *end <= acknowledged);
-            close_ack = farewell.close_ack_ends.take_if(|end| *end <= taken).is_some();
-        }
-        Progress { any, ping_departed, ping_acknowledged, close, close_ack }
     }
 }

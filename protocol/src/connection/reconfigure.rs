@@ -7,7 +7,8 @@ use crate::time::{Instant, millis};
 
 impl Connection {
     /// From now on these numbers hold: timers, time limits and queues, as they would if the connection had begun with them. A wait
-    /// that is under way is judged by the new ones.
+    /// that is under way is judged by the new ones, but for two: when what was handed out must have been acknowledged, and how
+    /// much time an open message may save up, were settled by the old ones.
     ///
     /// # Errors
     /// What the handshake told the peer holds for the whole connection: `limits.frame`, `limits.message`, `heartbeat.ping_floor`,

@@ -33,9 +33,9 @@ impl Connection {
                 let told = self.outgoing.is_told();
                 heartbeat.handed_out(now, transfer(waiting, self.config.timeouts.assembly_rate), told);
             }
+            self.note_handed_out();
+            self.note_room();
         }
-        self.note_handed_out();
-        self.note_room();
         // The wait for the answer begins (PW-CLS-007).
         if handed.close && self.state.said().is_some() {
             self.since = MaybeInstant::some(now);

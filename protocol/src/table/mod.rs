@@ -126,9 +126,7 @@ impl<T> ConnectionTable<T> {
     /// Lends every connection that lives to `act`, by slot, one after the other: each is given back, and with that its deadline
     /// noted and its memory counted, before the next is lent.
     pub fn for_each_mut(&mut self, mut act: impl FnMut(ConnectionRef<'_, T>)) {
-        let Self { slots, wheel, usage, named } = self;
-        // It is lent with all others, and its deadline noted then.
-        *named = None;
+        let Self { slots, wheel, usage, .. } = self;
         for (id, entry) in slots.iter_mut() {
             act(ConnectionRef::new(id, entry, wheel, usage));
         }

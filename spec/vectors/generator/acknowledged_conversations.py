@@ -1,6 +1,6 @@
 """conversations/acknowledged.json: a transport that can tell what the peer's host has acknowledged (sections 2, 8.3, 9)."""
 
-from .codec import CHECKSUM, CLOSE, DATA, FIRST, PING, PONG, u64
+from .codec import BUSY, CHECKSUM, CLOSE, DATA, FIRST, PING, PONG, u32, u64
 from .names import REASONS
 from .script import Script, by_side, calm, close_payload, ended, to_side
 
@@ -11,8 +11,8 @@ PACKET = 20  # bytes of a PING
 def build():
     scripts = [
         ping_acknowledged_late(), no_byte_acknowledged(), one_byte_acknowledged(), pong_before_acknowledgement(),
-        measured_from_the_front(), slow_ping(), slow_ping_bound(), lumps(), lumps_end(), slow_is_no_round_trip(),
-        write_stall_not_acknowledged(), write_stall_of_first(), nothing_more(), first_bytes(), later_bytes(), all_bytes(),
+        measured_from_the_front(), slow_ping(), slow_ping_bound(), lumps(), lumps_end(), lump_with_ping(), slow_is_no_round_trip(),
+        write_stall_not_acknowledged(), write_stall_of_first(), write_stall_begun_in_pause(), nothing_more(), first_bytes(), later_bytes(), all_bytes(),
         close_not_acknowledged(), close_timeout_runs_on(),
     ]
     return [script.build() for script in scripts]
@@ -199,6 +199,23 @@ def lumps_end():
     return given_up(script, 750)
 
 
+def lump_with_ping():
+    script = telling(
+        "lump-with-ping", ["PW-HB-010", "PW-HB-011"],
+        "PING is acknowledged after two missed waits, which count no more: three more are missed before the end.",
+        probes=3, extension_max=10_000,
+    )
+    script.wait(100, out=[ping(1)])
+    script.wait(200, events=[SUSPECT])
+    script.wait(300)
+    script.acknowledge_all(350)
+    script.wait(450, out=[ping(2)])
+    script.acknowledge_all(450)
+    script.wait(550, out=[ping(3)])
+    script.acknowledge_all(550)
+    return given_up(script, 650)
+
+
 def slow_is_no_round_trip():
     script = telling(
         "slow-is-no-round-trip", ["PW-HB-013"],
@@ -248,6 +265,16 @@ def write_stall_of_first():
     script.wait(819)
     script.wait(820, out=[fault("WRITE_STALL")], events=[failed("WRITE_STALL")])
     return script
+
+
+def write_stall_begun_in_pause():
+    script = calm_telling(
+        "write-stall-begun-in-pause", ["PW-CLS-015", "PW-HB-020"],
+        "What is handed out while the peer pauses has its whole time behind the pause, which ends at 1,010.", write_stall=800,
+    )
+    script.receive(10, to_side(BUSY, u32(1_000)))
+    script.send(20, b"hello", out=[out_data(b"hello")])
+    return stalled(script, 1_810)
 
 
 def example(name, about):
