@@ -100,7 +100,7 @@ fn owner(name: &str, count: u32) -> Group {
         .contender(VEC, indexed)
         .contender(SLOTS, checked)
         .contender(SLOT_MAP, peer);
-    group.goal(Goal::within(SLOTS, VEC, 1.3))
+    group.goal(Goal::within(SLOTS, VEC, 1.5))
 }
 
 /// A thread of several that don't own the connections, and want to know whether an id lives.
@@ -114,7 +114,7 @@ fn others(name: &str, count: u32) -> Group {
     let group = Group::new(format!("cookies/{name}, other threads"))
         .self_timed(DASHMAP, beside_another(ids.clone(), in_map))
         .self_timed(LIVENESS, beside_another(ids, in_liveness));
-    if count == 10_000 { group.goal(Goal::faster(LIVENESS, DASHMAP, 8.0)) } else { group }
+    if count == 10_000 { group.goal(Goal::faster(LIVENESS, DASHMAP, 5.0)) } else { group }
 }
 
 /// A contender that looks up what is drawn while another thread does the same.

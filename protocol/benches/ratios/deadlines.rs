@@ -48,8 +48,8 @@ fn rearm() -> Group {
         .contender(WHEEL, move || wheel.rearm())
         .contender(DELAY_QUEUE, move || queue.rearm())
         .contender(SLEEP, move || sleeps.rearm())
-        .goal(Goal::faster(WHEEL, DELAY_QUEUE, 80.0))
-        .goal(Goal::faster(WHEEL, SLEEP, 35.0))
+        .goal(Goal::faster(WHEEL, DELAY_QUEUE, 60.0))
+        .goal(Goal::faster(WHEEL, SLEEP, 30.0))
 }
 
 /// Deadlines pass, one after the other. Noting the next ones is not measured.
@@ -60,7 +60,7 @@ fn expire() -> Group {
         .self_timed(WHEEL, move || wheel.expire())
         .self_timed(DELAY_QUEUE, move || queue.expire())
         .rounds(9)
-        .goal(Goal::faster(WHEEL, DELAY_QUEUE, 5.0))
+        .goal(Goal::faster(WHEEL, DELAY_QUEUE, 4.0))
 }
 
 /// A whole pass: the time that its steps take, and the deadlines that pass.

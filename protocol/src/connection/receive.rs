@@ -74,7 +74,7 @@ impl Connection {
 
     /// A small message is not whole: no bytes.
     #[inline]
-    fn wait<'b>(&mut self, now: Instant, grew: bool, input: &&'b [u8]) -> Option<&'b [u8]> {
+    fn wait<'b>(&mut self, now: Instant, grew: bool, input: &'b [u8]) -> Option<&'b [u8]> {
         if !input.is_empty() {
             self.last_byte_in = MaybeInstant::some(now);
         }
@@ -117,7 +117,15 @@ impl Connection {
     ///
     /// Ask when [`receive`](Self::receive) gave `None`: while an event waits, nothing is lent. Nothing is lost where the
     /// memory is dropped instead, unless bytes were read into it. But once other bytes were received it can't be given back.
+    #[inline]
     pub fn direct_buffer(&mut self) -> Option<(BytesMut, usize)> {
+        if !self.framer.has_partial() {
+            return None;
+        }
+        self.lend()
+    }
+
+    fn lend(&mut self) -> Option<(BytesMut, usize)> {
         if self.state.is_over() || self.has_event() {
             return None;
         }

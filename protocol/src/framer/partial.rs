@@ -156,11 +156,14 @@ impl PassedOver {
 }
 
 /// The payload in a whole body, if the trailer behind it is right or the header says that there is none (PW-HDR-012).
-#[inline]
+#[inline(always)]
 pub(super) fn verified<'b>(header: &Header, body: &'b [u8]) -> Option<&'b [u8]> {
-    if !header.flags.contains(Flags::CHECKSUM) {
-        return Some(body);
-    }
+    if header.flags.contains(Flags::CHECKSUM) { without_trailer(body) } else { Some(body) }
+}
+
+/// Out of line, so that packets without a trailer don't save registers for it.
+#[inline(never)]
+fn without_trailer(body: &[u8]) -> Option<&[u8]> {
     let (payload, trailer) = body.split_last_chunk::<TRAILER_SIZE>()?;
     (payload_checksum(payload).to_be_bytes() == *trailer).then_some(payload)
 }
