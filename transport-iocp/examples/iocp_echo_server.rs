@@ -59,7 +59,7 @@ mod windows {
         }
     }
 
-    /// Says whether all connections were closed in order.
+    /// Returns whether all connections were closed in order.
     pub(crate) fn serve() -> Result<bool, Box<dyn Error>> {
         let mut config = Config::default();
         config.limits.send_queue = 64 << 20;

@@ -107,12 +107,12 @@ impl Endpoint {
         }
     }
 
-    /// Asks the peer to close, as [`Sender::close`]. Says whether the connection lives.
+    /// Asks the peer to close, as [`Sender::close`]. Returns whether the connection lives.
     pub fn close(&self, id: ConnectionId, close: impl Into<CloseFrame>) -> bool {
         self.directory.find(id).is_some_and(|mailbox| mailbox.close(close))
     }
 
-    /// Cuts the connection at once, without a word to the peer. Says whether it lived.
+    /// Cuts the connection at once, without a word to the peer. Returns whether it lived.
     pub fn abort(&self, id: ConnectionId) -> bool {
         self.directory.find(id).is_some_and(|mailbox| mailbox.abort())
     }
@@ -134,7 +134,7 @@ impl Endpoint {
     }
 
     /// Stops accepting, asks every peer to close, waits until all are gone and all operations are back, and ends the
-    /// thread. What is left after `patience` is cut. Says whether all went in order.
+    /// thread. What is left after `patience` is cut. Returns whether all went in order.
     ///
     /// The handler is dropped with the thread, after the last `Closed`.
     ///

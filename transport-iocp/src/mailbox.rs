@@ -119,7 +119,7 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Closes behind what was queued before. Says whether the id lives.
+    /// Closes behind what was queued before. Returns whether the id lives.
     pub(crate) fn close(&self, close: impl Into<CloseFrame>) -> bool {
         let close = close.into();
         let mut queue = self.lock();
@@ -157,12 +157,12 @@ impl Mailbox {
         self.order(Order::Drain);
     }
 
-    /// Cuts the connection, ahead of everything. Says whether the id lives.
+    /// Cuts the connection, ahead of everything. Returns whether the id lives.
     pub(crate) fn abort(&self) -> bool {
         self.order(Order::Abort)
     }
 
-    /// Says whether the id lives.
+    /// Returns whether the id lives.
     fn order(&self, order: Order) -> bool {
         let mut queue = self.lock();
         if queue.standing == Standing::Gone {

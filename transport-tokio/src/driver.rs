@@ -210,7 +210,7 @@ impl Driver {
     }
 
     /// Ends the connection if writing failed. Call it when all that could be read was delivered: a peer that closed and left
-    /// said why before. Says whether it did.
+    /// said why before. Returns whether it did.
     pub(crate) fn end_broken(&mut self, clock: &Clock) -> bool {
         let broken = self.broken.take();
         if let Some(cause) = broken {

@@ -66,7 +66,7 @@ impl Receiver {
         }
     }
 
-    /// Ends the id of a connection that is dropped before it is over. Says whether it was so.
+    /// Ends the id of a connection that is dropped before it is over. Returns whether it was so.
     pub(crate) fn leave(&self, id: ConnectionId) -> bool {
         if !self.over {
             self.registry.remove(id);

@@ -218,7 +218,7 @@ impl Driver {
         if connection.is_paused() || was_full { Next::Rest(until) } else { Next::Read(until) }
     }
 
-    /// Hands the core what was read, and returns the messages. Says whether one found no room: it is tried again.
+    /// Hands the core what was read, and returns the messages. Returns whether one found no room: it is tried again.
     fn deliver(&mut self, connection: &mut ConnectionRef<'_, ()>, now: Instant) -> bool {
         let mut input = &self.buffer[..self.held];
         let mut was_full = false;

@@ -146,6 +146,29 @@ mod tests {
             assert!(!liveness.is_live(other), "{other:?}");
         }
     }
+
+    /// On threads of their own, while the owner goes on and the slots grow. Miri judges every access here; loom, below, tries every
+    /// order of a few.
+    #[test]
+    fn readers_find_what_they_know_of() {
+        let writer = LivenessWriter::new(7);
+        let liveness = writer.reader();
+        let (tell, told) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            told.into_iter().for_each(|(id, lives)| assert_eq!(liveness.is_live(id), lives, "{id:?}"));
+        });
+        for slot in 0..200 {
+            let id = ConnectionId::new(slot, 7, NonZeroU64::new(u64::from(slot) + 1).unwrap());
+            writer.begin(slot, id.cookie());
+            let ends = slot % 2 == 0;
+            if ends {
+                writer.end(slot);
+            }
+            tell.send((id, !ends)).unwrap();
+        }
+        drop(tell);
+        reader.join().unwrap();
+    }
 }
 
 /// Every interleaving of an owner with readers, within the bound on preemptions.

@@ -134,7 +134,7 @@ impl Runner {
         }
     }
 
-    /// Hands out the least there is, where all that was handed out before is taken. Says whether anything was taken.
+    /// Hands out the least there is, where all that was handed out before is taken. Returns whether anything was taken.
     fn transmit(&mut self) -> bool {
         if self.handed.is_empty() {
             self.connection.poll_transmit(self.now, 1, &mut self.batch);

@@ -122,7 +122,7 @@ impl End {
         while self.hand_out_up_to(64 << 10) {}
     }
 
-    /// Hands out a batch of at most so many bytes. Says whether there was anything.
+    /// Hands out a batch of at most so many bytes. Returns whether there was anything.
     pub fn hand_out_up_to(&mut self, max: usize) -> bool {
         let mut batch = Transmit::new();
         let any = self.connection.poll_transmit(self.now, max, &mut batch);

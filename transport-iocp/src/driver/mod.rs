@@ -108,7 +108,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         }
     }
 
-    /// Runs until it was shut down. Says whether that went in order.
+    /// Runs until it was shut down. Returns whether that went in order.
     #[cfg_attr(all(test, not(windows)), expect(dead_code, reason = "tests take the turns one by one"))]
     pub(crate) fn run(mut self) -> bool {
         loop {
@@ -156,7 +156,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         Ok(())
     }
 
-    /// Waits for completions and handles them. Says whether there were any.
+    /// Waits for completions and handles them. Returns whether there were any.
     fn complete(&mut self, timeout: Option<Duration>) -> Result<bool, SystemError> {
         let mut completions = std::mem::take(&mut self.completions);
         let waited = self.io.port.wait(timeout, &mut completions);

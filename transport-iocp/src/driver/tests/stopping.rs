@@ -3,7 +3,7 @@
 use super::*;
 
 impl World {
-    /// Until the client's side has stopped. Says whether in order.
+    /// Until the client's side has stopped. Returns whether in order.
     fn run_until_client_stopped(&mut self) -> bool {
         self.run_until(|world| world.client.outcome().is_some());
         self.client.outcome().unwrap()
