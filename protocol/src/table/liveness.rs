@@ -116,7 +116,7 @@ mod tests {
     fn each_slot_has_a_place_of_its_own() {
         assert_eq!([0, 63, 64, 191, 192].map(locate), [(0, 0), (0, 63), (1, 0), (1, 127), (2, 0)]);
         let (segment, place) = locate(u32::MAX);
-        assert!(segment < SEGMENTS && place < FIRST << segment);
+        assert!(segment < SEGMENTS && (place as u64) < (FIRST as u64) << segment);
         // The last segment but one is full where the last begins.
         let last = ((1 << 26) - 1) * FIRST as u32;
         assert_eq!([last - 1, last].map(locate), [(25, (FIRST << 25) - 1), (26, 0)]);
@@ -131,7 +131,7 @@ mod tests {
             let id = ConnectionId::new(u32::MAX - below, domain, NonZeroU64::new(cookie).unwrap_or(NonZeroU64::MIN));
             proptest::prop_assert!(!writer.reader().is_live(id));
             let (segment, place) = locate(id.slot());
-            proptest::prop_assert!(segment >= SEGMENTS - 2 && place < FIRST << segment);
+            proptest::prop_assert!(segment >= SEGMENTS - 2 && (place as u64) < (FIRST as u64) << segment);
         }
     }
 
