@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pulsewire_protocol::{Connection, Disconnect, Shutdown, Transmit};
 use tokio::io::ReadBuf;
@@ -14,6 +14,7 @@ use crate::driver::{BATCH, Driver, Shared, cause, write};
 use crate::registry::Parting;
 use crate::stream::Below;
 use crate::timer::Timer;
+use crate::turn::Turn;
 
 /// A stream whose connection is over, until it is closed.
 pub(crate) struct Farewell {
@@ -25,11 +26,12 @@ pub(crate) struct Farewell {
     /// The peer's has: there is nothing to read any more.
     peer_ended: bool,
     timer: Timer,
+    turn: Turn,
 }
 
 impl Farewell {
     pub(crate) fn new(below: Below, batch: Transmit) -> Self {
-        Self { below, batch, half_closed: false, peer_ended: false, timer: Timer::default() }
+        Self { below, batch, half_closed: false, peer_ended: false, timer: Timer::default(), turn: Turn::default() }
     }
 
     /// Drives it in a task of its own. The endpoint knows of it until the stream is closed.
@@ -52,10 +54,24 @@ impl Farewell {
             if let Err(error) = &failed {
                 connection.disconnected(shared.clock.now(), cause(error));
             }
-            if matches!(failed, Ok(Stepped::Waits)) && self.poll_timer(connection, &shared.clock, context).is_pending()
-            {
-                driver.set_receiver(context);
-                return Poll::Pending;
+            match failed {
+                Ok(Stepped::Waits) => {
+                    if self.poll_timer(connection, &shared.clock, context).is_pending() {
+                        self.turn.waits();
+                        driver.set_receiver(context);
+                        return Poll::Pending;
+                    }
+                }
+                // Also where there is always more to read, time passes and others run.
+                Ok(Stepped::Moved) => {
+                    let now = shared.clock.now();
+                    if connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
+                        self.below.pass_time(connection, now);
+                    }
+                    self.turn.read(now);
+                    ready!(self.turn.poll(context));
+                }
+                Err(_) => {}
             }
         }
     }

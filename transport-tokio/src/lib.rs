@@ -87,6 +87,7 @@ mod sender;
 mod socket_options;
 mod stream;
 mod timer;
+mod turn;
 mod unacknowledged;
 
 pub use connection::Connection;

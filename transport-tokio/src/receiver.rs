@@ -18,6 +18,7 @@ use crate::farewell::Farewell;
 use crate::input::Input;
 use crate::registry::Registry;
 use crate::timer::Timer;
+use crate::turn::Turn;
 
 /// How long what is sent may be held back to be joined, while bytes that came together are handled one after the other.
 const HOLD: Duration = Duration::from_millis(1);
@@ -31,6 +32,7 @@ pub(crate) struct Receiver {
     /// The time of the latest read: packets that came together came at the same time.
     now: Instant,
     timer: Timer,
+    turn: Turn,
     over: bool,
     /// When it was last looked whether what is sent is held back for too long, and how many events don't look again.
     looked: Instant,
@@ -50,6 +52,7 @@ impl Receiver {
             input: Input::default(),
             now: Instant::ZERO,
             timer: Timer::default(),
+            turn: Turn::default(),
             over: false,
             looked: Instant::ZERO,
             unlooked: 0,
@@ -79,6 +82,16 @@ impl Receiver {
         if self.over {
             return Poll::Ready(None);
         }
+        ready!(self.turn.poll(context));
+        let found = self.poll_found(shared, context);
+        match found {
+            Poll::Ready(_) => self.turn.event(&shared.clock),
+            Poll::Pending => self.turn.waits(),
+        }
+        found
+    }
+
+    fn poll_found(&mut self, shared: &Shared, context: &mut Context<'_>) -> Poll<Option<Found>> {
         let mut driver = shared.lock();
         driver.clear_receiver();
         if driver.more_input && driver.has_more() && self.handles_slowly(&shared.clock) {
@@ -96,6 +109,12 @@ impl Receiver {
             if driver.connection.is_over() {
                 continue;
             }
+            // Also where there is always more to read. All that came by the time of the latest read is handled.
+            if driver.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now) {
+                driver.pass_time(self.now);
+                continue;
+            }
+            ready!(self.turn.poll(context));
             // While this side pauses, what may be read waits (PW-HB-019).
             let read = match driver.connection.is_paused() {
                 true => Poll::Pending,
@@ -109,7 +128,10 @@ impl Receiver {
                     }
                     return Poll::Ready(Some(Found::Owned(event)));
                 }
-                Poll::Ready(None) => continue,
+                Poll::Ready(None) => {
+                    self.turn.read(self.now);
+                    continue;
+                }
                 // Out of budget, the task has to pause, and has perhaps not read all.
                 Poll::Pending if has_budget_remaining() && driver.end_broken(&shared.clock) => continue,
                 Poll::Pending if driver.can_write() => continue,

@@ -4,11 +4,12 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use pulsewire_protocol::{CloseFrame, ConnectionId, Message, SendError, SendRefused, Statistics};
 
 use crate::driver::{Shared, busy_while};
+use crate::timer::Timer;
 
 /// A handle to one connection, to be cloned and kept by anybody.
 ///
@@ -53,20 +54,20 @@ impl Sender {
     async fn space(&self) {
         let clock = &self.shared.clock;
         let _waiting = Waiting(&self.shared);
-        loop {
-            let stalls = poll_fn(|context| {
+        let mut timer = Timer::default();
+        poll_fn(|context| {
+            loop {
                 let mut driver = self.shared.lock();
-                let waits = driver.poll_space(clock, context).is_pending();
-                // Where it waits, the stream has not taken what it was given.
-                Poll::Ready(driver.connection.write_timeout().filter(|_| waits))
-            });
-            let Some(deadline) = stalls.await else { return };
-            let space = poll_fn(|context| self.shared.lock().poll_space(clock, context));
-            if tokio::time::timeout_at(clock.tokio(deadline), space).await.is_ok() {
-                return;
+                if driver.poll_space(clock, context).is_ready() {
+                    return Poll::Ready(());
+                }
+                // The stream has not taken what it was given.
+                let Some(deadline) = driver.connection.write_timeout() else { return Poll::Pending };
+                let now = ready!(timer.poll(clock, deadline, context));
+                driver.end_stalled(now);
             }
-            self.shared.lock().end_stalled(clock.now());
-        }
+        })
+        .await;
     }
 
     /// Sends a message if there is room in the send queue now. Gives its number, as [`send`](Self::send).

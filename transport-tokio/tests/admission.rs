@@ -105,11 +105,14 @@ async fn another_task_may_judge() {
     .await;
 }
 
+/// A patient client, and a server that asks.
 fn ends() -> (Connection, Connection) {
     let (near, far) = tokio::io::duplex(1 << 20);
     let connection =
         |config, stream: DuplexStream, role| Endpoint::new(valid(config)).connection(stream, role).unwrap();
-    (connection(Config::default(), near, Role::Client), connection(asking(), far, Role::Server))
+    let mut patient = Config::default();
+    patient.timeouts.handshake *= 2;
+    (connection(patient, near, Role::Client), connection(asking(), far, Role::Server))
 }
 
 /// PW-HS-012 goes on while the application judges.

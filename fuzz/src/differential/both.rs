@@ -219,6 +219,8 @@ impl Both {
         self.over |= core.iter().any(|word| word.starts_with("closed"));
         words::drop_last_suspicion(&mut core);
         words::drop_last_suspicion(&mut oracle);
+        words::suspicions_first(&mut core);
+        words::suspicions_first(&mut oracle);
         if words::is_tie(&core, &oracle) {
             return;
         }

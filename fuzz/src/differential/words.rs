@@ -61,6 +61,11 @@ fn of_peer(reason: u16, orderly: bool, retry_after: Option<u32>, text: &str) -> 
     format!("closed {reason} by the peer {orderly} {retry_after:?} {text:?}")
 }
 
+/// That a peer is suspect, or has recovered, may stand anywhere among what is told at a time.
+pub(super) fn suspicions_first(told: &mut [String]) {
+    told.sort_by_key(|word| word != "suspect" && word != "recovered");
+}
+
 /// Drops what is due at the moment of an end, and need not be told of any more: a peer that turns suspect, or lives after all and
 /// breaks a rule with the same header.
 pub(super) fn drop_last_suspicion(told: &mut Vec<String>) {
