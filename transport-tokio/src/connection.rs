@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulsewire_protocol::{CloseFrame, ConnectionId, Event, Statistics};
+use pulsewire_protocol::{CloseFrame, CloseReason, ConnectionId, Event, Statistics};
 
 use crate::driver::{Shared, busy_while};
 use crate::receiver::Receiver;
@@ -17,8 +17,9 @@ use crate::sender::Sender;
 /// answers its probes. So call it always; while nobody is in `recv` for longer than the peer's heartbeat allows, the peer
 /// takes this side for dead. Work that takes long belongs into [`busy_while`](Self::busy_while), or into another task.
 ///
-/// Dropping it cuts the connection without a word. To end it in order, [`close`](Self::close) and go on receiving until
-/// [`Event::Closed`].
+/// Dropping it closes it in order, in the background: what was accepted for sending is sent, for as long as
+/// `timeouts.write_stall` and `timeouts.close` allow, and what still comes is thrown away. To know how it ended,
+/// [`close`](Self::close) and go on receiving until [`Event::Closed`]. [`Sender::abort`] cuts it at once; so does a panic.
 pub struct Connection {
     shared: Arc<Shared>,
     receiver: Receiver,
@@ -147,6 +148,35 @@ impl fmt::Debug for Connection {
 }
 
 impl Drop for Connection {
+    fn drop(&mut self) {
+        let leaving = Leaving { shared: Arc::clone(&self.shared), receiver: self.receiver.take() };
+        if leaving.receiver.is_over() {
+            return;
+        }
+        // Whoever panics did not finish what it was about.
+        if !std::thread::panicking() {
+            let runtime = leaving.shared.runtime.clone();
+            runtime.spawn(leaving.finish());
+        }
+    }
+}
+
+/// A connection that nobody receives from any more, until it is over.
+struct Leaving {
+    shared: Arc<Shared>,
+    receiver: Receiver,
+}
+
+impl Leaving {
+    /// The time limits of closing and writing bound it.
+    async fn finish(mut self) {
+        self.shared.lock().close(&self.shared.clock, CloseReason::NORMAL.into());
+        while poll_fn(|context| self.receiver.poll(&self.shared, context)).await.is_some() {}
+    }
+}
+
+impl Drop for Leaving {
+    /// Also where the runtime ends before that.
     fn drop(&mut self) {
         if self.receiver.leave(self.shared.id) {
             self.shared.lock().discard();

@@ -8,17 +8,20 @@ mod pausing;
 use std::io::{self, ErrorKind, IoSlice};
 use std::num::NonZeroU64;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use self::pausing::Pausing;
 pub(crate) use self::pausing::busy_while;
 use crate::buffers;
 use crate::clock::Clock;
+use crate::line::Lines;
+use crate::registry::Registry;
 use crate::stream::{Below, Stream};
 use pulsewire_protocol::{
     CloseFrame, Connection, ConnectionId, Disconnect, Instant, Message, SendError, SendRefused, Transmit,
 };
+use tokio::runtime::Handle;
 
 /// How much is written at once. PING and PONG overtake what is not in the batch.
 pub(crate) const BATCH: usize = 128 << 10;
@@ -34,11 +37,20 @@ const SLICES: usize = 64;
 pub(crate) struct Shared {
     pub(crate) id: ConnectionId,
     pub(crate) clock: Clock,
+    /// Where the connection goes on when its task does not.
+    pub(crate) runtime: Handle,
+    registry: Weak<Registry>,
     driver: Mutex<Driver>,
 }
 
 impl Shared {
-    pub(crate) fn new(id: ConnectionId, clock: Clock, connection: Connection, below: Below) -> Self {
+    pub(crate) fn new(
+        id: ConnectionId,
+        clock: Clock,
+        registry: &Arc<Registry>,
+        connection: Connection,
+        below: Below,
+    ) -> Self {
         let driver = Driver {
             connection,
             below: Some(below),
@@ -51,8 +63,29 @@ impl Shared {
             pausing: Pausing::default(),
             receiver: None,
             waiting: Vec::new(),
+            lines: Lines::default(),
         };
-        Self { id, clock, driver: Mutex::new(driver) }
+        let registry = Arc::downgrade(registry);
+        Self { id, clock, runtime: Handle::current(), registry, driver: Mutex::new(driver) }
+    }
+
+    /// Cuts the connection if it lives. Returns whether it did.
+    pub(crate) fn abort(&self) -> bool {
+        let lives = !self.lock().connection.is_over();
+        if lives {
+            self.cut();
+        }
+        lives
+    }
+
+    /// Cuts the connection, or what is still being said where it is over, and closes the stream at once, whoever may be waiting for
+    /// it.
+    pub(crate) fn cut(&self) {
+        if let Some(registry) = self.registry.upgrade() {
+            // The id dies before the socket is closed (PW-CK-005).
+            registry.remove(self.id);
+        }
+        self.lock().cut();
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Driver> {
@@ -80,8 +113,10 @@ pub(crate) struct Driver {
     pausing: Pausing,
     /// The task that waits in `recv`, and only while it does.
     receiver: Option<Waker>,
-    /// Other tasks that write: senders that wait for space, and who is busy.
+    /// Other tasks that write: senders whose turn it is and that wait for space, and who is busy.
     waiting: Vec<Waker>,
+    /// Senders that wait for their turn.
+    pub(crate) lines: Lines,
 }
 
 impl Driver {
@@ -293,9 +328,10 @@ impl Driver {
         }
     }
 
-    /// Cuts the connection, and what is still being said where it is over.
-    pub(crate) fn cut(&mut self) {
+    /// Cuts the connection and lets go of its stream. A farewell that has it lets go when it is woken.
+    fn cut(&mut self) {
         self.connection.abort(self.read_at);
+        (self.below, self.batch) = (None, None);
         self.wake_all();
     }
 

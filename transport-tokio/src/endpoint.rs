@@ -111,7 +111,7 @@ impl Endpoint {
             Role::Server => pulsewire_protocol::Connection::server(now, config, seed),
         };
         below.introduce(&mut machine, now);
-        let shared = registry.insert_with(|id| Shared::new(id, *clock, machine, below));
+        let shared = registry.insert_with(|id| Shared::new(id, *clock, registry, machine, below));
         Ok(Connection::new(shared, Arc::clone(registry), peer))
     }
 
@@ -133,13 +133,18 @@ impl Endpoint {
         }
     }
 
+    /// Cuts the connection that `id` names, as [`Sender::abort`]. Returns whether it lived.
+    pub fn abort(&self, id: ConnectionId) -> bool {
+        self.inner.registry.get(id).is_some_and(|shared| shared.abort())
+    }
+
     /// The connections that live.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionId> {
         self.inner.registry.all().iter().map(|shared| shared.id).collect()
     }
 
-    /// Asks every peer to close, waits until all are gone, and cuts what is left after `patience`, last words included. Says
+    /// Asks every peer to close, waits until all are gone, and cuts what is left after `patience`, last words included. Returns
     /// whether all went in order. Stop accepting first; the tasks of the connections must go on receiving.
     pub async fn shutdown(&self, patience: Duration) -> bool {
         let registry = &self.inner.registry;
@@ -150,7 +155,7 @@ impl Endpoint {
             return true;
         }
         for shared in registry.all().into_iter().chain(registry.parting()) {
-            shared.lock().cut();
+            shared.cut();
         }
         false
     }

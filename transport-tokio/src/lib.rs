@@ -81,6 +81,7 @@ mod endpoint;
 mod error;
 mod farewell;
 mod input;
+mod line;
 mod receiver;
 mod registry;
 mod sender;

@@ -59,6 +59,17 @@ impl Receiver {
         }
     }
 
+    /// What it was until now, for somebody else to go on with.
+    pub(crate) fn take(&mut self) -> Self {
+        let fresh = Self::new(Arc::clone(&self.registry));
+        std::mem::replace(self, fresh)
+    }
+
+    /// Nothing more is received.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// What was found, with its payload borrowed.
     pub(crate) fn event(&self, found: Found) -> Event<'_> {
         match found {

@@ -9,6 +9,7 @@ use std::task::{Poll, ready};
 use pulsewire_protocol::{CloseFrame, ConnectionId, Message, SendError, SendRefused, Statistics};
 
 use crate::driver::{Shared, busy_while};
+use crate::line::Place;
 use crate::timer::Timer;
 
 /// A handle to one connection, to be cloned and kept by anybody.
@@ -32,22 +33,41 @@ impl Sender {
     /// [`recv`](crate::Connection::recv), finds that handling them takes milliseconds. [`flush`](Self::flush) doesn't wait for
     /// that.
     ///
+    /// Those that wait for room get it in the order in which they came, those of each class among themselves: one that sends much,
+    /// or tries in a loop, overtakes nobody.
+    ///
     /// `Ok` means accepted, not delivered. It gives the number of the message among those of its class, from 1, by which the
     /// peer names it should it refuse it ([`Rejected`](pulsewire_protocol::Rejected)).
     ///
-    /// Cancel safe: a dropped future has sent nothing.
+    /// Cancel safe: a dropped future has sent nothing, and has lost its place.
     ///
     /// # Errors
     /// The reason and the message itself. Never [`SendRefused::Full`].
     pub async fn send<'p>(&self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
-        let mut message = message;
+        let mut message = match self.try_send(message) {
+            Err(SendError { reason: SendRefused::Full, message }) => message,
+            result => return result,
+        };
+        let place = Place::new(&self.shared, message.class);
+        let _turn = place.turn().await;
         loop {
-            match self.try_send(message) {
+            match self.shared.lock().send(&self.shared.clock, message) {
                 Err(SendError { reason: SendRefused::Full, message: refused }) => message = refused,
                 result => return result,
             }
             self.space().await;
         }
+    }
+
+    /// As [`send`](Self::send), for a thread that runs no tasks: it blocks the thread while the queue is full.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Panics
+    /// In a task, whose thread must not be blocked.
+    pub fn send_blocking<'p>(&self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
+        self.shared.runtime.block_on(self.send(message))
     }
 
     /// Waits until there may be room in the send queue, at most for as long as a write may stall.
@@ -70,12 +90,17 @@ impl Sender {
         .await;
     }
 
-    /// Sends a message if there is room in the send queue now. Gives its number, as [`send`](Self::send).
+    /// Sends a message if there is room in the send queue now, and nobody waits to send one of its class. Gives its number, as
+    /// [`send`](Self::send).
     ///
     /// # Errors
     /// The reason and the message itself.
     pub fn try_send<'p>(&self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
-        self.shared.lock().send(&self.shared.clock, message)
+        let mut driver = self.shared.lock();
+        if !driver.lines.is_empty(message.class) && driver.connection.is_open() {
+            return Err(SendError { reason: SendRefused::Full, message });
+        }
+        driver.send(&self.shared.clock, message)
     }
 
     /// Writes what waits, as far as the socket takes it now. The rest follows by itself.
@@ -126,12 +151,10 @@ impl Sender {
         self.shared.lock().close(&self.shared.clock, close.into());
     }
 
-    /// Cuts the connection at once, without a word to the peer. Nothing changes where it is over already.
-    pub fn abort(&self) {
-        let mut driver = self.shared.lock();
-        if !driver.connection.is_over() {
-            driver.cut();
-        }
+    /// Cuts the connection and closes its socket at once, without a word to the peer, whatever its task is doing. Returns whether it
+    /// lived.
+    pub fn abort(&self) -> bool {
+        self.shared.abort()
     }
 
     /// Names the connection in its endpoint, for ever.

@@ -33,7 +33,7 @@ async fn a_stream_that_ends_without_a_close_is_the_peers_end() {
     bounded(async {
         let (mut near, far, socket) = connected().await;
         far.sender().try_send(message(1, 100)).unwrap();
-        drop(far);
+        far.sender().abort();
         socket.shutdown(std::net::Shutdown::Write).unwrap();
         let (messages, closed) = until_closed(&mut near).await;
         assert_eq!(messages, [message(1, 100)], "what came before is delivered");
@@ -49,7 +49,8 @@ async fn a_connection_that_the_peers_side_cut_is_reset() {
     bounded(async {
         let (mut near, far, socket) = connected().await;
         SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
-        drop((far, socket));
+        far.sender().abort();
+        drop(socket);
         assert_end(&until_closed(&mut near).await.1, CloseReason::RESET, Origin::Transport);
     })
     .await;
@@ -61,7 +62,7 @@ async fn a_connection_that_this_side_cut_is_aborted() {
         let (mut near, mut far, _socket) = connected().await;
         near.sender().abort();
         assert_end(&until_closed(&mut near).await.1, CloseReason::ABORTED, Origin::Local);
-        drop(near);
+        near.sender().abort();
         assert_end(&until_closed(&mut far).await.1, CloseReason::PEER_ENDED, Origin::Transport);
     })
     .await;

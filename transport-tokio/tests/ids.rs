@@ -35,14 +35,14 @@ async fn a_send_through_a_reused_slot_is_refused_and_the_payload_comes_back() {
 }
 
 #[tokio::test]
-async fn a_dropped_connection_leaves_no_id_behind() {
+async fn a_connection_that_is_cut_leaves_no_id_behind() {
     bounded(async {
         let mut server = Server::start(Config::default()).await;
         let endpoint = Endpoint::new(valid(Config::default()));
         let connection = endpoint.connect(server.address).await.unwrap();
         let id = connection.id();
         assert_eq!(endpoint.connections(), [id]);
-        drop(connection);
+        connection.sender().abort();
         assert_eq!(endpoint.connections(), []);
         assert_eq!(endpoint.try_send(id, message(1, 1)).unwrap_err().reason, SendRefused::Stale);
         assert!(!server.endings.recv().await.unwrap().orderly);

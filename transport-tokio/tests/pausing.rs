@@ -232,7 +232,7 @@ async fn a_stream_that_breaks_ends_a_pause_and_nothing_that_came_is_lost() {
         let (mut near, far) = pair(brisk(), STREAM).await;
         near.pause();
         far.sender().try_send(message(1, 100)).unwrap();
-        drop(far);
+        far.sender().abort();
         let (messages, closed) = until_closed(&mut near).await;
         assert_eq!(messages, [message(1, 100)]);
         assert_eq!((closed.reason, closed.origin), (CloseReason::PEER_ENDED, Origin::Transport));

@@ -1,0 +1,133 @@
+//! Senders that wait for room get it in the order in which they came, and nobody overtakes them.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pulsewire_transport_tokio::protocol::{Class, Config, Message, SendRefused};
+use support::{bounded, message, next_message, pair};
+use tokio::task::yield_now;
+
+fn narrow() -> Config {
+    let mut config = Config::default();
+    config.limits.send_queue = 10_000;
+    config
+}
+
+/// Eight tasks that send as fast as they can: each gets its share.
+#[tokio::test]
+async fn those_that_send_in_a_loop_take_turns() {
+    bounded(async {
+        const SENDERS: u64 = 8;
+        const EACH: u64 = 200;
+        let (mut near, mut far) = pair(narrow(), 10_000).await;
+        let counts: Vec<_> = (0..SENDERS).map(|_| Arc::new(AtomicU64::new(0))).collect();
+        for count in &counts {
+            let (sender, count) = (near.sender(), Arc::clone(count));
+            tokio::spawn(async move {
+                while sender.send(message(0, 1_000)).await.is_ok() {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let serving = tokio::spawn(async move { while near.recv().await.is_some() {} });
+        for _ in 0..SENDERS * EACH {
+            next_message(&mut far).await;
+        }
+        let sent: Vec<_> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        assert!(sent.iter().all(|count| count.abs_diff(EACH) <= EACH / 4), "{sent:?}");
+        serving.abort();
+    })
+    .await;
+}
+
+/// A large message waits beside somebody who tries in a loop to send small ones of its class.
+#[tokio::test]
+async fn a_large_message_is_not_overtaken() {
+    bounded(async {
+        let (mut near, mut far) = pair(narrow(), 1_000).await;
+        let (large, small) = (near.sender(), near.sender());
+        while small.try_send(message(1, 1_000)).is_ok() {}
+        let sending = tokio::spawn(async move { large.send(message(2, 9_000)).await.is_ok() });
+        yield_now().await;
+        let trying = tokio::spawn(async move {
+            loop {
+                let _ = small.try_send(message(3, 10));
+                yield_now().await;
+            }
+        });
+        let serving = tokio::spawn(async move { while near.recv().await.is_some() {} });
+        for _ in 0..10 {
+            let size = next_message(&mut far).await.payload.len();
+            assert_ne!(size, 10, "a small message overtook the large one");
+            if size == 9_000 {
+                break;
+            }
+        }
+        assert!(sending.await.unwrap());
+        trying.abort();
+        serving.abort();
+    })
+    .await;
+}
+
+/// PW-DAT-015: a class that is full holds up no other.
+#[tokio::test]
+async fn another_class_is_not_held_up() {
+    bounded(async {
+        let (near, _far) = pair(narrow(), 1_000).await;
+        let sender = near.sender();
+        while sender.try_send(message(1, 1_000)).is_ok() {}
+        let waiting = tokio::spawn({
+            let sender = sender.clone();
+            async move { sender.send(message(2, 1_000)).await.is_ok() }
+        });
+        yield_now().await;
+        assert_eq!(sender.try_send(message(3, 1)).unwrap_err().reason, SendRefused::Full);
+        sender.try_send(Message::new(Class::SYSTEM, b"at once")).unwrap();
+        waiting.abort();
+    })
+    .await;
+}
+
+/// Whoever gives up leaves the line.
+#[tokio::test]
+async fn a_sender_that_is_cancelled_holds_up_nobody() {
+    bounded(async {
+        let (mut near, mut far) = pair(narrow(), 1_000).await;
+        let sender = near.sender();
+        while sender.try_send(message(1, 1_000)).is_ok() {}
+        let waiting: Vec<_> = (0..3)
+            .map(|number| {
+                let sender = sender.clone();
+                tokio::spawn(async move { sender.send(message(number, 2_000)).await.is_ok() })
+            })
+            .collect();
+        yield_now().await;
+        waiting[0].abort();
+        waiting[1].abort();
+        let serving = tokio::spawn(async move { while near.recv().await.is_some() {} });
+        while next_message(&mut far).await.payload.len() != 2_000 {}
+        sender.try_send(message(3, 1)).unwrap();
+        serving.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_thread_waits_for_room() {
+    bounded(async {
+        let (mut near, mut far) = pair(narrow(), 1_000).await;
+        let sender = near.sender();
+        let thread =
+            std::thread::spawn(move || (0..50).all(|number| sender.send_blocking(message(number, 1_000)).is_ok()));
+        let serving = tokio::spawn(async move { while near.recv().await.is_some() {} });
+        for number in 0..50 {
+            assert_eq!(next_message(&mut far).await, message(number, 1_000));
+        }
+        assert!(thread.join().unwrap());
+        serving.abort();
+    })
+    .await;
+}
