@@ -13,7 +13,7 @@ pub struct SocketOptions {
     /// The operating system's own probing, beside Pulsewire's heartbeat. Default: off, since the heartbeat does more.
     pub keepalive: Option<Keepalive>,
     /// How many unsent bytes the kernel may hold, in bytes (`TCP_NOTSENT_LOWAT`; where the system or `socket2` lacks that,
-    /// the whole send buffer, `SO_SNDBUF`). More of them would delay each PING behind them. On Linux the transport knows what
+    /// the whole send buffer, `SO_SNDBUF`, which is said once as a warning). More of them would delay each PING behind them. On Linux the transport knows what
     /// the peer's host has acknowledged; elsewhere a slow link that only takes would look dead (PW-TCP-003, PW-TCP-005).
     /// Default: 128 KiB.
     pub unsent_max: Option<u32>,
@@ -108,7 +108,11 @@ impl SocketOptions {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn apply_platform(&self, socket: &SockRef<'_>) -> io::Result<()> {
         if let Some(unsent_max) = self.unsent_max {
-            socket.set_tcp_notsent_lowat(unsent_max)?;
+            limit_unsent(
+                unsent_max,
+                |most| socket.set_tcp_notsent_lowat(most),
+                |most| socket.set_send_buffer_size(most as usize),
+            )?;
         }
         if let Some(user_timeout) = self.user_timeout {
             socket.set_tcp_user_timeout(Some(user_timeout))?;
@@ -122,9 +126,38 @@ impl SocketOptions {
     }
 }
 
+/// Limits what the system holds. One that lacks the exact option (an old kernel, WSL1, some sandboxes) limits its whole buffer, as
+/// other systems do: it must not refuse every connection for what nobody may have asked for.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn limit_unsent(
+    most: u32,
+    exactly: impl FnOnce(u32) -> io::Result<()>,
+    roughly: impl FnOnce(u32) -> io::Result<()>,
+) -> io::Result<()> {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    exactly(most).or_else(|error| {
+        SAID.call_once(|| tracing::warn!(%error, "no TCP_NOTSENT_LOWAT here: the send buffer is limited instead"));
+        roughly(most)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_system_without_the_exact_limit_gets_the_rough_one() {
+        let lacks = |_| Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT));
+        let mut limited = 0;
+        let roughly = |most| {
+            limited = most;
+            Ok(())
+        };
+        limit_unsent(1_000, lacks, roughly).unwrap();
+        assert_eq!(limited, 1_000);
+        limit_unsent(1_000, |_| Ok(()), |_| panic!("the exact one is there")).unwrap();
+    }
 
     #[test]
     fn parts_of_a_second_are_rounded_up() {
