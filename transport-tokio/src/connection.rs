@@ -13,9 +13,10 @@ use crate::receiver::Receiver;
 use crate::registry::Registry;
 use crate::sender::Sender;
 
-/// One connection. It lives in the task that calls [`recv`](Self::recv): that call reads, writes, probes the peer and
-/// answers its probes. So call it always; while nobody is in `recv` for longer than the peer's heartbeat allows, the peer
-/// takes this side for dead. Work that takes long belongs into [`busy_while`](Self::busy_while), or into another task.
+/// One connection. The task that calls [`recv`](Self::recv) drives it: that call reads, writes, probes the peer and answers its
+/// probes. While that task handles an event, however long it waits for something else, its endpoint looks after the connection: what
+/// is sent leaves, and if it takes long the connection pauses, so that the peer waits for as long as its `heartbeat.busy_max`
+/// allows. [`busy_while`](Self::busy_while) pauses at once.
 ///
 /// Dropping it closes it in order, in the background: what was accepted for sending is sent, for as long as
 /// `timeouts.write_stall` and `timeouts.close` allow, and what still comes is thrown away. To know how it ended,

@@ -15,11 +15,13 @@ use self::pausing::Pausing;
 pub(crate) use self::pausing::busy_while;
 use crate::buffers;
 use crate::clock::Clock;
+use crate::farewell::Farewell;
+use crate::keeper::Times;
 use crate::line::Lines;
 use crate::registry::Registry;
 use crate::stream::{Below, Stream};
 use pulsewire_protocol::{
-    CloseFrame, Connection, ConnectionId, Disconnect, Instant, Message, SendError, SendRefused, Transmit,
+    CloseFrame, Connection, ConnectionId, Disconnect, Instant, Message, SendError, SendRefused, Shutdown, Transmit,
 };
 use tokio::runtime::Handle;
 
@@ -61,12 +63,44 @@ impl Shared {
             more_input: false,
             read_at: Instant::ZERO,
             pausing: Pausing::default(),
+            away_since: None,
+            watched: false,
             receiver: None,
             waiting: Vec::new(),
             lines: Lines::default(),
         };
         let registry = Arc::downgrade(registry);
         Self { id, clock, runtime: Handle::current(), registry, driver: Mutex::new(driver) }
+    }
+
+    /// The keeper looks whether the receiving task is away, and does what that can't. Returns whether it is to look again.
+    pub(crate) fn look_after(&self, times: Times, registry: &Arc<Registry>) -> bool {
+        let mut driver = self.lock();
+        // In `recv`, with nothing to do.
+        if driver.receiver.is_some() {
+            driver.watched = false;
+            return false;
+        }
+        let now = self.clock.now();
+        let Some(away) = driver.away_since.map(|since| now - since).filter(|away| *away >= times.look) else {
+            return true;
+        };
+        driver.keep(&self.clock, now, times, away >= times.away);
+        let over = driver.connection.is_over();
+        if over {
+            self.say_farewell(registry, &mut driver);
+        }
+        !over
+    }
+
+    /// The connection is over: its id dies before the socket is closed (PW-CK-005), and its last words are said in the background.
+    pub(crate) fn say_farewell(&self, registry: &Arc<Registry>, driver: &mut Driver) {
+        let parting = registry.part(self.id);
+        if let (Some(parting), Some((below, batch))) = (parting, driver.take_remains())
+            && driver.connection.shutdown() != Shutdown::Close
+        {
+            Farewell::new(below, batch).spawn(parting, &self.runtime);
+        }
     }
 
     /// Cuts the connection if it lives. Returns whether it did.
@@ -111,6 +145,10 @@ pub(crate) struct Driver {
     /// When the receiver read last: a moment for what needs no look at the clock, as time never goes back in the machine.
     pub(crate) read_at: Instant,
     pausing: Pausing,
+    /// Since when the receiving task handles what it got.
+    away_since: Option<Instant>,
+    /// The keeper knows of this connection.
+    watched: bool,
     /// The task that waits in `recv`, and only while it does.
     receiver: Option<Waker>,
     /// Other tasks that write: senders whose turn it is and that wait for space, and who is busy.
@@ -261,9 +299,16 @@ impl Driver {
         }
     }
 
-    /// The receiver runs: nobody has to wake it.
+    /// Nobody has to wake the receiver.
     pub(crate) fn clear_receiver(&mut self) {
         self.receiver = None;
+    }
+
+    /// The receiver is back.
+    pub(crate) fn receiver_comes(&mut self, clock: &Clock) {
+        self.clear_receiver();
+        self.away_since = None;
+        self.end_kept(clock);
     }
 
     /// The receiver goes to handle an event.
@@ -274,6 +319,12 @@ impl Driver {
         }
         // Whoever waits for space may have relied on the receiver to write.
         self.wake_senders();
+        self.away_since = Some(self.read_at);
+    }
+
+    /// Whether the keeper has to be told of this connection.
+    pub(crate) fn begin_watch(&mut self) -> bool {
+        !std::mem::replace(&mut self.watched, true)
     }
 
     pub(crate) fn wake_receiver(&mut self) {

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::driver::Shared;
 use crate::error::ConnectError;
+use crate::keeper::Times;
 use crate::registry::Registry;
 use crate::sender::Sender;
 use crate::socket_options::SocketOptions;
@@ -51,7 +52,7 @@ impl Endpoint {
     pub fn with_options(config: ValidConfig, options: SocketOptions) -> Self {
         // Ids of one endpoint mean nothing to another, for the first 2^32 of them.
         static NEXT_DOMAIN: AtomicU32 = AtomicU32::new(1);
-        let registry = Arc::new(Registry::new(NEXT_DOMAIN.fetch_add(1, Ordering::Relaxed)));
+        let registry = Arc::new(Registry::new(NEXT_DOMAIN.fetch_add(1, Ordering::Relaxed), Times::new(&config)));
         Self { inner: Arc::new(Inner { config, options, clock: Clock::new(), registry }) }
     }
 
@@ -97,6 +98,9 @@ impl Endpoint {
     ///
     /// # Errors
     /// If the operating system gives no random numbers.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn connection(&self, stream: impl Stream + 'static, role: Role) -> io::Result<Connection> {
         self.run(Below::Given(Box::new(stream)), role, None)
     }

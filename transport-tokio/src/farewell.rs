@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use pulsewire_protocol::{Connection, Disconnect, Shutdown, Transmit};
 use tokio::io::ReadBuf;
+use tokio::runtime::Handle;
 
 use crate::clock::Clock;
 use crate::driver::{BATCH, Driver, Shared, cause, write};
@@ -35,8 +36,8 @@ impl Farewell {
     }
 
     /// Drives it in a task of its own. The endpoint knows of it until the stream is closed.
-    pub(crate) fn spawn(mut self, parting: Parting) {
-        tokio::spawn(async move {
+    pub(crate) fn spawn(mut self, parting: Parting, runtime: &Handle) {
+        runtime.spawn(async move {
             poll_fn(|context| self.poll(parting.shared(), context)).await;
             drop(self);
             drop(parting);

@@ -81,6 +81,7 @@ mod endpoint;
 mod error;
 mod farewell;
 mod input;
+mod keeper;
 mod line;
 mod receiver;
 mod registry;

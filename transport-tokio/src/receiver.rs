@@ -7,14 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BufMut;
-use pulsewire_protocol::{Class, Closed, ConnectionId, Disconnect, Event, Instant, Message, Payload, Shutdown};
+use pulsewire_protocol::{Class, Closed, ConnectionId, Disconnect, Event, Instant, Message, Payload};
 use tokio::task::coop::has_budget_remaining;
 use tokio_util::io::poll_read_buf;
 
 use crate::buffers;
 use crate::clock::Clock;
 use crate::driver::{Driver, Shared, cause};
-use crate::farewell::Farewell;
 use crate::input::Input;
 use crate::registry::Registry;
 use crate::timer::Timer;
@@ -104,15 +103,13 @@ impl Receiver {
 
     fn poll_found(&mut self, shared: &Shared, context: &mut Context<'_>) -> Poll<Option<Found>> {
         let mut driver = shared.lock();
-        driver.clear_receiver();
+        driver.receiver_comes(&shared.clock);
         if driver.more_input && driver.has_more() && self.handles_slowly(&shared.clock) {
             let _ = driver.flush(&shared.clock, context);
         }
         loop {
             if let Some(found) = self.next(shared, &mut driver) {
-                if !self.over {
-                    driver.receiver_leaves(&shared.clock, context);
-                }
+                self.leave_with_event(shared, &mut driver, context);
                 return Poll::Ready(Some(found));
             }
             // Everything that came is handled: write once.
@@ -134,9 +131,7 @@ impl Receiver {
             match read {
                 Poll::Ready(Some(event)) => {
                     self.note(shared, &mut driver, &event);
-                    if !self.over {
-                        driver.receiver_leaves(&shared.clock, context);
-                    }
+                    self.leave_with_event(shared, &mut driver, context);
                     return Poll::Ready(Some(Found::Owned(event)));
                 }
                 Poll::Ready(None) => {
@@ -154,6 +149,17 @@ impl Receiver {
             }
             driver.set_receiver(context);
             return Poll::Pending;
+        }
+    }
+
+    /// The task goes to handle an event, and the keeper looks after the connection until it is back.
+    fn leave_with_event(&self, shared: &Shared, driver: &mut Driver, context: &mut Context<'_>) {
+        if self.over {
+            return;
+        }
+        driver.receiver_leaves(&shared.clock, context);
+        if driver.begin_watch() {
+            self.registry.keeper.watch(shared.id, &self.registry, &shared.runtime);
         }
     }
 
@@ -219,18 +225,11 @@ impl Receiver {
     }
 
     fn end(&mut self, shared: &Shared, driver: &mut Driver, closed: &Closed) {
-        // The id dies before the socket is closed (PW-CK-005).
-        let parting = self.registry.part(shared.id);
         self.over = true;
         self.timer = Timer::default();
         self.input = Input::default();
         tracing::debug!(connection = ?shared.id, %closed, "closed");
-        let remains = driver.take_remains();
-        if let (Some(parting), Some((below, batch))) = (parting, remains)
-            && driver.connection.shutdown() != Shutdown::Close
-        {
-            Farewell::new(below, batch).spawn(parting);
-        }
+        shared.say_farewell(&self.registry, driver);
     }
 
     /// Reads once: into a large packet's own buffer, or behind the bytes that wait.

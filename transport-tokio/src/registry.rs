@@ -7,12 +7,20 @@ use pulsewire_protocol::{ConnectionId, Slots};
 use tokio::sync::Notify;
 
 use crate::driver::Shared;
+use crate::keeper::{Keeper, Times};
 
 /// Ids, and what is still being said good-bye to.
 pub(crate) struct Registry {
     entries: Mutex<Entries>,
     /// A connection or a farewell ended.
     ended: Notify,
+    pub(crate) keeper: Arc<Keeper>,
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.keeper.end();
+    }
 }
 
 struct Entries {
@@ -22,10 +30,11 @@ struct Entries {
 }
 
 impl Registry {
-    pub(crate) fn new(domain: u32) -> Self {
+    pub(crate) fn new(domain: u32, times: Times) -> Self {
         Self {
             entries: Mutex::new(Entries { slots: Slots::new(domain), parting: HashMap::new() }),
             ended: Notify::new(),
+            keeper: Keeper::new(times),
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use pulsewire_protocol::Instant;
 
 use super::{Driver, Shared};
 use crate::clock::Clock;
+use crate::keeper::Times;
 use crate::timer::Timer;
 
 /// Who wants the connection to pause.
@@ -17,6 +18,8 @@ pub(super) struct Pausing {
     asked: bool,
     /// How many tasks are busy.
     busy: usize,
+    /// The receiving task is away for so long that the keeper paused it.
+    kept: bool,
 }
 
 impl Driver {
@@ -44,9 +47,40 @@ impl Driver {
 
     fn end_busy(&mut self, clock: &Clock) {
         self.pausing.busy -= 1;
+        self.away_since = self.away_since.map(|_| clock.now());
         self.end_pause(clock);
         // Whoever waits may have relied on this task to write.
         self.wake_senders();
+    }
+
+    /// For a receiving task that is away: writes what waits, has the connection pause if it is `long`, and lets time pass while it
+    /// does. A connection that is not open can't pause; what may be read counts first there (PW-TCP-001), and the receiver reads it.
+    pub(super) fn keep(&mut self, clock: &Clock, now: Instant, times: Times, long: bool) {
+        // What is sent from now on does not wait for the receiver to come back.
+        self.more_input = false;
+        if self.blocked && self.waiting.is_empty() {
+            let _ = self.flush(clock, &mut Context::from_waker(Waker::noop()));
+        } else {
+            self.flush_aside(clock);
+        }
+        // Whoever is busy and says so has it paused already.
+        if long && !self.pausing.kept && self.pausing.busy == 0 {
+            self.begin_pause(clock);
+            self.pausing.kept = self.connection.is_paused();
+        }
+        // A look later, so that the stream was asked between the deadline and its judgement.
+        let judged = self.connection.poll_timeout().map(|deadline| deadline + times.look);
+        if self.connection.is_paused() && judged.is_some_and(|judged| judged <= now) {
+            self.time_busy(now);
+            self.flush_aside(clock);
+        }
+    }
+
+    /// The receiving task is back.
+    pub(super) fn end_kept(&mut self, clock: &Clock) {
+        if std::mem::take(&mut self.pausing.kept) {
+            self.end_pause(clock);
+        }
     }
 
     /// Stops reading; BUSY goes out at once (PW-HB-019).
@@ -64,7 +98,7 @@ impl Driver {
 
     /// Reads again, unless somebody else still wants the pause.
     fn end_pause(&mut self, clock: &Clock) {
-        if self.pausing.asked || self.pausing.busy > 0 {
+        if self.pausing.asked || self.pausing.busy > 0 || self.pausing.kept {
             return;
         }
         self.connection.resume(clock.now());
