@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use pulsewire_protocol::{CloseFrame, CloseReason, ConnectionId, Event, Statistics};
 
-use crate::driver::{Shared, busy_while};
+use crate::driver::busy_while;
 use crate::receiver::Receiver;
 use crate::registry::Registry;
 use crate::sender::Sender;
+use crate::shared::Shared;
 
 /// One connection. The task that calls [`recv`](Self::recv) drives it: that call reads, writes, probes the peer and answers its
 /// probes. While that task handles an event, however long it waits for something else, its endpoint looks after the connection: what
@@ -198,6 +199,7 @@ impl Drop for Receiving<'_> {
             let mut driver = self.shared.lock();
             driver.clear_receiver();
             driver.wake_senders();
+            self.shared.watch(&mut driver);
         }
     }
 }

@@ -8,22 +8,15 @@ mod pausing;
 use std::io::{self, ErrorKind, IoSlice};
 use std::num::NonZeroU64;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use self::pausing::Pausing;
 pub(crate) use self::pausing::busy_while;
 use crate::buffers;
 use crate::clock::Clock;
-use crate::farewell::Farewell;
-use crate::keeper::Times;
 use crate::line::Lines;
-use crate::registry::Registry;
 use crate::stream::{Below, Stream};
-use pulsewire_protocol::{
-    CloseFrame, Connection, ConnectionId, Disconnect, Instant, Message, SendError, SendRefused, Shutdown, Transmit,
-};
-use tokio::runtime::Handle;
+use pulsewire_protocol::{CloseFrame, Connection, Disconnect, Instant, Message, SendError, SendRefused, Transmit};
 
 /// How much is written at once. PING and PONG overtake what is not in the batch.
 pub(crate) const BATCH: usize = 128 << 10;
@@ -35,97 +28,13 @@ const BATCHES: usize = 4;
 /// Pieces of one vectored write.
 const SLICES: usize = 64;
 
-/// What the receiving task and the senders of a connection share.
-pub(crate) struct Shared {
-    pub(crate) id: ConnectionId,
-    pub(crate) clock: Clock,
-    /// Where the connection goes on when its task does not.
-    pub(crate) runtime: Handle,
-    registry: Weak<Registry>,
-    driver: Mutex<Driver>,
-}
-
-impl Shared {
-    pub(crate) fn new(
-        id: ConnectionId,
-        clock: Clock,
-        registry: &Arc<Registry>,
-        connection: Connection,
-        below: Below,
-    ) -> Self {
-        let driver = Driver {
-            connection,
-            below: Some(below),
-            batch: None,
-            unflushed: false,
-            blocked: false,
-            broken: None,
-            more_input: false,
-            read_at: Instant::ZERO,
-            pausing: Pausing::default(),
-            away_since: None,
-            watched: false,
-            receiver: None,
-            waiting: Vec::new(),
-            lines: Lines::default(),
-        };
-        let registry = Arc::downgrade(registry);
-        Self { id, clock, runtime: Handle::current(), registry, driver: Mutex::new(driver) }
-    }
-
-    /// The keeper looks whether the receiving task is away, and does what that can't. Returns whether it is to look again.
-    pub(crate) fn look_after(&self, times: Times, registry: &Arc<Registry>) -> bool {
-        let mut driver = self.lock();
-        // In `recv`, with nothing to do.
-        if driver.receiver.is_some() {
-            driver.watched = false;
-            return false;
-        }
-        let now = self.clock.now();
-        let Some(away) = driver.away_since.map(|since| now - since).filter(|away| *away >= times.look) else {
-            return true;
-        };
-        driver.keep(&self.clock, now, times, away >= times.away);
-        let over = driver.connection.is_over();
-        if over {
-            self.say_farewell(registry, &mut driver);
-        }
-        !over
-    }
-
-    /// The connection is over: its id dies before the socket is closed (PW-CK-005), and its last words are said in the background.
-    pub(crate) fn say_farewell(&self, registry: &Arc<Registry>, driver: &mut Driver) {
-        let parting = registry.part(self.id);
-        if let (Some(parting), Some((below, batch))) = (parting, driver.take_remains())
-            && driver.connection.shutdown() != Shutdown::Close
-        {
-            Farewell::new(below, batch).spawn(parting, &self.runtime);
-        }
-    }
-
-    /// Cuts the connection if it lives. Returns whether it did.
-    pub(crate) fn abort(&self) -> bool {
-        let lives = !self.lock().connection.is_over();
-        if lives {
-            self.cut();
-        }
-        lives
-    }
-
-    /// Cuts the connection, or what is still being said where it is over, and closes the stream at once, whoever may be waiting for
-    /// it.
-    pub(crate) fn cut(&self) {
-        if let Some(registry) = self.registry.upgrade() {
-            // The id dies before the socket is closed (PW-CK-005).
-            registry.remove(self.id);
-        }
-        self.lock().cut();
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Driver> {
-        // Nothing panics while it is held, and the machine is consistent after each call.
-        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Where the receiving task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Receiving {
+    /// In `recv`.
+    Here,
+    /// Somewhere else. The keeper notes since when, at its first look: for everybody else the clock is too dear, or gone.
+    Away { since: Option<Instant> },
 }
 
 pub(crate) struct Driver {
@@ -145,10 +54,10 @@ pub(crate) struct Driver {
     /// When the receiver read last: a moment for what needs no look at the clock, as time never goes back in the machine.
     pub(crate) read_at: Instant,
     pausing: Pausing,
-    /// Since when the receiving task handles what it got.
-    away_since: Option<Instant>,
+    /// Where the receiving task is.
+    pub(crate) receiving: Receiving,
     /// The keeper knows of this connection.
-    watched: bool,
+    pub(crate) watched: bool,
     /// The task that waits in `recv`, and only while it does.
     receiver: Option<Waker>,
     /// Other tasks that write: senders whose turn it is and that wait for space, and who is busy.
@@ -158,6 +67,25 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
+    pub(crate) fn new(connection: Connection, below: Below) -> Self {
+        Self {
+            connection,
+            below: Some(below),
+            batch: None,
+            unflushed: false,
+            blocked: false,
+            broken: None,
+            more_input: false,
+            read_at: Instant::ZERO,
+            pausing: Pausing::default(),
+            receiving: Receiving::Here,
+            watched: false,
+            receiver: None,
+            waiting: Vec::new(),
+            lines: Lines::default(),
+        }
+    }
+
     /// Queues a message; writes it unless the receiver is about to.
     #[inline]
     pub(crate) fn send<'p>(&mut self, clock: &Clock, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
@@ -304,10 +232,15 @@ impl Driver {
         self.receiver = None;
     }
 
+    /// Whether the receiver is in `recv` and does not wait there.
+    pub(crate) fn runs(&self) -> bool {
+        self.receiver.is_none()
+    }
+
     /// The receiver is back.
     pub(crate) fn receiver_comes(&mut self, clock: &Clock) {
         self.clear_receiver();
-        self.away_since = None;
+        self.receiving = Receiving::Here;
         self.end_kept(clock);
     }
 
@@ -319,11 +252,11 @@ impl Driver {
         }
         // Whoever waits for space may have relied on the receiver to write.
         self.wake_senders();
-        self.away_since = Some(self.read_at);
     }
 
-    /// Whether the keeper has to be told of this connection.
+    /// Nobody is in `recv` any more. Returns whether the keeper has to be told of this connection.
     pub(crate) fn begin_watch(&mut self) -> bool {
+        self.receiving = Receiving::Away { since: None };
         !std::mem::replace(&mut self.watched, true)
     }
 
@@ -380,7 +313,7 @@ impl Driver {
     }
 
     /// Cuts the connection and lets go of its stream. A farewell that has it lets go when it is woken.
-    fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         self.connection.abort(self.read_at);
         (self.below, self.batch) = (None, None);
         self.wake_all();

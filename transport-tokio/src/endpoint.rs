@@ -13,11 +13,11 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 
 use crate::clock::Clock;
 use crate::connection::Connection;
-use crate::driver::Shared;
 use crate::error::ConnectError;
 use crate::keeper::Times;
 use crate::registry::Registry;
 use crate::sender::Sender;
+use crate::shared::Shared;
 use crate::socket_options::SocketOptions;
 use crate::stream::{Below, Stream};
 

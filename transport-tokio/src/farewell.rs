@@ -11,8 +11,9 @@ use tokio::io::ReadBuf;
 use tokio::runtime::Handle;
 
 use crate::clock::Clock;
-use crate::driver::{BATCH, Driver, Shared, cause, write};
+use crate::driver::{BATCH, Driver, cause, write};
 use crate::registry::Parting;
+use crate::shared::Shared;
 use crate::stream::Below;
 use crate::timer::Timer;
 use crate::turn::Turn;

@@ -86,6 +86,7 @@ mod line;
 mod receiver;
 mod registry;
 mod sender;
+mod shared;
 mod socket_options;
 mod stream;
 mod timer;

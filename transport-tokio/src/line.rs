@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pulsewire_protocol::Class;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::driver::Shared;
+use crate::shared::Shared;
 
 /// The classes for which somebody waits.
 #[derive(Default)]

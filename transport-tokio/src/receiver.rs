@@ -13,17 +13,15 @@ use tokio_util::io::poll_read_buf;
 
 use crate::buffers;
 use crate::clock::Clock;
-use crate::driver::{Driver, Shared, cause};
+use crate::driver::{Driver, cause};
 use crate::input::Input;
 use crate::registry::Registry;
+use crate::shared::Shared;
 use crate::timer::Timer;
-use crate::turn::Turn;
+use crate::turn::{LOOK_EVERY, Turn};
 
 /// How long what is sent may be held back to be joined, while bytes that came together are handled one after the other.
 const HOLD: Duration = Duration::from_millis(1);
-
-/// Events between two looks at the clock, where handling them is quick: a look costs as much as a small message.
-const LOOK_EVERY: u32 = 16;
 
 pub(crate) struct Receiver {
     registry: Arc<Registry>,
@@ -158,9 +156,7 @@ impl Receiver {
             return;
         }
         driver.receiver_leaves(&shared.clock, context);
-        if driver.begin_watch() {
-            self.registry.keeper.watch(shared.id, &self.registry, &shared.runtime);
-        }
+        shared.watch(driver);
     }
 
     /// The next thing to report of what came, and of what time and commands did.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pulsewire_protocol::{ConnectionId, Slots};
 use tokio::sync::Notify;
 
-use crate::driver::Shared;
 use crate::keeper::{Keeper, Times};
+use crate::shared::Shared;
 
 /// Ids, and what is still being said good-bye to.
 pub(crate) struct Registry {

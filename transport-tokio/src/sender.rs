@@ -8,8 +8,9 @@ use std::task::{Poll, ready};
 
 use pulsewire_protocol::{CloseFrame, ConnectionId, Message, SendError, SendRefused, Statistics};
 
-use crate::driver::{Shared, busy_while};
+use crate::driver::busy_while;
 use crate::line::Place;
+use crate::shared::Shared;
 use crate::timer::Timer;
 
 /// A handle to one connection, to be cloned and kept by anybody.

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 const LONGEST: Duration = Duration::from_micros(100);
 
 /// Events between two looks at the clock, where handling them is quick: a look costs as much as a small message.
-const LOOK_EVERY: u32 = 16;
+pub(crate) const LOOK_EVERY: u32 = 16;
 
 /// From when a task was woken until it waits again.
 #[derive(Default)]

@@ -136,3 +136,24 @@ async fn a_stalled_write_ends_a_connection_whose_task_is_away() {
     })
     .await;
 }
+
+/// A `recv` that another branch of a `select!` cut short leaves the connection to the keeper too; and a quiet time before an event does
+/// not count as time away.
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_recv_is_looked_after_and_quiet_time_does_not_count() {
+    bounded(async {
+        let (mut near, far) = pair(Config::default(), 1 << 16).await;
+        let back = far.sender();
+        let ending = receive(far);
+        // Nothing is read for some seconds.
+        assert!(timeout(Duration::from_secs(3), near.recv()).await.is_err());
+        sleep(Duration::from_millis(500)).await;
+        assert!(!near.is_paused(), "it is away for half a second only");
+        sleep(Duration::from_secs(30)).await;
+        assert!(near.is_paused());
+        back.try_send(message(1, 100)).unwrap();
+        assert_eq!(next_message(&mut near).await, message(1, 100));
+        assert!(!near.is_paused() && !ending.is_finished());
+    })
+    .await;
+}

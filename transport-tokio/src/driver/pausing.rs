@@ -6,9 +6,10 @@ use std::task::{Context, Poll, Waker};
 
 use pulsewire_protocol::Instant;
 
-use super::{Driver, Shared};
+use super::{Driver, Receiving};
 use crate::clock::Clock;
 use crate::keeper::Times;
+use crate::shared::Shared;
 use crate::timer::Timer;
 
 /// Who wants the connection to pause.
@@ -47,7 +48,9 @@ impl Driver {
 
     fn end_busy(&mut self, clock: &Clock) {
         self.pausing.busy -= 1;
-        self.away_since = self.away_since.map(|_| clock.now());
+        if let Receiving::Away { since } = &mut self.receiving {
+            *since = None;
+        }
         self.end_pause(clock);
         // Whoever waits may have relied on this task to write.
         self.wake_senders();
@@ -55,7 +58,7 @@ impl Driver {
 
     /// For a receiving task that is away: writes what waits, has the connection pause if it is `long`, and lets time pass while it
     /// does. A connection that is not open can't pause; what may be read counts first there (PW-TCP-001), and the receiver reads it.
-    pub(super) fn keep(&mut self, clock: &Clock, now: Instant, times: Times, long: bool) {
+    pub(crate) fn keep(&mut self, clock: &Clock, now: Instant, times: Times, long: bool) {
         // What is sent from now on does not wait for the receiver to come back.
         self.more_input = false;
         if self.blocked && self.waiting.is_empty() {
