@@ -143,6 +143,8 @@ mod event;
 mod framer;
 mod heartbeat;
 mod message;
+#[cfg(test)]
+mod model_state;
 mod refusal;
 #[cfg(feature = "serde")]
 mod representation;

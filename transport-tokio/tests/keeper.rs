@@ -84,9 +84,10 @@ async fn an_answer_leaves_before_long_work() {
         assert_eq!(next_message(&mut far).await, message(7, 100));
         assert!(began.elapsed() <= Duration::from_millis(100), "{:?}", began.elapsed());
         // Another task's message is held back no longer either.
+        let sent = Instant::now();
         sender.try_send(message(8, 100)).unwrap();
         assert_eq!(next_message(&mut far).await, message(8, 100));
-        assert!(began.elapsed() <= Duration::from_millis(200), "{:?}", began.elapsed());
+        assert_eq!(sent.elapsed(), Duration::ZERO);
         drop(working.await.unwrap());
     })
     .await;

@@ -3,12 +3,12 @@
 //!
 //! As in the other model, time goes in ticks and is moved back after each, so what holds, holds for any length of time.
 
-use std::hash::{Hash, Hasher};
 use std::println;
 
 use stateright::{Checker, Model, Property};
 
 use super::*;
+use crate::model_state::compare_by_debug;
 
 const NOW: Instant = Instant::from_nanos(1_000_000 * TICK.as_nanos() as u64);
 const TICK: Duration = Duration::from_secs(1);
@@ -110,23 +110,9 @@ impl World {
             Action::GiveUp(_) => self.hear(),
         }
     }
-
-    fn key(&self) -> std::string::String {
-        std::format!("{self:?}")
-    }
 }
 
-impl PartialEq for World {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Hash for World {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
-    }
-}
+compare_by_debug!(World);
 
 impl Model for Network {
     type State = World;

@@ -4,14 +4,13 @@
 //! A tick is what 16 bytes take, header and trailer included. The clock is moved back after each tick, so that the states are finite
 //! and the result holds for a message of any length.
 
-use std::hash::{Hash, Hasher};
-use std::string::String;
+use std::println;
 use std::vec::Vec;
-use std::{format, println};
 
 use stateright::{Checker, Model, Property};
 
 use super::*;
+use crate::model_state::compare_by_debug;
 use crate::wire::{Class, Flags, Kind};
 
 const NOW: Instant = Instant::from_nanos(1_000_000 * TICK.as_nanos() as u64);
@@ -69,23 +68,9 @@ impl World {
         self.time.peer_pauses(NOW, until);
         self.stalled |= self.time.deadline() <= NOW;
     }
-
-    fn key(&self) -> String {
-        format!("{self:?}")
-    }
 }
 
-impl PartialEq for World {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Hash for World {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
-    }
-}
+compare_by_debug!(World);
 
 fn frame(ticks: u32) -> Header {
     Header { kind: Kind::DATA, flags: Flags::MORE, class: Class::BUSINESS, length: RATE * ticks - 16 }

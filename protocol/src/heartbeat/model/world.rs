@@ -1,14 +1,12 @@
 //! One side with its real heartbeat, and the peer and the network that it meets.
 
-use std::fmt::Write as _;
-use std::hash::{Hash, Hasher};
-use std::string::String;
 use std::vec::Vec;
 
 use stateright::{Model, Property};
 
 use super::super::*;
 use super::{NOW, Setup, TICK};
+use crate::model_state::compare_by_debug;
 
 /// A PING that the transport took, and that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,26 +50,7 @@ pub(super) struct World {
     outcome: Option<Outcome>,
 }
 
-/// The Debug form has every field of the machine, so two worlds that look alike behave alike.
-impl World {
-    fn key(&self) -> String {
-        let mut key = String::new();
-        write!(key, "{self:?}").expect("strings grow");
-        key
-    }
-}
-
-impl PartialEq for World {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Hash for World {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
-    }
-}
+compare_by_debug!(World);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
