@@ -224,8 +224,9 @@ impl Receiver {
         self.over = true;
         self.timer = Timer::default();
         self.input = Input::default();
-        tracing::debug!(connection = ?shared.id, %closed, "closed");
         shared.say_farewell(&self.registry, driver);
+        // Whoever listens may ask the endpoint for what lives, and this one does not any more.
+        tracing::debug!(connection = ?shared.id, %closed, "closed");
     }
 
     /// Reads once: into a large packet's own buffer, or behind the bytes that wait.
