@@ -206,7 +206,7 @@ impl Player {
         let capacity = memory.capacity();
         assert!(missing > 0 && capacity > 0 && memory.is_empty(), "lent memory without room, or not empty");
         // Room for eight times what came beside that itself (PW-FRM-013), and a buffer that has to grow for it may double.
-        assert!(capacity <= (64 << 10).max(18 * self.arrived), "{capacity} bytes lent for {}", self.arrived);
+        assert!(capacity <= (64 << 10).max(10 * self.arrived), "{capacity} bytes lent for {}", self.arrived);
         Some(Kept { memory, missing, good: true })
     }
 

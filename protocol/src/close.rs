@@ -79,6 +79,27 @@ pub struct Closed {
     pub unsent: Vec<Message<'static>>,
 }
 
+/// How a connection ended, in short: for who counts, and did not get [`Closed`] itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Ended {
+    /// As [`Closed::reason`].
+    pub reason: CloseReason,
+    /// As [`Closed::origin`].
+    pub origin: Origin,
+    /// As [`Closed::orderly`].
+    pub orderly: bool,
+    /// Whether the handshake had been complete.
+    pub established: bool,
+    /// As [`Closed::acknowledged`].
+    pub acknowledged: Option<u64>,
+    /// How many messages [`Closed::unsent`] gave back.
+    pub unsent_messages: u64,
+    /// Bytes of payload in these.
+    pub unsent_bytes: u64,
+}
+
 impl Closed {
     /// Whether the peer left without having sent a single byte, as the health checks of load balancers do: nothing was lost.
     #[must_use]

@@ -212,16 +212,16 @@ impl Config {
     pub fn validate(self) -> Result<ValidConfig, ConfigError> {
         let (heartbeat, timeouts) = (&self.heartbeat, &self.timeouts);
         let (ms, s, min, h) = (Duration::from_millis, Duration::from_secs, 60, 3_600);
-        within("heartbeat.idle", heartbeat.idle, ms(10), s(24 * h), "10 ms to 24 h")?;
-        within("heartbeat.interval", heartbeat.interval, ms(10), s(h), "10 ms to 1 h")?;
-        within("heartbeat.probes", heartbeat.probes, 1, 10, "1 to 10")?;
-        within("heartbeat.ping_floor", heartbeat.ping_floor, ms(1), s(60), "1 ms to 60 s")?;
-        within("heartbeat.busy_max", heartbeat.busy_max, s(0), s(10 * min), "at most 10 min")?;
+        check_range("heartbeat.idle", heartbeat.idle, ms(10), s(24 * h), "10 ms to 24 h")?;
+        check_range("heartbeat.interval", heartbeat.interval, ms(10), s(h), "10 ms to 1 h")?;
+        check_range("heartbeat.probes", heartbeat.probes, 1, 10, "1 to 10")?;
+        check_range("heartbeat.ping_floor", heartbeat.ping_floor, ms(1), s(60), "1 ms to 60 s")?;
+        check_range("heartbeat.busy_max", heartbeat.busy_max, s(0), s(10 * min), "at most 10 min")?;
         if let Some(extension_max) = heartbeat.extension_max {
-            within("heartbeat.extension_max", extension_max, s(0), s(24 * h), "at most 24 h")?;
+            check_range("heartbeat.extension_max", extension_max, s(0), s(24 * h), "at most 24 h")?;
         }
         if let Some(detect_within) = heartbeat.detect_within {
-            within("heartbeat.detect_within", detect_within, ms(30), s(7 * 24 * h), "30 ms to 7 d")?;
+            check_range("heartbeat.detect_within", detect_within, ms(30), s(7 * 24 * h), "30 ms to 7 d")?;
             if heartbeat.bound() > detect_within {
                 return Err(ConfigError::DetectWithin {
                     bound_ms: millis(heartbeat.bound()),
@@ -229,22 +229,26 @@ impl Config {
                 });
             }
         }
-        within("limits.frame", self.limits.frame, 512, 0xFF_FFFF, "512 to 16,777,215")?;
-        within("limits.message", self.limits.message, self.limits.frame, u32::MAX, "at least limits.frame")?;
-        within("limits.frame_sent", self.limits.frame_sent, 512, 0xFF_FFFF, "512 to 16,777,215")?;
-        within("limits.send_queue", self.limits.send_queue, 1, usize::MAX, "at least 1")?;
-        within("timeouts.handshake", timeouts.handshake, ms(10), s(10 * min), "10 ms to 10 min")?;
-        within("timeouts.close", timeouts.close, ms(10), s(10 * min), "10 ms to 10 min")?;
-        within("timeouts.write_stall", timeouts.write_stall, ms(10), s(24 * h), "10 ms to 24 h")?;
-        within("timeouts.linger", timeouts.linger, ms(100), s(min), "100 ms to 1 min")?;
-        within("timeouts.assembly_base", timeouts.assembly_base, ms(10), s(h), "10 ms to 1 h")?;
-        within("timeouts.assembly_rate", timeouts.assembly_rate, 1, u32::MAX, "at least 1")?;
-        within("token.len()", self.token.as_ref().map_or(0, Bytes::len), 0, TOKEN_MAX, "at most 4,050 bytes")?;
+        check_range("limits.frame", self.limits.frame, 512, 0xFF_FFFF, "512 to 16,777,215")?;
+        check_range("limits.message", self.limits.message, self.limits.frame, u32::MAX, "at least limits.frame")?;
+        check_range("limits.frame_sent", self.limits.frame_sent, 512, 0xFF_FFFF, "512 to 16,777,215")?;
+        check_range("limits.send_queue", self.limits.send_queue, 1, usize::MAX, "at least 1")?;
+        check_range("timeouts.handshake", timeouts.handshake, ms(10), s(10 * min), "10 ms to 10 min")?;
+        check_range("timeouts.close", timeouts.close, ms(10), s(10 * min), "10 ms to 10 min")?;
+        check_range("timeouts.write_stall", timeouts.write_stall, ms(10), s(24 * h), "10 ms to 24 h")?;
+        check_range("timeouts.linger", timeouts.linger, ms(100), s(min), "100 ms to 1 min")?;
+        check_range("timeouts.assembly_base", timeouts.assembly_base, ms(10), s(h), "10 ms to 1 h")?;
+        check_range("timeouts.assembly_rate", timeouts.assembly_rate, 1, u32::MAX, "at least 1")?;
+        check_range("token.len()", self.token.as_ref().map_or(0, Bytes::len), 0, TOKEN_MAX, "at most 4,050 bytes")?;
         Ok(ValidConfig(Arc::new(self)))
     }
 }
 
-pub(crate) fn within<T: PartialOrd + fmt::Debug>(
+/// Checks a number of a configuration against its range, for who has configurations beside these.
+///
+/// # Errors
+/// [`ConfigError::OutOfRange`], with the name, the value, and `range` as words.
+pub fn check_range<T: PartialOrd + fmt::Debug>(
     name: &'static str,
     value: T,
     low: T,

@@ -147,7 +147,7 @@ mod message;
 mod model_state;
 mod refusal;
 #[cfg(feature = "serde")]
-mod representation;
+pub mod representation;
 mod rest;
 mod rtt;
 mod statistics;
@@ -159,8 +159,8 @@ mod trace;
 mod verdict;
 mod wire;
 
-pub use close::{Closed, Disconnect, Origin};
-pub use config::{Admission, Config, Damage, HeartbeatConfig, Limits, Seed, Timeouts, ValidConfig};
+pub use close::{Closed, Disconnect, Ended, Origin};
+pub use config::{Admission, Config, Damage, HeartbeatConfig, Limits, Seed, Timeouts, ValidConfig, check_range};
 pub use connection::{Connection, PeerLimits, PreparedMessage, Role, Shutdown, Transmit};
 pub use error::{ConfigError, ProtocolError, SendError, SendRefused};
 pub use event::{Established, Event, Gap, Recovered, Request, Suspect};

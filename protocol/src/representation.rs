@@ -1,4 +1,5 @@
-//! How values are written by means of serde: what the documentation of the crate promises.
+//! How values are written by means of serde: what the documentation of the crate promises. [`milliseconds`] is for the fields of
+//! configurations elsewhere that stand beside this crate's.
 
 #[cfg(test)]
 mod tests;
@@ -72,28 +73,44 @@ impl Visitor<'_> for MillisecondsVisitor {
     }
 }
 
-/// For durations.
-pub(crate) mod milliseconds {
+/// For a field of time, as `#[serde(rename = "…_ms", with = "pulsewire_protocol::representation::milliseconds")]`.
+pub mod milliseconds {
     use super::{Deserialize, Deserializer, Duration, Milliseconds, Serialize, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Writes milliseconds for people, nanoseconds for machines.
+    ///
+    /// # Errors
+    /// What the serializer says.
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         Milliseconds(*time).serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    /// Reads what [`serialize`] wrote.
+    ///
+    /// # Errors
+    /// Where it is no time: negative, or more than 584 years.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         Milliseconds::deserialize(deserializer).map(|Milliseconds(time)| time)
     }
 }
 
-/// For durations that may be absent.
-pub(crate) mod optional_milliseconds {
+/// As [`milliseconds`], for a time that may be absent.
+pub mod optional_milliseconds {
     use super::{Deserialize, Deserializer, Duration, Milliseconds, Serialize, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Writes what [`milliseconds`](super::milliseconds) does, or none.
+    ///
+    /// # Errors
+    /// What the serializer says.
+    pub fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         time.map(Milliseconds).serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    /// Reads what [`serialize`] wrote.
+    ///
+    /// # Errors
+    /// Where it is no time: negative, or more than 584 years.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
         Ok(Option::<Milliseconds>::deserialize(deserializer)?.map(|Milliseconds(time)| time))
     }
 }

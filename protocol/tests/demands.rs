@@ -97,6 +97,26 @@ fn a_ping_may_be_asked_for() {
     assert_eq!(pings(&server), [at(0), at(30)]);
 }
 
+/// Section 8.5: one that waits when a silence asks for a PING is that PING; behind one that went out, the floor is kept (PW-HB-026).
+#[test]
+fn a_ping_that_was_asked_for_and_that_of_a_silence_get_along() {
+    let mut server = End::server(config());
+    let due = server.connection.poll_timeout().unwrap();
+    assert!(server.connection.ping(server.now));
+    server.now = due;
+    server.pass_time();
+    server.transmit();
+    assert_eq!(pings(&server), [due]);
+
+    let mut server = End::server(config());
+    let due = server.connection.poll_timeout().unwrap();
+    server.now = Instant::ZERO + (due - Instant::ZERO - ms(4));
+    let asked = server.now;
+    assert!(server.connection.ping(asked));
+    server.run_until(due + ms(9));
+    assert_eq!(pings(&server), [asked, asked + ms(10)]);
+}
+
 /// PW-HB-025, PW-HB-020, PW-HB-023: the limits hold for it as for any PING.
 #[test]
 fn a_ping_that_may_not_go_out_is_refused() {

@@ -44,6 +44,52 @@ fn the_end_of_the_transport_is_told_apart() {
     }
 }
 
+/// What is said in short stays when `Closed` was given, and is the same.
+#[test]
+fn how_a_connection_ended_is_known_behind_its_last_event() {
+    let end: [fn(&mut End); 4] = [
+        |end| end.disconnect(Disconnect::Reset),
+        |end| end.connection.abort(end.now),
+        |end| end.connection.close(end.now, CloseReason::PING_FLOOD),
+        |end| end.connection.overload(end.now, 1 << 20),
+    ];
+    for end in end {
+        let mut server = End::server(config());
+        assert_eq!(server.connection.ended(), None);
+        for _ in 0..3 {
+            server.connection.send(server.now, business(10)).unwrap();
+        }
+        end(&mut server);
+        server.poll_events();
+        let closed = server.closed();
+        let ended = server.connection.ended().unwrap();
+        assert_eq!((ended.reason, ended.origin, ended.orderly), (closed.reason, closed.origin, closed.orderly));
+        assert_eq!((ended.acknowledged, ended.established), (closed.acknowledged, true));
+        assert_eq!((ended.unsent_messages, ended.unsent_bytes), (closed.unsent.len() as u64, 30));
+    }
+    let mut unestablished = Connection::server(Instant::ZERO, &valid(config()), seed(SERVER_KEY));
+    unestablished.abort(Instant::ZERO);
+    assert!(!unestablished.ended().unwrap().established);
+}
+
+/// PW-CLS-020: CLOSE overtakes what waits, and says why.
+#[test]
+fn who_holds_most_is_told_overloaded_at_once() {
+    let mut server = End::server(config());
+    server.connection.send(server.now, business(10)).unwrap();
+    server.connection.overload(server.now, 1 << 20);
+    server.poll_events();
+    let closed = server.closed();
+    assert_eq!((closed.reason, closed.origin, closed.orderly), (CloseReason::OVERLOADED, Origin::Local, false));
+    assert_eq!(closed.unsent, [business(10)]);
+    server.transmit();
+    assert_eq!(server.sent.len(), 1);
+    // Once only.
+    server.connection.overload(server.now, 1 << 20);
+    server.transmit();
+    assert_eq!(server.sent.len(), 1);
+}
+
 /// A server that has sent two messages.
 fn sent_two() -> End {
     let mut server = End::server(config());
@@ -151,6 +197,67 @@ fn a_stalled_transport_ends_with_write_stall() {
     assert!(server.closed.is_none(), "one byte was taken");
     server.run_for(ms(1));
     assert_eq!((server.closed().reason, server.closed().origin), (CloseReason::WRITE_STALL, Origin::Local));
+}
+
+/// PW-CLS-012, PW-CLS-015: CLOSE for WRITE_STALL waits behind what is stuck, for as long as `linger`, and goes out if that does.
+#[test]
+fn write_stall_is_told_if_the_peer_takes_bytes_after_all() {
+    for takes in [false, true] {
+        let mut server = trickling();
+        server.connection.send(server.now, business(100)).unwrap();
+        server.hand_out();
+        server.run_for(ms(30_000));
+        assert_eq!((server.closed().reason, server.connection.shutdown()), (CloseReason::WRITE_STALL, Shutdown::None));
+        server.now = server.now + config().timeouts.linger;
+        if takes {
+            server.stalled = false;
+            server.transmit();
+            assert_eq!(server.sent_kinds(), [Kind::DATA, Kind::CLOSE]);
+        }
+        server.pass_time();
+        assert_eq!(server.connection.shutdown(), if takes { Shutdown::HalfClose } else { Shutdown::Close });
+    }
+}
+
+/// PW-CLS-012: what was handed out goes out although the peer has ended its side.
+#[test]
+fn the_end_of_the_stream_does_not_cut_off_what_was_handed_out() {
+    let mut server = trickling();
+    server.connection.send(server.now, business(100)).unwrap();
+    server.hand_out();
+    server.disconnect(Disconnect::EndOfStream);
+    assert_eq!((server.closed().reason, server.connection.shutdown()), (CloseReason::PEER_ENDED, Shutdown::None));
+    server.take(server.handed.len());
+    assert_eq!(server.connection.shutdown(), Shutdown::Close);
+}
+
+/// PW-CLS-011: once the connection is over, the transport changes nothing of what is reported; before, it does.
+#[test]
+fn what_the_transport_says_behind_the_end_changes_nothing() {
+    let failed = |end: &mut End| end.receive(&close(CloseReason::BAD_PACKET, 0, 0, b"", SERVER_KEY)).unwrap();
+    let answered = |end: &mut End| {
+        end.connection.close(end.now, CloseReason::GOING_AWAY);
+        end.transmit();
+        end.receive(&numbered(Kind::CLOSE_ACK, 0, SERVER_KEY)).unwrap();
+    };
+    let answers = |end: &mut End| {
+        end.receive(&close(CloseReason::GOING_AWAY, 0, 0, b"", SERVER_KEY)).unwrap();
+        end.hand_out();
+        end.take(19);
+    };
+    let reported = |prepare: fn(&mut End), way| {
+        let mut server = End::server(config());
+        prepare(&mut server);
+        server.disconnect(way);
+        assert_eq!(server.connection.shutdown(), Shutdown::Close);
+        server.closed().reason
+    };
+    for (way, reason) in [(Disconnect::Reset, CloseReason::RESET), (Disconnect::NetworkLost, CloseReason::NETWORK_LOST)]
+    {
+        assert_eq!(reported(failed, way), CloseReason::BAD_PACKET);
+        assert_eq!(reported(answered, way), CloseReason::GOING_AWAY);
+        assert_eq!(reported(answers, way), reason, "not over before the last byte of CLOSE_ACK is taken");
+    }
 }
 
 /// A server that probes nobody, and whose transport takes nothing by itself.

@@ -5,7 +5,7 @@ mod pair;
 use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
-    Admission, Config, Connection, Disconnect, Event, Flags, Instant, Kind, Message, Origin, ProtocolError,
+    Admission, CloseReason, Config, Connection, Disconnect, Event, Flags, Instant, Kind, Message, Origin, ProtocolError,
 };
 
 /// Events that `receive` gives, with nothing else asked, until it gives no more.
@@ -92,7 +92,7 @@ fn established_comes_ahead_of_what_came_meanwhile() {
 #[test]
 fn an_end_that_came_with_bytes_is_told_at_once() {
     let mut server = End::server(config());
-    server.connection.close(server.now, pulsewire_protocol::CloseReason::NORMAL);
+    server.connection.close(server.now, CloseReason::NORMAL);
     server.transmit();
     let stream = [small(), numbered(Kind::CLOSE_ACK, 0, SERVER_KEY), small()].concat();
     let mut input = &stream[..];
@@ -220,7 +220,7 @@ proptest! {
             numbered(Kind::PING, 1, SERVER_KEY),
             small(),
             numbered(Kind::DRAIN, 0, SERVER_KEY),
-            close(pulsewire_protocol::CloseReason::NORMAL, 0, 0, b"", SERVER_KEY),
+            close(CloseReason::NORMAL, 0, 0, b"", SERVER_KEY),
         ].concat();
         let mut whole = suspecting();
         let mut expected = receive_all(&mut whole.connection, whole.now, &mut &stream[..]);
@@ -240,4 +240,27 @@ proptest! {
         let large = Message { payload: payload(5_000), ..business(0) };
         prop_assert_eq!(message, Some(&Event::Message(large)));
     }
+}
+
+/// What is taken ahead of its handling is messages alone: behind the first packet of another kind, or in pieces, nothing is.
+#[test]
+fn messages_can_be_taken_ahead_of_what_changes_a_connection() {
+    let mut server = End::server(config());
+    let begun = data(Flags::FIRST | Flags::MORE, 4, b"open", SERVER_KEY);
+    let rest = data(Flags(0), 4, b"ed", SERVER_KEY);
+    let close = close(CloseReason::NORMAL, 0, u32::MAX, &[], SERVER_KEY);
+    let stream = [small(), small(), begun, rest, small(), close, small()[..5].to_vec()].concat();
+    let mut input = &stream[..];
+    let ahead = |server: &mut End, input: &mut &[u8]| {
+        std::iter::from_fn(|| server.connection.receive_message(server.now, input).map(|message| message.payload.len()))
+            .count()
+    };
+    assert_eq!(ahead(&mut server, &mut input), 2);
+    let Some(Event::Message(message)) = server.connection.receive(server.now, &mut input).unwrap() else { panic!() };
+    assert_eq!(*message.payload, *b"opened");
+    assert_eq!(ahead(&mut server, &mut input), 1);
+    // CLOSE was not looked at: an answer may still be given.
+    server.connection.send(server.now, business(3)).unwrap();
+    assert_eq!(names(&receive_all(&mut server.connection, server.now, &mut input)), ["closing"]);
+    assert_eq!(server.connection.messages_received(), 4);
 }

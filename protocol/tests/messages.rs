@@ -140,6 +140,7 @@ fn a_damaged_packet_in_the_lent_buffer_is_noticed() {
 fn a_refused_message_comes_back() {
     let refuse = |end: &mut End, message: Message<'static>, reason: SendRefused| {
         let before = (end.connection.queued(), end.connection.messages_sent());
+        assert_eq!(end.connection.can_send(message.class, message.payload.len()), Err(reason));
         let refused = end.connection.send(end.now, message.clone()).unwrap_err();
         assert_eq!((refused.reason, refused.message), (reason, message));
         assert_eq!((end.connection.queued(), end.connection.messages_sent()), before);
@@ -175,7 +176,9 @@ fn the_send_queue_is_bounded() {
 
     server.connection.send(server.now, business(388)).unwrap();
     assert_eq!(server.connection.queued(), 400);
+    assert_eq!(server.connection.can_send(Class::BUSINESS, 601), Err(SendRefused::Full));
     assert_eq!(server.connection.send(server.now, business(601)).unwrap_err().reason, SendRefused::Full);
+    assert_eq!(server.connection.can_send(Class::BUSINESS, 600), Ok(()));
     server.connection.send(server.now, business(600)).unwrap();
     server.transmit();
     assert_eq!(server.connection.queued(), 0);

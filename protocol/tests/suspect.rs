@@ -161,6 +161,28 @@ fn the_verdict_tells_that_bytes_came_which_were_no_evidence() {
     assert_eq!(verdict.last_byte_in, server.closed_at() - at(700));
 }
 
+/// The beginning of a packet that waits in the driver's buffer came once, however often it is offered.
+#[test]
+fn bytes_that_wait_did_not_come_again() {
+    let whole = data(Flags::FIRST, 4, &[7; 50], SERVER_KEY);
+    for count in [1, 11, 12, 40] {
+        let mut server = End::server(config());
+        server.run_for(ms(100));
+        let mut rest = &whole[..count];
+        assert_eq!(server.connection.receive(server.now, &mut rest), Ok(None));
+        assert_eq!(rest.len(), count);
+        while !server.connection.is_over() {
+            server.now = server.connection.poll_timeout().unwrap();
+            assert_eq!(server.connection.receive(server.now, &mut &whole[..count]), Ok(None));
+            server.pass_time();
+        }
+        if server.closed().reason == CloseReason::PEER_TIMEOUT {
+            let verdict = server.closed().verdict.as_ref().unwrap();
+            assert_eq!(verdict.last_byte_in, server.closed_at() - at(100), "{count} bytes");
+        }
+    }
+}
+
 /// Other ends have none.
 #[test]
 fn only_a_peer_timeout_has_a_verdict() {

@@ -2,8 +2,10 @@
 
 mod pair;
 
+use std::time::Duration;
+
 use pair::*;
-use pulsewire_protocol::Transmit;
+use pulsewire_protocol::{Class, CloseReason, Flags, Kind, Message, Shutdown, Transmit};
 
 /// A server that has handed out three messages, one of which is too large to be copied.
 fn handed_out() -> (End, Transmit) {
@@ -44,4 +46,83 @@ fn more_than_the_batch_holds_cannot_be_taken() {
     let (mut server, mut batch) = handed_out();
     let too_many = batch.len() + 1;
     server.connection.transmitted(server.now, &mut batch, too_many);
+}
+
+/// PW-CLS-007, PW-CLS-012, PW-CLS-015: a transport that tells what was acknowledged whenever it is to look at the time. What went soon
+/// after it was handed out begins no limit anew when that is over.
+#[test]
+fn old_progress_does_not_double_a_limit() {
+    let acknowledged_after = Duration::from_millis(20);
+    let mut config = config();
+    // Before the peer's silence ends it.
+    config.timeouts.close = Duration::from_millis(800);
+    let lingers = |server: &End| server.connection.shutdown() == Shutdown::Close;
+    let closes = |server: &End| server.connection.is_over();
+    type IsDone = fn(&End) -> bool;
+    let limits: [(CloseReason, IsDone, Duration); 2] = [
+        (CloseReason::BAD_PACKET, lingers, config.timeouts.linger),
+        (CloseReason::NORMAL, closes, config.timeouts.close),
+    ];
+    for (reason, is_done, limit) in limits {
+        let mut server = End::server(config.clone());
+        server.connection.acknowledged(server.now, 0);
+        server.connection.send(server.now, business(10)).unwrap();
+        server.connection.close(server.now, reason);
+        server.transmit();
+        let (began, taken) = (server.now, server.connection.statistics().bytes_taken);
+        while !is_done(&server) {
+            server.now = server.connection.poll_timeout().expect("something is waited for");
+            if server.now >= began + acknowledged_after {
+                server.connection.acknowledged(server.now, taken);
+            }
+            server.connection.handle_timeout(server.now);
+        }
+        let took = server.now - began;
+        assert!(took >= limit && took <= limit + limit / 7, "{took:?} for {limit:?}");
+    }
+}
+
+/// PW-DAT-005: between two frames of a message, messages of other classes go out whole or not at all, however nearly they fit.
+#[test]
+fn a_message_that_just_fits_between_two_frames_is_not_cut() {
+    for resync in [false, true] {
+        for size in 0..40 {
+            let peer = pulsewire_protocol::Hello { resync, ..hello(PEER_KEY) };
+            let mut server = End::greeted(config(), &peer, SERVER_KEY);
+            server.connection.send(server.now, business(200_000)).unwrap();
+            server.connection.send(server.now, Message::new(Class::ROOM, payload(65_536 - size))).unwrap();
+            let packets = parse(&server.transmit(), PEER_KEY, false);
+            let mut open = None;
+            for (header, _) in packets.iter().filter(|(header, _)| header.kind == Kind::DATA) {
+                let (first, more) = (header.flags.contains(Flags::FIRST), header.flags.contains(Flags::MORE));
+                assert!(
+                    !(first && more) || open.is_none(),
+                    "{size} below a frame: a message begins while another is open"
+                );
+                if open.is_none_or(|class| class == header.class) {
+                    open = more.then_some(header.class);
+                }
+            }
+        }
+    }
+}
+
+/// While the peer pauses its limits rest (PW-HB-020), for far longer than they are: nobody is asked at a time that has passed.
+#[test]
+fn what_was_acknowledged_is_asked_for_later_than_now() {
+    let mut config = config();
+    config.timeouts.write_stall = Duration::from_millis(200);
+    config.heartbeat.busy_max = Duration::from_secs(60);
+    let mut server = End::server(config);
+    server.connection.acknowledged(server.now, 0);
+    server.receive(&busy(60_000, SERVER_KEY)).unwrap();
+    server.connection.send(server.now, business(10)).unwrap();
+    server.transmit();
+    while !server.connection.is_over() {
+        let next = server.connection.poll_timeout().expect("it waits for the peer");
+        assert!(next > server.now, "asked at {next:?}, and it is {:?}", server.now);
+        server.now = next;
+        server.connection.acknowledged(server.now, 0);
+        server.connection.handle_timeout(server.now);
+    }
 }

@@ -10,7 +10,7 @@ use pulsewire_protocol::{
 };
 
 use super::numbers::{IDLE, TICK, profile};
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, is_close};
 use super::words;
 
 /// What each CLOSE of an application advises.
@@ -24,6 +24,8 @@ pub(super) struct Both {
     /// The handshake left no jitter, or is not over: both are due at the same times.
     in_step: bool,
     paused: bool,
+    /// A client whose handshake is not complete. Whether it says a word where that fails is its own affair (PW-HS-018).
+    greets: bool,
     sent: [Outgoing; 2],
     told: [Vec<String>; 2],
     delivered: [Vec<Delivered>; 2],
@@ -43,6 +45,7 @@ impl Both {
             now: Duration::ZERO,
             in_step: true,
             paused: false,
+            greets: client,
             sent: Default::default(),
             told: Default::default(),
             delivered: Default::default(),
@@ -175,7 +178,10 @@ impl Both {
                     encrypted: message.encrypted,
                     payload: message.payload.to_vec(),
                 }),
-                Event::Established(agreed) => self.in_step = agreed.interval >= IDLE,
+                Event::Established(agreed) => {
+                    self.in_step = agreed.interval >= IDLE;
+                    self.greets = false;
+                }
                 _ => self.told[0].extend(words::of_core(event)),
             }
         }
@@ -231,7 +237,11 @@ impl Both {
             return;
         }
         assert_eq!(core, oracle, "at {:?}: what the core and the oracle tell", self.now);
-        let [core, oracle] = self.sent.each_mut().map(|sent| sent.take_controls(self.over));
+        let [mut core, mut oracle] = self.sent.each_mut().map(|sent| sent.take_controls(self.over));
+        if self.greets {
+            core.retain(|word| !is_close(word));
+            oracle.retain(|word| !is_close(word));
+        }
         assert_eq!(core, oracle, "at {:?}: control packets of the core and of the oracle", self.now);
         let [core, oracle] = self.sent.each_mut().map(|sent| std::mem::take(&mut sent.messages));
         assert_eq!(core, oracle, "at {:?}: messages that the core and the oracle send", self.now);

@@ -7,6 +7,7 @@ use pulsewire_protocol::{Class, CloseReason, Flags, HEADER_SIZE, Header, Kind};
 /// How their words begin.
 const HELLO_ACK: &str = "[f7, 9a, 02,";
 const PONG: &str = "[f7, 9a, 06,";
+const CLOSE: &str = "CLOSE";
 
 /// A message, whatever its frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,11 @@ impl Outgoing {
     }
 }
 
+/// Whether a control packet in words is CLOSE.
+pub(super) fn is_close(word: &str) -> bool {
+    word.starts_with(CLOSE)
+}
+
 /// CLOSE. Its sentence for a person is free where this side found a fault, and else what the application said (PW-CLS-021).
 fn close(header: &[u8; HEADER_SIZE], payload: &[u8]) -> String {
     let (fixed, mut items) = payload.split_at(14);
@@ -106,5 +112,5 @@ fn close(header: &[u8; HEADER_SIZE], payload: &[u8]) -> String {
         }
         items = rest;
     }
-    format!("CLOSE {:02x?} {fixed:02x?} limit {limit:02x?} text {text:?}", &header[..5])
+    format!("{CLOSE} {:02x?} {fixed:02x?} limit {limit:02x?} text {text:?}", &header[..5])
 }

@@ -67,13 +67,14 @@ pub(super) fn suspicions_first(told: &mut [String]) {
 }
 
 /// Drops what is due at the moment of an end, and need not be told of any more: a peer that turns suspect, or lives after all and
-/// breaks a rule with the same header.
+/// breaks a rule with the same header. Both may tell it before or behind what else came then.
 pub(super) fn drop_last_suspicion(told: &mut Vec<String>) {
-    if let [.., before, end] = &told[..]
-        && (before == "suspect" || before == "recovered" && end.contains(" here "))
-        && end.starts_with("closed")
-    {
-        told.remove(told.len() - 2);
+    let Some((end, before)) = told.split_last() else { return };
+    if end.starts_with("closed") {
+        let fault = end.contains(" here ");
+        let optional = |word: &String| word == "suspect" || fault && word == "recovered";
+        let kept: Vec<_> = before.iter().filter(|word| !optional(word)).cloned().collect();
+        *told = [kept, vec![end.clone()]].concat();
     }
 }
 

@@ -31,6 +31,12 @@ impl Connection {
         }
     }
 
+    /// Whether a client waits to be [admitted](Self::accept), of which [`Event::Admission`] told.
+    #[must_use]
+    pub fn is_judging(&self) -> bool {
+        matches!(self.state, State::Judging { .. })
+    }
+
     /// Refuses the client that [`Event::Admission`] told of: CLOSE goes out in place of HELLO_ACK, with the reason
     /// (`REFUSED`, `OVERLOADED`, or one of the application's own), the advice and the text. `Closed` follows. Without such a
     /// client this does nothing.

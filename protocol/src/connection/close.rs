@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::Connection;
 use super::state::{Both, Role, State};
-use crate::close::{Closed, Disconnect, Origin};
+use crate::close::{Closed, Disconnect, Ended, Origin};
 use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::framer::Fragments;
@@ -86,8 +86,11 @@ impl Connection {
         self.fault(CloseFrame::from(error.close_reason()).with_text(error.to_string()), error.limit(), None);
     }
 
-    /// The connections of a table hold more than they may, and this one asked for more (PW-CLS-020).
-    pub(crate) fn overload(&mut self, limit: usize) {
+    /// Closes at once with OVERLOADED, because all connections together hold more than `limit` bytes, and this one holds most
+    /// (PW-CLS-020): CLOSE overtakes what waits, and `Closed` follows, with what was not sent.
+    /// [`ConnectionTable`](crate::ConnectionTable) does it itself; this is for who counts what connections hold without it.
+    pub fn overload(&mut self, now: Instant, limit: usize) {
+        self.tick(now);
         let text = format!("all connections together hold more than {limit} bytes");
         self.fault(CloseFrame::from(CloseReason::OVERLOADED).with_text(text), None, None);
     }
@@ -191,6 +194,7 @@ impl Connection {
         self.outgoing.drop_control();
         self.state = State::Over;
         self.since = MaybeInstant::some(self.now);
+        self.looks = 0;
         // The last words have their whole time.
         self.write_clock.restart(self.now, self.outgoing.unacknowledged(), &self.config.timeouts);
         self.reason = Some(closed.reason);
@@ -200,6 +204,7 @@ impl Connection {
         self.fragments = Fragments::default();
         (closed.received, closed.heard) = (self.received, self.last_byte_in.is_some());
         closed.unsent = self.outgoing.take_unsent();
+        self.rare().ended = Some(ended(&closed, self.heartbeat.is_some()));
         self.waiting.get_or_insert_default().closed = Some(Box::new(closed));
     }
 }
@@ -218,6 +223,12 @@ fn ending(reason: CloseReason) -> Closed {
         acknowledged: None,
         unsent: Vec::new(),
     }
+}
+
+fn ended(closed: &Closed, established: bool) -> Ended {
+    let Closed { reason, origin, orderly, acknowledged, ref unsent, .. } = *closed;
+    let unsent_bytes = unsent.iter().map(|message| message.payload.len() as u64).sum();
+    Ended { reason, origin, orderly, established, acknowledged, unsent_messages: unsent.len() as u64, unsent_bytes }
 }
 
 /// `received` is filled in when it is encoded.

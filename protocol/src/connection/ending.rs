@@ -1,6 +1,6 @@
 //! What becomes of the transport connection when this one is over (PW-CLS-012).
 
-use super::Connection;
+use super::{Connection, Limit};
 use crate::time::{Instant, MaybeInstant};
 
 /// What the driver has to do with the transport connection. It only ever goes on to the next.
@@ -51,7 +51,7 @@ impl Connection {
     pub(super) fn handle_linger(&mut self, now: Instant) {
         let (linger, write) = (self.linger_deadline(), self.write_timeout());
         if now >= linger {
-            if !self.is_late(now, linger) || core::mem::replace(&mut self.graced.linger, true) {
+            if !self.is_late(now, linger) || self.graced.note(Limit::Linger) {
                 self.ending.gone = true;
             }
             self.since = MaybeInstant::some(now);

@@ -41,12 +41,13 @@ use state::State;
 pub use transmit::Transmit;
 use write_clock::WriteClock;
 
+use crate::close::Ended;
 use crate::config::{Seed, ValidConfig};
 use crate::framer::{Fragments, Framer};
 use crate::heartbeat::Heartbeat;
 use crate::statistics::Statistics;
 use crate::time::{Instant, MaybeInstant};
-use crate::wire::{CloseReason, Kind};
+use crate::wire::{Class, CloseReason, Kind};
 
 /// The version that this crate speaks.
 const VERSION: u8 = 1;
@@ -92,11 +93,15 @@ pub struct Connection {
     peer_drained: bool,
     write_clock: WriteClock,
     ending: Ending,
+    /// How often it was asked, in the limit that runs, what was acknowledged.
+    looks: u8,
     /// The limits that began anew once, because this side was late (PW-TIM-001).
     graced: Graced,
     /// The latest moment that was seen: time that goes back stands still (PW-TIM-002).
     now: Instant,
     rare: Option<Box<Rare>>,
+    /// Bytes that were left in the driver's buffer.
+    held: u16,
     /// When bytes last came that were not a message at once, if any did.
     last_byte_in: MaybeInstant,
     /// What the application is to be told of time and commands.
@@ -140,9 +145,11 @@ impl Connection {
             peer_drained: false,
             write_clock: WriteClock::new(),
             ending: Ending::default(),
+            looks: 0,
             graced: Graced::default(),
             now,
             rare: None,
+            held: 0,
             last_byte_in: MaybeInstant::NONE,
             waiting: None,
             reason: None,
@@ -157,6 +164,13 @@ impl Connection {
     #[inline]
     fn tick(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
+        self.now
+    }
+
+    /// The latest moment that it was given. Earlier ones that come later are taken for this (PW-TIM-002), so it serves where looking
+    /// at the clock is too dear.
+    #[must_use]
+    pub fn latest(&self) -> Instant {
         self.now
     }
 
@@ -179,10 +193,23 @@ impl Connection {
         self.state.is_over()
     }
 
+    /// How the connection ended, in short; `None` while it is not [over](Self::is_over). Also when [`Event::Closed`](crate::Event::Closed)
+    /// was given.
+    #[must_use]
+    pub fn ended(&self) -> Option<Ended> {
+        self.rare.as_ref()?.ended
+    }
+
     /// Bytes accepted and not yet handed out.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.outgoing.queued()
+    }
+
+    /// The same for the messages of one class, which `limits.send_queue` limits.
+    #[must_use]
+    pub fn queued_of(&self, class: Class) -> usize {
+        self.outgoing.queued_of(class)
     }
 
     /// Bytes of memory that this connection holds: for the packet and the message that are only partly received, room that was
@@ -199,8 +226,9 @@ impl Connection {
         self.framer.buffered() + self.fragments.buffered() + self.state.buffered() + refusals
     }
 
-    /// When the message began that the peer has open.
-    pub(crate) fn open_since(&self) -> Option<Instant> {
+    /// When the message began that the peer has open: one of several frames, of which not all have come.
+    #[must_use]
+    pub fn open_since(&self) -> Option<Instant> {
         self.fragments.open_since().map(|(since, _)| since)
     }
 
@@ -256,12 +284,30 @@ impl Connection {
     }
 }
 
-/// Which limits began anew once, because this side was late (PW-TIM-001).
-#[derive(Debug, Clone, Copy, Default)]
-struct Graced {
-    handshake: bool,
-    close: bool,
-    linger: bool,
+/// A limit that begins anew once where this side was late.
+#[derive(Clone, Copy)]
+enum Limit {
+    Handshake = 1,
+    Close = 2,
+    Linger = 4,
+}
+
+/// The limits that did, a bit for each.
+#[derive(Default)]
+struct Graced(u8);
+
+impl Graced {
+    /// Whether this one has done so already. From now on it has.
+    fn note(&mut self, limit: Limit) -> bool {
+        let noted = self.0 & limit as u8 != 0;
+        self.0 |= limit as u8;
+        noted
+    }
+
+    /// It may do so again.
+    fn forget(&mut self, limit: Limit) {
+        self.0 &= !(limit as u8);
+    }
 }
 
 impl core::fmt::Debug for Connection {

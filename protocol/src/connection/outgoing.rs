@@ -266,7 +266,7 @@ impl Outgoing {
         out.clear();
         self.poll_control(received, out);
         self.lanes.poll(&self.encoding, max, out);
-        if self.lanes.is_empty() {
+        if self.lanes.is_empty() && (out.is_empty() || out.len() < max) {
             handed.close = self.poll_farewell(received, out);
         }
         handed.any = !out.is_empty();

@@ -2,6 +2,7 @@
 
 use super::demands::Watching;
 use super::pause::Pause;
+use crate::close::Ended;
 
 #[derive(Debug, Default)]
 pub(super) struct Rare {
@@ -15,4 +16,6 @@ pub(super) struct Rare {
     /// How often the peer began to pause.
     pub(super) peer_pauses: u64,
     pub(super) watching: Watching,
+    /// How it ended, once it has.
+    pub(super) ended: Option<Ended>,
 }

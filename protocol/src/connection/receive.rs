@@ -30,13 +30,19 @@ impl Connection {
     pub fn receive<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
         let now = self.tick(now);
         if let Some(packet) = self.whole_message(now, input) {
-            let Some((header, payload)) = packet.split_first_chunk() else { return Ok(None) };
-            let Header { class, flags, .. } = Header::read(header);
-            let (encrypted, payload) = (flags.contains(Flags::ENCRYPTED), Payload::Borrowed(payload));
-            return Ok(Some(Event::Message(Message { class, encrypted, payload })));
+            return Ok(message_in(packet).map(Event::Message));
         }
         let event = self.receive_any(now, input)?;
         Ok(event)
+    }
+
+    /// As [`receive`](Self::receive), but takes only a message that is next and lies whole in the input in one frame. For a driver
+    /// that takes many before its application handles the first: nothing that comes this way changes what the application may
+    /// still do. `None`: ask `receive`.
+    #[inline(always)]
+    pub fn receive_message<'b>(&mut self, now: Instant, input: &mut &'b [u8]) -> Option<Message<'b>> {
+        let now = self.tick(now);
+        self.whole_message(now, input).and_then(message_in)
     }
 
     /// The way of nearly every packet: a message in one frame that lies whole in the input. Gives header and payload; nothing
@@ -60,6 +66,7 @@ impl Connection {
         };
         let size = HEADER_SIZE + header.body_size();
         *input = &input[size..];
+        self.held = waiting(input);
         self.bytes_received += size as u64;
         self.framer.forget_packet();
         if let Some(heartbeat) = &mut self.heartbeat
@@ -75,13 +82,20 @@ impl Connection {
     /// A small message is not whole: no bytes.
     #[inline]
     fn wait<'b>(&mut self, now: Instant, grew: bool, input: &'b [u8]) -> Option<&'b [u8]> {
-        if !input.is_empty() {
-            self.last_byte_in = MaybeInstant::some(now);
-        }
+        self.note_offered(now, input.len());
+        self.held = waiting(input);
         if let Some(kind) = input.get(KIND_OFFSET).filter(|_| grew) {
             self.evidence(now, Kind(*kind));
         }
         Some(&[])
+    }
+
+    /// Bytes lie in the driver's buffer. Those that were left there before did not come now.
+    #[inline]
+    fn note_offered(&mut self, now: Instant, offered: usize) {
+        if offered > usize::from(self.held) {
+            self.last_byte_in = MaybeInstant::some(now);
+        }
     }
 
     #[inline(never)]
@@ -93,15 +107,14 @@ impl Connection {
             return Ok(self.poll_event());
         }
         let before = input.len();
-        if before > 0 {
-            self.last_byte_in = MaybeInstant::some(now);
-        }
+        self.note_offered(now, before);
         let result = self.next_event(now, input);
         self.bytes_received += (before - input.len()) as u64;
         // What follows the end is not acted on (PW-FRM-016).
         if result.is_err() || self.state.is_over() {
             *input = &[];
         }
+        self.held = waiting(input);
         match result {
             Ok(None) => Ok(self.poll_event()),
             Ok(event) => Ok(event),
@@ -374,4 +387,18 @@ struct Taken<'b> {
     event: Option<Event<'b>>,
     /// There may be more in the input.
     go_on: bool,
+}
+
+/// How much lies in the driver's buffer. Where that is more than a field of this size holds, it is looked at on the spot.
+#[inline]
+fn waiting(input: &[u8]) -> u16 {
+    input.len().min(usize::from(u16::MAX)) as u16
+}
+
+/// A message, out of its packet. A packet that is not whole has no bytes.
+#[inline(always)]
+fn message_in(packet: &[u8]) -> Option<Message<'_>> {
+    let (header, payload) = packet.split_first_chunk()?;
+    let Header { class, flags, .. } = Header::read(header);
+    Some(Message { class, encrypted: flags.contains(Flags::ENCRYPTED), payload: Payload::Borrowed(payload) })
 }

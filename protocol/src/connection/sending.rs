@@ -67,6 +67,15 @@ impl Connection {
         }
     }
 
+    /// Whether [`send`](Self::send) would accept a message of this class with `size` bytes of payload now, for a driver that gives
+    /// room away before the message is there.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn can_send(&self, class: Class, size: usize) -> Result<(), SendRefused> {
+        self.refusal(class, size).map_or(Ok(()), Err)
+    }
+
     /// Where the class itself is full, the application is told when it is not any more.
     fn note_refusal(&mut self, class: Class, reason: SendRefused) {
         if reason == SendRefused::Full && self.outgoing.queued_of(class) > 0 {

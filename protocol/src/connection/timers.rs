@@ -3,13 +3,17 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::time::Duration;
 
 use super::state::State;
-use super::{Connection, Shutdown};
+use super::{Connection, Limit, Shutdown};
 use crate::heartbeat::Action;
 use crate::time::{Instant, MaybeInstant, millis, transfer};
 use crate::verdict::Verdict;
 use crate::wire::{CloseFrame, CloseReason};
+
+/// How often it is asked what was acknowledged while a limit waits for that.
+const LOOKS_IN_LIMIT: u32 = 8;
 
 impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) must be called; `None` when nothing is waited for any more: then
@@ -17,6 +21,11 @@ impl Connection {
     /// let an earlier timer run out and ask again.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        let deadline = self.next_deadline()?;
+        Some(self.progress_look().map_or(deadline, |look| look.min(deadline)))
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
         let write = self.write_timeout();
         let deadline = match &self.state {
             State::Over => {
@@ -38,6 +47,37 @@ impl Connection {
         watch.into_iter().chain([deadline, write]).flatten().min()
     }
 
+    /// When to ask the transport next what was acknowledged, where it tells: some times in each limit that begins anew with that.
+    /// Asked only at the end of the limit, it would tell of old progress then, and the limit would be twice as long.
+    fn progress_look(&self) -> Option<Instant> {
+        let (since, step) = self.progress_steps()?;
+        // A limit that rests for so long that the count ends is asked about at its end.
+        let looks = self.looks.checked_add(1)?;
+        Some(since + step * u32::from(looks))
+    }
+
+    /// Since when progress is waited for, and after how long each to ask for it.
+    fn progress_steps(&self) -> Option<(Instant, Duration)> {
+        if !self.outgoing.is_told() || self.outgoing.unacknowledged() == 0 {
+            return None;
+        }
+        let timeouts = &self.config.timeouts;
+        let (since, limit) = match &self.state {
+            State::Over => (self.since.get()?, timeouts.linger),
+            State::Closing { .. } | State::BothClosing { .. } => (self.since.get()?, timeouts.close),
+            State::Handshake { .. } | State::Judging { .. } | State::Open | State::PeerClosing { .. } => {
+                (self.write_clock.since()?, timeouts.write_stall)
+            }
+        };
+        Some((since, (limit / LOOKS_IN_LIMIT).max(Duration::from_millis(1))))
+    }
+
+    /// The transport has told by now what was acknowledged.
+    fn note_look(&mut self, now: Instant) {
+        let looks = self.progress_steps().map_or(0, |(since, step)| (now - since).as_nanos() / step.as_nanos());
+        self.looks = u8::try_from(looks).unwrap_or(u8::MAX);
+    }
+
     /// Time has come to `now`. Calling it early is harmless. What may run out: the time of the handshake (PW-HS-012), of CLOSE
     /// (PW-CLS-007), of a write (PW-CLS-015), of a packet (PW-FRM-015), of an open message (PW-DAT-013), of the end
     /// (PW-CLS-012), and the peer's silence (PW-HB-012). A limit that this side notices late begins anew, once (PW-TIM-001).
@@ -46,6 +86,7 @@ impl Connection {
     /// waits for, and the peer may have made room.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.tick(now);
+        self.note_look(now);
         if self.state.is_over() {
             return self.handle_linger(now);
         }
@@ -76,8 +117,7 @@ impl Connection {
         let Some(deadline) = self.state_deadline().filter(|deadline| now >= *deadline) else { return false };
         let shaking = self.state.is_handshaking();
         let late = self.is_late(now, deadline);
-        let graced = if shaking { &mut self.graced.handshake } else { &mut self.graced.close };
-        if late && !core::mem::replace(graced, true) {
+        if late && !self.graced.note(if shaking { Limit::Handshake } else { Limit::Close }) {
             self.since = MaybeInstant::some(now);
             return false;
         }
@@ -135,10 +175,10 @@ impl Connection {
         Some(heartbeat.deadline(&self.config.heartbeat))
     }
 
-    /// Whether CLOSE and CLOSE_ACK are said: behind them this side can't probe, and `timeouts.close` bounds the wait for the
-    /// peer's CLOSE_ACK (PW-CLS-006).
+    /// Whether CLOSE_ACK is said: behind it this side can't probe (PW-CLS-001). `timeouts.write_stall` bounds how long it may take to
+    /// go away, and `timeouts.close` the wait for the peer's, where this side closes too.
     fn only_waits(&self) -> bool {
-        matches!(self.state, State::BothClosing { .. }) && self.outgoing.said_everything()
+        self.outgoing.said_everything()
     }
 
     fn time_out(&mut self, reason: CloseReason, detail: String) {

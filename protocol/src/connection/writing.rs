@@ -2,7 +2,7 @@
 
 use super::outgoing::Progress;
 use super::state::State;
-use super::{Connection, Transmit};
+use super::{Connection, Limit, Transmit};
 use crate::heartbeat::Heartbeat;
 use crate::time::{Instant, MaybeInstant, transfer};
 
@@ -12,7 +12,7 @@ impl Connection {
     ///
     /// At least one packet goes out, whatever `max`; one of less than 528 bytes hands out packets one by one, and a larger one is
     /// exceeded by control packets alone. A small `max` keeps PING and PONG near the front: they overtake what is queued here,
-    /// not what was handed out. 64 KiB to 256 KiB are good values.
+    /// not what was handed out. 64 KiB and 128 KiB are good values (PW-TCP-002).
     pub fn poll_transmit(&mut self, now: Instant, max: usize, out: &mut Transmit) -> bool {
         if !out.is_empty() {
             return false;
@@ -87,10 +87,12 @@ impl Connection {
             if self.state.is_over() {
                 self.since = MaybeInstant::some(now);
             }
-            self.graced.linger = false;
+            self.graced.forget(Limit::Linger);
+            self.looks = 0;
         }
         if progress.close && self.state.said().is_some() && self.since.is_some() {
             self.since = MaybeInstant::some(now);
+            self.looks = 0;
         }
         if let Some(heartbeat) = &mut self.heartbeat {
             if progress.ping_departed {

@@ -91,8 +91,13 @@ impl Kept {
 
     /// Makes room for `bytes` more as they arrive, never for all that a length field promises (PW-FRM-013).
     fn reserve(&mut self, bytes: usize) {
-        let came = self.buffer.len() + bytes;
-        self.buffer.reserve(self.missing().min(RESERVE.max(bytes + AHEAD * came)));
+        let held = self.buffer.len();
+        let room = self.missing().min(RESERVE.max(bytes + AHEAD * (held + bytes)));
+        // `BytesMut::reserve` may double what it is asked for, which would come on top of `AHEAD`. What a message had before this
+        // frame is doubled, so that many frames of one are copied a bounded number of times.
+        let mut grown = BytesMut::with_capacity((held + room).max(2 * self.start));
+        grown.extend_from_slice(&self.buffer);
+        self.buffer = grown;
     }
 
     /// Lends memory behind what has come, and says how many bytes belong there. What has come stays here, so that nothing is

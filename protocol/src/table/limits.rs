@@ -5,7 +5,7 @@ use core::fmt;
 use core::ops::Deref;
 
 use super::holders::Holders;
-use crate::config::within;
+use crate::config::check_range;
 use crate::connection::Connection;
 use crate::error::ConfigError;
 use crate::time::Instant;
@@ -47,9 +47,9 @@ impl TableLimits {
     /// # Errors
     /// [`ConfigError`] names the first field that is wrong, and what it may hold.
     pub fn validate(self) -> Result<ValidTableLimits, ConfigError> {
-        within("connections", self.connections, 1, u32::MAX, "at least 1")?;
-        within("handshakes", self.handshakes, 1, u32::MAX, "at least 1")?;
-        within("buffered", self.buffered, 64 << 10, usize::MAX, "at least 64 KiB")?;
+        check_range("connections", self.connections, 1, u32::MAX, "at least 1")?;
+        check_range("handshakes", self.handshakes, 1, u32::MAX, "at least 1")?;
+        check_range("buffered", self.buffered, 64 << 10, usize::MAX, "at least 64 KiB")?;
         Ok(ValidTableLimits(self))
     }
 }

@@ -197,6 +197,12 @@ impl<T> ConnectionTable<T> {
         }
     }
 
+    /// A retired connection.
+    #[must_use]
+    pub fn retired(&self, id: ConnectionId) -> Option<&Connection> {
+        self.slots.retired(id).map(|entry| &entry.connection)
+    }
+
     /// The data of a retired connection.
     pub fn retired_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
         self.slots.retired_mut(id).map(|entry| &mut entry.data)
@@ -299,7 +305,7 @@ impl<T> ConnectionTable<T> {
     fn close_largest(&mut self, now: Instant, limit: usize) -> Option<ConnectionId> {
         let slot = self.usage.holders.first_to_close(now)?;
         let (id, _) = self.slots.at(slot)?;
-        self.get_mut(id)?.overload(limit);
+        self.get_mut(id)?.overload(now, limit);
         Some(id)
     }
 }

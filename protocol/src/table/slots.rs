@@ -115,8 +115,9 @@ impl<T> Slots<T> {
         slot.map(|live| &mut live.value)
     }
 
-    /// The live id in a slot, and its value.
-    pub(super) fn at(&self, slot: u32) -> Option<(ConnectionId, &T)> {
+    /// What lives in a slot, and its id: for a driver that keeps something by slot, such as a [`TimingWheel`](crate::TimingWheel).
+    #[must_use]
+    pub fn at(&self, slot: u32) -> Option<(ConnectionId, &T)> {
         let Live { cookie, value } = self.slots.get(slot as usize)?.as_ref()?;
         Some((self.id(slot, *cookie), value))
     }
@@ -149,6 +150,13 @@ impl<T> Slots<T> {
     pub fn retire(&mut self, id: ConnectionId) -> bool {
         let ended = self.end(id);
         ended.map(|live| self.retired.insert(id.slot(), live)).is_some()
+    }
+
+    /// The value of a retired id.
+    #[must_use]
+    pub fn retired(&self, id: ConnectionId) -> Option<&T> {
+        let Live { cookie, value } = self.retired.get(&id.slot())?;
+        (*cookie == id.cookie() && self.domain == id.domain()).then_some(value)
     }
 
     /// The value of a retired id.
@@ -259,6 +267,8 @@ mod tests {
         let live: Vec<(ConnectionId, i32)> = slots.iter_mut().map(|(id, value)| (id, *value)).collect();
         assert_eq!(live, [1, 2, 4, 5].map(|index| (ids[index], index as i32 * 10)));
         assert_eq!(slots.retired_mut(ids[0]), Some(&mut 0));
+        assert_eq!(slots.at(ids[1].slot()), Some((ids[1], &10)));
+        assert_eq!([ids[0], ids[3]].map(|gone| slots.at(gone.slot())), [None, None]);
     }
 
     #[test]

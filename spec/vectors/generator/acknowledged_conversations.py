@@ -12,7 +12,8 @@ def build():
     scripts = [
         ping_acknowledged_late(), no_byte_acknowledged(), one_byte_acknowledged(), pong_before_acknowledgement(),
         measured_from_the_front(), slow_ping(), slow_ping_bound(), lumps(), lumps_end(), lump_with_ping(), slow_is_no_round_trip(),
-        write_stall_not_acknowledged(), write_stall_of_first(), write_stall_begun_in_pause(), nothing_more(), first_bytes(), later_bytes(), all_bytes(),
+        write_stall_not_acknowledged(), write_stall_of_first(), write_stall_begun_in_pause(),
+        write_stall_allowance_shared(), asleep_for_one_of_two_times(), nothing_more(), first_bytes(), later_bytes(), all_bytes(),
         close_not_acknowledged(), close_timeout_runs_on(),
     ]
     return [script.build() for script in scripts]
@@ -275,6 +276,36 @@ def write_stall_begun_in_pause():
     script.receive(10, to_side(BUSY, u32(1_000)))
     script.send(20, b"hello", out=[out_data(b"hello")])
     return stalled(script, 1_810)
+
+
+def write_stall_allowance_shared():
+    script = calm_telling(
+        "write-stall-allowance-shared", ["PW-HB-020", "PW-CLS-015"],
+        "Both times rest for busy_max in all, also that of bytes which are handed out when a part of it is used up.",
+        write_stall=800, assembly_rate=1_000, busy_max=1_000,
+    )
+    begins = script.side.out.taken
+    script.send(0, b"a" * 20, out=[out_data(b"a" * 20)])
+    script.receive(100, to_side(BUSY, u32(600)))
+    script.send(750, b"b" * 80, out=[out_data(b"b" * 80)])
+    # The row of pauses ends, and 400 of busy_max are left.
+    script.receive(755, to_side(0xC0))
+    script.receive(760, to_side(BUSY, u32(600)))
+    script.acknowledge(1_300, begins + 36)
+    # It rests for 400, and for 60 more when the allowance is full again.
+    return stalled(script, 750 + 800 + 36 + 96 + 400 + 60)
+
+
+def asleep_for_one_of_two_times():
+    script = calm_telling(
+        "asleep-for-one-of-two-times", ["PW-TIM-001", "PW-CLS-015"],
+        "One of the two times ran out long ago, and the other just now: both begin anew.",
+        {"frame_limit": 16_384, "message_limit": 16_384}, write_stall=800, assembly_rate=32,
+    )
+    # They end at 820 and at 64,820.
+    script.send(20, bytes(2_032), out=[out_data(bytes(2_032))])
+    script.wait(64_900, out=[ping(1)], late=True)
+    return stalled(script, 65_700)
 
 
 def example(name, about):

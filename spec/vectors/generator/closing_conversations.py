@@ -24,6 +24,8 @@ def build():
         answering_while_peer_closing(), close_timeout_progress(), close_timeout_in_pause(),
         close_timeout_crossing(), fault_behind_close_ack(), count_with_rejects(),
         close_ack_count_with_rejects(), reject_behind_count(), reject_of_class(), reject_above_class(), drain_counts_begun(),
+        over_while_close_ack_waits(), no_silence_behind_close_ack(), reset_before_close_ack_taken(), reset_behind_fault(),
+        drain_waits_when_close_comes(), drain_waits_when_closing(), drain_waits_when_fault(), open_message_behind_close(),
     ]
     return [script.build() for script in scripts]
 
@@ -763,4 +765,110 @@ def drain_counts_begun():
     script.room(60, None, out=[begin[100:], out_data(b"r" * 512, 0)])
     script.close(70, out=[out_close()])
     script.receive(80, ack(1), events=[ended(1, "local", True)])
+    return script
+
+
+# What is over, and what still goes out then.
+
+
+def over_while_close_ack_waits():
+    script = calm(
+        "over-while-close-ack-waits", ["PW-CLS-006", "PW-CLS-013", "PW-FRM-016"],
+        "Both sides close, and the peer answers first: that is the end. What it sends then is not judged, and the answer to its "
+        "CLOSE still goes out.", "client",
+    )
+    script.greet()
+    script.close(10, out=[out_close()])
+    script.room(20, 5)
+    script.receive(30, to_close(2), out=[out_ack()[:5]])
+    script.receive(40, ack(), data(b"late"), bytes(12), events=[ended(1, "local", True)])
+    script.room(50, None, out=[out_ack()[5:]])
+    return script
+
+
+def no_silence_behind_close_ack():
+    script = Script(
+        "no-silence-behind-close-ack", ["PW-CLS-001", "PW-CLS-015"],
+        "CLOSE_ACK goes away slowly. No PING can follow it, so no silence is judged: WRITE_STALL ends the wait.",
+        write_stall=5_000,
+    )
+    script.greet()
+    script.room(10, 5)
+    script.receive(50, to_close(), out=[out_ack()[:5]], events=[closing()])
+    script.wait(5_049)
+    script.wait(5_050, events=[failed("WRITE_STALL")])
+    return script
+
+
+def reset_before_close_ack_taken():
+    script = calm(
+        "reset-before-close-ack-taken", ["PW-CLS-011"],
+        "The peer resets the connection before its CLOSE is answered: that is what is reported.",
+    )
+    script.greet()
+    script.room(10, 5)
+    script.receive(20, to_close(2), out=[out_ack()[:5]], events=[closing(2, 1_000)])
+    script.disconnect(30, "reset", events=[ended(REASONS["RESET"], "transport")])
+    return script
+
+
+def reset_behind_fault():
+    script = calm(
+        "reset-behind-fault", ["PW-CLS-011"], "A reset behind CLOSE for a fault changes nothing: the connection was over.",
+    )
+    script.greet()
+    script.receive(10, to_close(24), events=[ended(24, "peer")])
+    script.disconnect(20, "reset")
+    return script
+
+
+def drain_waits(name, about):
+    script = calm(name, ["PW-CLS-016"], about, peer={"message_limit": 8_192})
+    script.greet()
+    begin = out_data(b"m" * 512, FIRST | MORE)
+    script.room(10, 100)
+    script.send(20, b"m" * 1_024, out=[begin[:100]])
+    script.command(30, "drain")
+    return script, begin[100:]
+
+
+def drain_waits_when_close_comes():
+    script, rest = drain_waits("drain-waits-when-close-comes", "A DRAIN that waits when CLOSE comes goes out before CLOSE_ACK.")
+    script.receive(40, to_close(), events=[closing()])
+    script.room(50, None, out=[rest, by_side(DRAIN, u64(0)), out_data(b"m" * 512, 0), out_ack()], events=[
+        ended(1, "peer", True),
+    ])
+    return script
+
+
+def drain_waits_when_closing():
+    script, rest = drain_waits("drain-waits-when-closing", "A DRAIN that waits when this side closes goes out before CLOSE.")
+    script.close(40)
+    script.room(50, None, out=[rest, by_side(DRAIN, u64(0)), out_data(b"m" * 512, 0), out_close()])
+    script.receive(60, ack(1), events=[ended(1, "local", True)])
+    return script
+
+
+def drain_waits_when_fault():
+    script, rest = drain_waits("drain-waits-when-fault", "A DRAIN that waits when this side finds a fault is not sent.")
+    script.receive(40, to_side(0x0B, b""), events=[failed("UNKNOWN_KIND")])
+    script.room(50, None, out=[rest, fault("UNKNOWN_KIND")])
+    return script
+
+
+def open_message_behind_close():
+    script = calm(
+        "open-message-behind-close", ["PW-DAT-002", "PW-DAT-013"],
+        "The peer closes within a message, which has no time any more, and what this side sends goes away slowly.",
+        assembly_base=500,
+    )
+    script.greet()
+    script.receive(10, to_side(DATA, b"abc", FIRST | MORE, 2))
+    script.room(20, 0)
+    script.send(30, b"own")
+    script.receive(40, to_close(REASONS["OVERLOADED"]), events=[closing(REASONS["OVERLOADED"], 1_000)])
+    script.wait(5_000)
+    script.room(5_010, None, out=[out_data(b"own"), out_ack()], events=[
+        ended(REASONS["OVERLOADED"], "peer", True, retry_after=1_000),
+    ])
     return script

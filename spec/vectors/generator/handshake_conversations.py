@@ -1,6 +1,8 @@
 """conversations/handshake.json: how a connection begins, or does not (section 7)."""
 
-from .codec import CHECKSUM, CLOSE, DATA, FIRST, HELLO, HELLO_ACK, PING, SYNC_KEY, TEXT, TOKEN, item, json_bytes, packet, u64
+from .codec import (
+    CHECKSUM, CLOSE, DATA, FIRST, HELLO, HELLO_ACK, LIMIT, PING, SYNC_KEY, TEXT, TOKEN, item, json_bytes, packet, u64,
+)
 from .hello_vectors import hello_payload, limits, ping_floor, sync_key, versions
 from .names import NEVER, REASONS
 from .script import OWN_KEY, PEER_KEY, Script, by_side, calm, close_payload, ended, to_side
@@ -14,7 +16,7 @@ def build():
         more_while_judging(), refused_client(), server_timeout(), client_timeout(), not_pulsewire(),
         hello_after_hello(),
         no_version_in_common(), ack_of_other_version(), bad_hello(), incompatible_timers(), incompatible_server(),
-        first_packet_is_ping(),
+        first_packet_is_ping(), first_packet_too_large(),
         detect_within_default_at(), detect_within_default_above(), detect_within_configured_at(),
         detect_within_configured_above(), client_at_detect_within(), client_above_detect_within(),
         incompatible_before_admission(),
@@ -204,6 +206,20 @@ def first_packet_is_ping():
     script.start()
     ping = packet(PING, u64(1), key=0)
     script.receive(10, ping, out=[fault("UNEXPECTED_PACKET", key=0)], events=[failed("UNEXPECTED_PACKET")])
+    return script
+
+
+def first_packet_too_large():
+    script = calm(
+        "first-packet-too-large", ["PW-FRM-012", "PW-HDR-017"],
+        "The first packet of a client is DATA above the limit that this server has not announced yet.",
+    )
+    script.start()
+    limit = item(LIMIT, u64(512) + u64(513))
+    script.receive(
+        10, packet(DATA, bytes(513), FIRST, key=0)[:12], out=[fault("FRAME_TOO_LARGE", 0, limit, 0)],
+        events=[failed("FRAME_TOO_LARGE")],
+    )
     return script
 
 

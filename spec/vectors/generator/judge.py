@@ -66,6 +66,21 @@ def split_items(payload, reason):
         payload = payload[end:]
 
 
+def is_in_range(identifier, value):
+    """Of an item of the right length."""
+    if identifier == VERSIONS:
+        lowest, highest = value
+        return 1 <= lowest <= highest
+    if identifier == SYNC_KEY:
+        return number(value) != 0
+    if identifier == LIMITS:
+        frame, message = number(value[:4]), number(value[4:])
+        return 512 <= frame <= 16_777_215 and message >= frame
+    if identifier == PING_FLOOR:
+        return 1 <= number(value) <= 60_000
+    return True
+
+
 def judge_hello(payload, kind):
     """Section 7: the values of HELLO or HELLO_ACK, for a receiver that knows version 1 only."""
     items = {}
@@ -75,6 +90,7 @@ def judge_hello(payload, kind):
             continue
         require(ITEM_LENGTHS[identifier] in (None, len(value)), "BAD_HELLO")
         require(identifier not in items, "BAD_HELLO")
+        require(is_in_range(identifier, value), "BAD_HELLO")
         items[identifier] = value
     require(VERSIONS in items and SYNC_KEY in items, "BAD_HELLO")
     lowest, highest = items[VERSIONS]
@@ -83,10 +99,6 @@ def judge_hello(payload, kind):
     frame_limit = number(limits[:4]) if limits else DEFAULT_FRAME_LIMIT
     message_limit = number(limits[4:]) if limits else DEFAULT_MESSAGE_LIMIT
     ping_floor = number(items[PING_FLOOR]) if PING_FLOOR in items else 1000
-    require(1 <= lowest <= highest, "BAD_HELLO")
-    require(sync_key != 0, "BAD_HELLO")
-    require(512 <= frame_limit <= 16_777_215 and message_limit >= frame_limit, "BAD_HELLO")
-    require(1 <= ping_floor <= 60_000, "BAD_HELLO")
     require(lowest <= SUPPORTED_VERSION <= highest, "UNSUPPORTED_VERSION")
     require(kind == HELLO or lowest == highest, "UNSUPPORTED_VERSION")
     return {

@@ -17,7 +17,7 @@ def build():
         message_stall_other_class(), message_in_time(), message_stall_own_pause(), message_stall_peer_pause(),
         message_stall_pause_ended(), message_stall_pause_bound(), message_stall_refused(), message_stall_destroyed(),
         next_message(),
-        write_stall_rests(), write_stall_rests_no_longer(), write_stall_rests_anew(),
+        write_stall_rests(), write_stall_rests_no_longer(), write_stall_rests_anew(), write_stall_says_so(),
         asleep_in_handshake(), asleep_twice_in_handshake(), late_by_interval(), late_by_more(),
         asleep_with_half_packet(), asleep_twice_with_half_packet(), asleep_with_each_packet(),
         asleep_with_open_message(), asleep_twice_with_open_message(), asleep_with_each_message(),
@@ -259,6 +259,20 @@ def write_stall_rests_anew():
     script.receive(62_500, to_side(0xC0))
     script.receive(63_000, busy(60_000))
     return stalled(script, 500 + 30_000 + 1_000 + 120_000)
+
+
+def write_stall_says_so():
+    script = calm(
+        "write-stall-says-so", ["PW-CLS-015"], "The peer takes bytes again right after WRITE_STALL: its CLOSE goes out.",
+        "client", write_stall=800,
+    )
+    script.greet()
+    raw = out_data(b"stuck")
+    script.room(10, 5)
+    script.send(20, b"stuck", out=[raw[:5]])
+    stalled(script, 820)
+    script.room(900, None, out=[raw[5:], fault("WRITE_STALL")])
+    return script
 
 
 # Limits that begin anew, since this side noticed late that they are up.

@@ -3,11 +3,11 @@
 from fractions import Fraction
 
 from .codec import (
-    CHECKSUM, CLOSE, CLOSE_ACK, DATA, ENCRYPTED, FIRST, HEADER_SIZE, MORE, PING, PONG, REJECT, TRAILER_SIZE, packet,
-    u16, u32, u64,
+    BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, ENCRYPTED, FIRST, HEADER_SIZE, MORE, PING, PONG, REJECT, TRAILER_SIZE,
+    packet, u16, u32, u64,
 )
 from .counts import Counts
-from .timer import Timer
+from .timer import Allowance, Timer
 
 
 class Piece:
@@ -71,8 +71,9 @@ class Outgoing:
         self.handed_out = self.taken = self.acknowledged = 0  # bytes
         self.ping_begins = self.ping_ends = None  # of the latest PING, in the stream
         self.ping_had_the_front = True
+        self.allowance = None  # of both times of PW-CLS-015
         self.stall = None  # while something is not acknowledged
-        self.batches = []  # handed out together: where they end in the stream, their timer, and its whole time
+        self.batches = []  # handed out together: where they end in the stream, and their timer
 
     def greeted(self, hello):
         self.key, self.checksums = hello["sync_key"], hello["resync"]
@@ -88,6 +89,13 @@ class Outgoing:
             frames.append((part, flags))
         self.classes.add(message_class, frames)
 
+    def busy(self, pause):
+        """It replaces one that waits, but not a BUSY of 0: behind that it queues, unless it is 0 itself (PW-HB-019)."""
+        end = (BUSY, u32(0))
+        self.control = [packet for packet in self.control if packet[0] != BUSY or packet == end]
+        if (BUSY, pause) not in self.control:
+            self.control.append((BUSY, pause))
+
     def forget(self):
         """What was not handed out never will be."""
         self.control, self.rejects, self.last = [], [], []
@@ -100,6 +108,8 @@ class Outgoing:
             return None
         if self.control:
             kind, payload = self.control.pop(0)
+            if kind == DRAIN:
+                payload = u64(received)
             self.close_handed_out |= kind == CLOSE
             return kind, self.encode(kind, payload)
         if self.rejects:
@@ -138,10 +148,10 @@ class Outgoing:
             return None
         self.wire_kind, self.wire = found
         if self.handed_out == self.acknowledged:
-            self.stall = Timer(now, self.write_stall, self.busy_max)
+            self.allowance = Allowance(now, self.busy_max)
+            self.stall = Timer(now, self.write_stall, self.allowance)
         begins, self.handed_out = self.handed_out, self.handed_out + len(self.wire)
-        whole = self.write_stall + Fraction(1_000 * (self.handed_out - self.acknowledged), self.rate)
-        self.batches.append((self.handed_out, Timer(now, whole, self.busy_max), whole))
+        self.batches.append((self.handed_out, self.batch_timer(now)))
         if self.wire_kind == PING:
             self.ping_begins, self.ping_ends, self.ping_had_the_front = begins, self.handed_out, False
         return self.wire_kind
@@ -165,8 +175,7 @@ class Outgoing:
         self.stall.restart(self.write_stall)
         if total == self.handed_out:
             self.stall = None
-        for timer in self.timers():
-            timer.rest_left = self.busy_max
+        self.allowance.left = self.busy_max
 
     def ping_has_the_front(self):
         """Says once for each PING that the transport took it, and all in front of it is acknowledged."""
@@ -177,14 +186,25 @@ class Outgoing:
 
     def timers(self):
         """Those of PW-CLS-015."""
-        return [timer for timer in (self.stall, *(timer for _, timer, _ in self.batches)) if timer]
+        return [timer for timer in (self.stall, *(timer for _, timer in self.batches)) if timer]
+
+    def batch_timer(self, now):
+        """For bytes that end where all ends that was handed out."""
+        whole = self.write_stall + Fraction(1_000 * (self.handed_out - self.acknowledged), self.rate)
+        return Timer(now, whole, self.allowance)
+
+    def advance(self, now, pause_ends):
+        """Time passes."""
+        if self.allowance is None:
+            return
+        rested = self.allowance.advance(now, pause_ends)
+        for timer in self.timers():
+            timer.advance(now, rested)
 
     def begin_anew(self, now, interval, pause_ends):
-        """PW-TIM-001, for all that is up; false where this side was not so late for one of them."""
-        limits = [(self.stall, self.write_stall), *((timer, whole) for _, timer, whole in self.batches)]
-        up = [(timer, whole) for timer, whole in limits if timer.ends(pause_ends) <= now]
-        if any(now - timer.ends(pause_ends) <= interval for timer, _ in up):
+        """PW-TIM-001; false where this side was not so late for any of them."""
+        if all(now - timer.ends(pause_ends) <= interval for timer in self.timers()):
             return False
-        for timer, whole in up:
-            timer.restart(whole)
+        self.stall = Timer(now, self.write_stall, self.allowance)
+        self.batches = [(self.handed_out, self.batch_timer(now))]
         return True

@@ -16,6 +16,7 @@ def build():
         row_after_run_out(), row_of_others(), just_in_busy_max(), at_busy_max(), just_after_busy_max(), no_busy_max(),
         heard_after_run_out(), ping_withdrawn_by_busy(), ping_withdrawn_by_own_pause(), busy_spoils_measurement(),
         own_pause_spoils_measurement(), measured_in_own_pause(), probing_goes_on_behind_pause(), own_pause_outlasts_busy(),
+        own_pauses_behind_a_packet(),
     ]
     return [script.build() for script in scripts]
 
@@ -446,3 +447,15 @@ def own_pause_outlasts_busy():
     script.command(30, "pause", out=[own_busy(200)])
     script.command(120, "resume", out=[own_busy(0)])
     return given_up(script, 120)
+
+
+def own_pauses_behind_a_packet():
+    script, raw = behind_a_packet(
+        "own-pauses-behind-a-packet", ["PW-HB-019"],
+        "Pauses begin and end behind a packet that is stuck: the end of one, and the one that goes on, are what waits.",
+    )
+    for at in (110, 120, 130, 140):
+        script.command(at, "pause" if at % 20 else "resume")
+    script.command(150, "pause")
+    script.room(160, None, out=[raw[5:], own_busy(0), own_busy(200)])
+    return script

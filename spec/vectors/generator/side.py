@@ -13,7 +13,7 @@ from .judge import Fault, judge_hello, number, read_close, readable_key, require
 from .names import REASONS, REJECT_REASONS, default_retry_after
 from .outgoing import Outgoing
 from .receiver import Receiver
-from .timer import Timer
+from .timer import Allowance, Timer
 
 OPEN_STATES = ("open", "closing", "peer_closing", "both_closing")
 REJECTS_MAX = 16
@@ -59,7 +59,7 @@ class Side(Receiver):
     def drain(self):
         if not self.drained:
             self.drained = True
-            self.out.control.append((DRAIN, u64(self.received)))
+            self.out.control.append((DRAIN, None))
 
     def pause(self):
         self.paused = True
@@ -71,11 +71,11 @@ class Side(Receiver):
         self.heartbeat.resume(self.now)
         if self.message_timer:
             self.message_timer.restart(self.whole_message_time())
-        self.out.control.append((BUSY, u32(0)))
+        self.out.busy(u32(0))
 
     def send_busy(self):
         pause = min(2 * self.heartbeat.idle, 60_000)
-        self.out.control.append((BUSY, u32(pause)))
+        self.out.busy(u32(pause))
         self.renew_at = self.now + pause // 2
 
     def accept(self):
@@ -218,7 +218,7 @@ class Side(Receiver):
             self.over(reason, "peer", **said)
             return
         self.out.counts.told(close["received"])
-        self.peer_close = close
+        self.peer_close, self.open_message = close, None
         self.out.last.append((CLOSE_ACK, None))
         if self.state == "closing":
             self.state = "both_closing"
@@ -239,7 +239,7 @@ class Side(Receiver):
         return self.config["assembly_base"] + self.assembly(self.frame_limit + 16)
 
     def message_opened(self):
-        self.message_timer = Timer(self.now, self.whole_message_time(), self.config["busy_max"])
+        self.message_timer = Timer(self.now, self.whole_message_time(), Allowance(self.now, self.config["busy_max"]))
         self.restarted.discard("MESSAGE_STALL")
 
     def message_goes_on(self, length):
@@ -274,16 +274,16 @@ class Side(Receiver):
     def look_at_clock(self, shown):
         """Time never goes back (PW-TIM-002)."""
         self.now = max(self.now, shown)
-        for timer in [self.message_timer, *self.out.timers()]:
-            if timer:
-                timer.advance(self.now, self.pause_ends())
+        if timer := self.message_timer:
+            timer.advance(self.now, timer.allowance.advance(self.now, self.pause_ends()))
+        self.out.advance(self.now, self.pause_ends())
 
     def pause_ends(self):
         return self.heartbeat.pause_ends if self.heartbeat else None
 
     def probes_now(self):
-        """Behind its CLOSE and CLOSE_ACK a side judges no silence any more (PW-CLS-006)."""
-        return self.state in OPEN_STATES and not (self.out.close_handed_out and self.out.close_ack_handed_out)
+        """Behind its CLOSE_ACK a side judges no silence any more (PW-CLS-001)."""
+        return self.state in OPEN_STATES and not self.out.close_ack_handed_out
 
     def deadlines(self):
         """Each thing that waits for its time, by name."""

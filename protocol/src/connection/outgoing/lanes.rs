@@ -54,7 +54,8 @@ impl Room {
 
     /// The largest payload of a frame.
     fn frame(self, encoding: &Encoding) -> usize {
-        (self.least() - HEADER_SIZE - TRAILER_SIZE).min(encoding.frame_max as usize)
+        let trailer = if encoding.checksums { TRAILER_SIZE } else { 0 };
+        (self.least() - HEADER_SIZE - trailer).min(encoding.frame_max as usize)
     }
 
     /// Whether something of this lane goes out now. What does not fit waits for the next batch.
