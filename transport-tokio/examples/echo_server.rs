@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use clap::Parser;
 use pulsewire_transport_tokio::protocol::{Config, Damage, Event};
-use pulsewire_transport_tokio::{Connection, Endpoint, Listener};
+use pulsewire_transport_tokio::{Connection, Endpoint, Server, ServerConfig, ShutdownTimes};
+
+/// Somebody waits for the end.
+const SHUTDOWN: ShutdownTimes = ShutdownTimes { drain: Duration::from_secs(2), close: Duration::from_secs(5) };
 
 /// A Pulsewire server that sends every message back.
 #[derive(Parser)]
@@ -50,10 +53,13 @@ impl Arguments {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    let endpoint = Endpoint::new(arguments.config().validate()?);
-    let listener = endpoint.listen(arguments.listen).await?;
-    println!("listening on {}; press Enter or Ctrl-C to stop", listener.address()?);
-    let accepting = tokio::spawn(accept(listener));
+    let config = ServerConfig { shutdown: SHUTDOWN, ..ServerConfig::default() };
+    let mut server = Server::with_config(Endpoint::new(arguments.config().validate()?), config.validate()?);
+    let listener = server.listen(arguments.listen).await?;
+    let address = listener.address().map_or_else(String::new, |address| address.to_string());
+    println!("listening on {address}; press Enter or Ctrl-C to stop");
+    let handle = server.handle();
+    tokio::spawn(server.serve(echo));
 
     let (entered, enter) = tokio::sync::oneshot::channel();
     // A thread of its own, which nobody waits for. Without a standard input only Ctrl-C stops.
@@ -66,25 +72,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Ok(()) = enter => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
-    accepting.abort();
-    let in_order = endpoint.shutdown(Duration::from_secs(5)).await;
-    println!("{}", if in_order { "all connections closed in order" } else { "some connections had to be cut" });
+    println!("{}", handle.shutdown().await);
     Ok(())
-}
-
-async fn accept(listener: Listener) {
-    loop {
-        match listener.accept().await {
-            Ok(connection) => {
-                tokio::spawn(echo(connection));
-            }
-            // Too many open files, or a peer that left early: others go on.
-            Err(error) => {
-                eprintln!("cannot accept: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
 }
 
 async fn echo(mut connection: Connection) {

@@ -1,22 +1,22 @@
-//! Buffers that connections share: one is held only while bytes are being handled.
+//! What connections share to read and to write with: one holds it only while bytes are being handled.
 //!
 //! So an idle connection costs no buffer, and a busy thread reads into memory that is warm.
 
 use std::cell::RefCell;
 
-use bytes::BytesMut;
 use pulsewire_protocol::Transmit;
 
-/// What one read takes at most.
-pub(crate) const READ: usize = 64 << 10;
+use crate::input::Batch;
 
 /// How many of each a thread keeps. One is in use at a time, unless a handler waits while it holds a message.
 const KEPT: usize = 8;
 
 #[derive(Default)]
 struct Pool {
-    reads: Vec<BytesMut>,
-    batches: Vec<Transmit>,
+    #[expect(clippy::vec_box, reason = "a connection has them in boxes")]
+    received: Vec<Box<Batch>>,
+    #[expect(clippy::vec_box, reason = "a connection has them in boxes")]
+    to_send: Vec<Box<Transmit>>,
 }
 
 thread_local! {
@@ -28,29 +28,31 @@ fn with_pool<T>(action: impl FnOnce(&mut Pool) -> T) -> Option<T> {
     POOL.try_with(|pool| action(&mut pool.borrow_mut())).ok()
 }
 
-pub(crate) fn take_read() -> BytesMut {
-    with_pool(|pool| pool.reads.pop()).flatten().unwrap_or_else(|| BytesMut::with_capacity(READ))
+/// A batch to read into.
+pub(crate) fn take_received() -> Box<Batch> {
+    with_pool(|pool| pool.received.pop()).flatten().unwrap_or_else(|| Box::new(Batch::new()))
 }
 
-/// Gives a buffer back. One that grew or was split is let go.
-pub(crate) fn give_read(mut buffer: BytesMut) {
-    buffer.clear();
+/// Gives a batch back that is handled. One whose buffer was split is let go.
+pub(crate) fn give_received(mut batch: Box<Batch>) {
+    batch.clear();
     with_pool(|pool| {
-        if pool.reads.len() < KEPT && buffer.capacity() == READ {
-            pool.reads.push(buffer);
+        if pool.received.len() < KEPT && batch.is_roomy() {
+            pool.received.push(batch);
         }
     });
 }
 
-pub(crate) fn take_batch() -> Transmit {
-    with_pool(|pool| pool.batches.pop()).flatten().unwrap_or_default()
+/// An empty batch to send.
+pub(crate) fn take_to_send() -> Box<Transmit> {
+    with_pool(|pool| pool.to_send.pop()).flatten().unwrap_or_default()
 }
 
 /// Gives a batch back that is written.
-pub(crate) fn give_batch(batch: Transmit) {
+pub(crate) fn give_to_send(batch: Box<Transmit>) {
     with_pool(|pool| {
-        if pool.batches.len() < KEPT {
-            pool.batches.push(batch);
+        if pool.to_send.len() < KEPT {
+            pool.to_send.push(batch);
         }
     });
 }

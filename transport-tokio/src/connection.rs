@@ -2,13 +2,19 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulsewire_protocol::{CloseFrame, CloseReason, ConnectionId, Event, Statistics};
+use pulsewire_policy::Traffic;
+use pulsewire_protocol::{
+    CloseFrame, CloseReason, Closed, ConnectionId, Established, Event, PeerLimits, Role, Statistics,
+};
+use tokio::runtime::Handle;
 
-use crate::driver::busy_while;
+use crate::driver::{Driver, busy_while};
+use crate::input::Found;
 use crate::receiver::Receiver;
 use crate::registry::Registry;
 use crate::sender::Sender;
@@ -25,12 +31,26 @@ use crate::shared::Shared;
 pub struct Connection {
     shared: Arc<Shared>,
     receiver: Receiver,
-    peer: Option<SocketAddr>,
+    /// What a server received before it handed the connection on.
+    first: Option<Box<Event<'static>>>,
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>, registry: Arc<Registry>, peer: Option<SocketAddr>) -> Self {
-        Self { shared, receiver: Receiver::new(registry), peer }
+    pub(crate) fn new(shared: Arc<Shared>, registry: Arc<Registry>) -> Self {
+        Self { shared, receiver: Receiver::new(registry), first: None }
+    }
+
+    /// Waits until there is something to receive.
+    pub(crate) async fn peek(&mut self) {
+        if let Some(event) = self.recv().await {
+            let event = event.into_owned();
+            self.put_back(event);
+        }
+    }
+
+    /// The next [`recv`](Self::recv) gives this, as if nobody had received it.
+    pub(crate) fn put_back(&mut self, event: Event<'static>) {
+        self.first = Some(Box::new(event));
     }
 
     /// The next event. The first one is [`Event::Established`], except after
@@ -41,15 +61,45 @@ impl Connection {
     /// A message borrows the read buffer. Send it on, or keep it with [`Message::into_owned`](pulsewire_protocol::Message::into_owned).
     ///
     /// Cancel safe: dropping the future loses nothing.
+    #[inline]
     pub async fn recv(&mut self) -> Option<Event<'_>> {
+        if let Some(first) = self.first.take() {
+            return Some(*first);
+        }
+        if let Some(place) = self.receiver.next_of_several(&self.shared) {
+            return Some(Event::Message(self.receiver.message(place)));
+        }
+        let found = self.find().await?;
+        Some(self.event(found))
+    }
+
+    /// As [`recv`](Self::recv), for who goes on to do something else with the connection before the [`event`](Self::event) is lent.
+    #[inline]
+    pub(crate) async fn find(&mut self) -> Option<Found> {
         let mut receiving = Receiving { shared: &self.shared, waits: false };
-        let found = poll_fn(|context| {
+        poll_fn(|context| {
             let found = self.receiver.poll(receiving.shared, context);
             receiving.waits = found.is_pending();
             found
         })
-        .await?;
-        Some(self.receiver.event(found))
+        .await
+    }
+
+    /// What was found last.
+    pub(crate) fn event(&self, found: Found) -> Event<'_> {
+        self.receiver.event(found)
+    }
+
+    /// Waits until a client's handshake is complete.
+    pub(crate) async fn greet(&mut self) -> Result<Box<Established>, Box<Closed>> {
+        loop {
+            match self.recv().await {
+                Some(Event::Established(established)) => return Ok(established),
+                Some(Event::Closed(closed)) => return Err(closed),
+                Some(_) => {}
+                None => unreachable!("`Closed` comes before the end"),
+            }
+        }
     }
 
     /// A handle for sending that can be cloned and given to any task.
@@ -58,16 +108,45 @@ impl Connection {
         Sender::new(Arc::clone(&self.shared))
     }
 
+    /// Where it runs.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.shared.runtime
+    }
+
     /// Names this connection in its endpoint, for ever.
     #[must_use]
     pub fn id(&self) -> ConnectionId {
         self.shared.id
     }
 
+    /// Which side this is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.shared.role
+    }
+
+    /// A span for what is logged about this connection, with its id, role and the peer's address. [`Server::serve`](crate::Server::serve)
+    /// runs its handlers in such; for a task of your own:
+    ///
+    /// ```no_run
+    /// use pulsewire_transport_tokio::Connection;
+    /// use tracing::Instrument;
+    ///
+    /// fn spawn(mut connection: Connection) {
+    ///     let span = connection.span();
+    ///     tokio::spawn(async move { while connection.recv().await.is_some() {} }.instrument(span));
+    /// }
+    /// ```
+    #[must_use]
+    pub fn span(&self) -> tracing::Span {
+        let peer = self.peer_address().map(tracing::field::display);
+        tracing::info_span!("connection", id = ?self.id(), role = ?self.role(), peer)
+    }
+
     /// The peer's address, where there is one.
     #[must_use]
     pub fn peer_address(&self) -> Option<SocketAddr> {
-        self.peer
+        self.shared.peer
     }
 
     /// The smoothed round-trip time, once a PING was answered.
@@ -76,23 +155,36 @@ impl Connection {
         self.shared.lock().connection.rtt()
     }
 
+    /// What the peer announced in the handshake. `None` before that is complete.
+    #[must_use]
+    pub fn peer_limits(&self) -> Option<PeerLimits> {
+        self.shared.lock().connection.peer_limits()
+    }
+
     /// What the connection has done so far, in numbers. Also when it is over.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.shared.lock().connection.statistics()
     }
 
+    /// What the stream said when it broke, if it did, and once: how the connection ended tells only which of the ends of section 9.2
+    /// that was. A TLS alert and a certificate that is not trusted are found here.
+    #[must_use]
+    pub fn take_io_error(&mut self) -> Option<io::Error> {
+        self.shared.lock().error.take()
+    }
+
     /// Admits the client that [`Event::Admission`] told of (PW-HS-020); [`Event::Established`] follows. Without such a client
     /// this does nothing.
     pub fn accept(&mut self) {
-        self.shared.lock().accept(&self.shared.clock);
+        self.shared.command(Driver::accept);
     }
 
     /// Refuses the client that [`Event::Admission`] told of, with a reason (`REFUSED`, `OVERLOADED`, or one of your own), and a
     /// sentence and advice on connecting again where a [`CloseFrame`] is given. Go on receiving until [`Event::Closed`].
     /// Without such a client this does nothing.
     pub fn refuse(&mut self, close: impl Into<CloseFrame>) {
-        self.shared.lock().refuse(&self.shared.clock, close.into());
+        self.shared.command(|driver, clock| driver.refuse(clock, close.into()));
     }
 
     /// Takes no more for a while, because the application is slow: [`recv`](Self::recv) gives no message, and reads nothing,
@@ -103,12 +195,12 @@ impl Connection {
     /// A pause ends by itself when this side closes, or the stream breaks. Before [`Event::Established`], and while this side
     /// closes, none begins (PW-HB-024).
     pub fn pause(&mut self) {
-        self.shared.lock().pause(&self.shared.clock);
+        self.shared.pause();
     }
 
     /// Takes more again. While something runs in [`busy_while`](Self::busy_while), the pause ends only with that.
     pub fn resume(&mut self) {
-        self.shared.lock().resume(&self.shared.clock);
+        self.shared.command(Driver::resume);
     }
 
     /// Whether this side pauses.
@@ -132,20 +224,20 @@ impl Connection {
     /// Tells the peer that this side is going to close (section 9.1 of the specification): its application is told to begin
     /// nothing new here, and to close when what it had begun is finished. Both sides go on to send and to receive.
     pub fn drain(&mut self) {
-        self.shared.lock().drain(&self.shared.clock);
+        self.shared.command(Driver::drain);
     }
 
     /// Asks the peer to close, when all that was sent before has gone out. Go on receiving until [`Event::Closed`]. A
     /// [`CloseReason`](pulsewire_protocol::CloseReason) will do; a [`CloseFrame`] gives a sentence and advice on connecting
     /// again with it. A pause ends.
     pub fn close(&mut self, close: impl Into<CloseFrame>) {
-        self.shared.lock().close(&self.shared.clock, close.into());
+        self.shared.command(|driver, clock| driver.close(clock, close.into()));
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("id", &self.id()).field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Connection").field("id", &self.id()).field("peer", &self.peer_address()).finish_non_exhaustive()
     }
 }
 
@@ -172,7 +264,7 @@ struct Leaving {
 impl Leaving {
     /// The time limits of closing and writing bound it.
     async fn finish(mut self) {
-        self.shared.lock().close(&self.shared.clock, CloseReason::NORMAL.into());
+        self.shared.command(|driver, clock| driver.close(clock, CloseReason::NORMAL.into()));
         while poll_fn(|context| self.receiver.poll(&self.shared, context)).await.is_some() {}
     }
 }
@@ -180,8 +272,16 @@ impl Leaving {
 impl Drop for Leaving {
     /// Also where the runtime ends before that.
     fn drop(&mut self) {
-        if self.receiver.leave(self.shared.id) {
-            self.shared.lock().discard();
+        if self.receiver.is_over() {
+            return;
+        }
+        let parting = self.receiver.part(self.shared.id);
+        let mut driver = self.shared.lock();
+        let report = driver.discard();
+        let traffic = Traffic::of(&driver.connection);
+        drop(driver);
+        if let Some(mut parting) = parting {
+            parting.note(report, traffic);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use pulsewire_protocol::Closed;
 
@@ -22,6 +23,12 @@ pub enum ConnectError {
         /// What the system said.
         source: io::Error,
     },
+    /// No address answered in time.
+    #[error("no answer within {limit:?}")]
+    Timeout {
+        /// How long connecting was allowed to take ([`SocketOptions::connect_timeout`](crate::SocketOptions::connect_timeout)).
+        limit: Duration,
+    },
     /// The peer, or this side, ended it during the handshake.
     #[error("{address} did not complete the handshake: {closed}")]
     Handshake {
@@ -30,5 +37,7 @@ pub enum ConnectError {
         /// How it ended. If the server refused this client: its reason, its sentence in `detail`, and its advice on connecting
         /// again in `retry` (PW-HS-022).
         closed: Box<Closed>,
+        /// What the stream said, if that broke: a TLS alert, for one.
+        source: Option<io::Error>,
     },
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use pulsewire_policy::Traffic;
 use pulsewire_protocol::{Connection, Disconnect, Shutdown, Transmit};
 use tokio::io::ReadBuf;
 use tokio::runtime::Handle;
@@ -13,6 +14,7 @@ use tokio::runtime::Handle;
 use crate::clock::Clock;
 use crate::driver::{BATCH, Driver, cause, write};
 use crate::registry::Parting;
+use crate::report::ShutdownReport;
 use crate::shared::Shared;
 use crate::stream::Below;
 use crate::timer::Timer;
@@ -37,12 +39,22 @@ impl Farewell {
     }
 
     /// Drives it in a task of its own. The endpoint knows of it until the stream is closed.
-    pub(crate) fn spawn(mut self, parting: Parting, runtime: &Handle) {
+    pub(crate) fn spawn(mut self, mut parting: Parting, runtime: &Handle) {
         runtime.spawn(async move {
             poll_fn(|context| self.poll(parting.shared(), context)).await;
+            let (report, traffic) = self.report(parting.shared());
+            parting.note(report, traffic);
             drop(self);
             drop(parting);
         });
+    }
+
+    fn report(&self, shared: &Shared) -> (ShutdownReport, Traffic) {
+        let mut driver = shared.lock();
+        self.below.tell_acknowledged(&mut driver.connection, shared.clock().now());
+        let report = ShutdownReport::of(&driver.connection);
+        let traffic = Traffic::of(&driver.connection);
+        (if shared.was_cut() { report.but_cut() } else { report }, traffic)
     }
 
     fn poll(&mut self, shared: &Shared, context: &mut Context<'_>) -> Poll<()> {
@@ -52,13 +64,13 @@ impl Farewell {
             if connection.shutdown() == Shutdown::Close {
                 return Poll::Ready(());
             }
-            let failed = self.step(connection, &shared.clock, context);
+            let failed = self.step(connection, shared.clock(), context);
             if let Err(error) = &failed {
-                connection.disconnected(shared.clock.now(), cause(error));
+                connection.disconnected(shared.clock().now(), cause(error));
             }
             match failed {
                 Ok(Stepped::Waits) => {
-                    if self.poll_timer(connection, &shared.clock, context).is_pending() {
+                    if self.poll_timer(connection, shared.clock(), context).is_pending() {
                         self.turn.waits();
                         driver.set_receiver(context);
                         return Poll::Pending;
@@ -66,7 +78,7 @@ impl Farewell {
                 }
                 // Also where there is always more to read, time passes and others run.
                 Ok(Stepped::Moved) => {
-                    let now = shared.clock.now();
+                    let now = shared.clock().now();
                     if connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
                         self.below.pass_time(connection, now);
                     }

@@ -1,21 +1,40 @@
-//! Looks after connections whose task is elsewhere: in a handler that waits, in another `select!`, or gone for good.
+//! Looks after the connections of an endpoint: for all of them one timing wheel, and one task.
 //!
-//! A task that leaves `recv` with an event has its connection watched until it is back and finds nothing more to do. So whoever
-//! is idle costs nothing here, and whoever is busy one look in each [`Times::look`].
+//! A connection asks to be looked at, at a time or at once ([`Keeper::look_at`], [`Keeper::look_soon`]):
+//!
+//! - The task in `recv` waits: at the next deadline of its machine. When that has passed the task is woken, reads what can be read by
+//!   then, and judges (PW-TCP-001).
+//! - The task is elsewhere, in a handler, in another branch of a `select!`, or gone for good: every [`Times::look`]. What was sent
+//!   is written; after [`Times::away`] the connection pauses; and time passes for it.
+//! - Senders' messages wait to be joined ([`Joining`]): when the first of them has waited for long enough.
+//! - A handler has sent something that waits to be joined with the answers to what came together: at once, which is when that handler
+//!   waits for something, or has come to its end.
+//!
+//! A look later than asked for costs nothing more: nearly every packet moves a deadline to later, and the wheel hears of it at the
+//! next look.
 
-use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use pulsewire_protocol::{ConnectionId, ValidConfig};
+use pulsewire_policy::Joining;
+use pulsewire_protocol::{Instant, TimingWheel, ValidConfig};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::time::Sleep;
 
+use crate::clock::Clock;
 use crate::registry::Registry;
+use crate::turn::give_way;
+
+/// Looks in a row, before others run.
+const LOOKS: usize = 64;
 
 /// When the keeper does what.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    /// Between two looks: so long may an answer wait that a handler left in a batch before it began to wait itself.
+    /// Between two looks at a connection whose task is away: so long may it take until a peer that reads again is written to.
     pub(crate) look: Duration,
     /// A task that is away for so long is taken for slow: its connection pauses, and the peer is told.
     pub(crate) away: Duration,
@@ -28,52 +47,130 @@ impl Times {
     }
 }
 
-/// The connections that are watched.
 pub(crate) struct Keeper {
-    times: Times,
-    watched: Mutex<Vec<ConnectionId>>,
-    /// There is one more, or the endpoint is gone.
-    changed: Notify,
-    began: Once,
+    /// Whose connections these are.
+    pub(crate) registry: Weak<Registry>,
+    pub(crate) times: Times,
+    pub(crate) clock: Clock,
+    pub(crate) joining: Joining,
+    plan: Mutex<Plan>,
+}
+
+/// What is to be looked at, by the slots of ids. Another connection may have come into a slot meanwhile; a look does it no harm.
+struct Plan {
+    later: TimingWheel,
+    soon: Vec<u32>,
+    /// The task is awake until it has seen to all that is planned.
+    waiting: Option<(Instant, Waker)>,
+    runs: bool,
 }
 
 impl Keeper {
-    pub(crate) fn new(times: Times) -> Arc<Self> {
-        Arc::new(Self { times, watched: Mutex::default(), changed: Notify::new(), began: Once::new() })
+    pub(crate) fn new(registry: Weak<Registry>, times: Times, clock: Clock, joining: Joining) -> Arc<Self> {
+        let plan = Plan { later: TimingWheel::new(), soon: Vec::new(), waiting: None, runs: false };
+        Arc::new(Self { registry, times, clock, joining, plan: Mutex::new(plan) })
     }
 
-    /// From now on this connection is looked after. The first one begins the task that does it.
-    pub(crate) fn watch(self: &Arc<Self>, id: ConnectionId, registry: &Arc<Registry>, runtime: &Handle) {
-        self.began.call_once(|| drop(runtime.spawn(Arc::clone(self).keep(Arc::downgrade(registry)))));
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(id);
-        self.changed.notify_one();
+    /// Begins the task, unless it runs. It ends with the runtime where it began; the next connection begins it anew.
+    pub(crate) fn start(self: &Arc<Self>, runtime: &Handle) {
+        if std::mem::replace(&mut self.lock().runs, true) {
+            return;
+        }
+        let running = Running(Arc::clone(self));
+        runtime.spawn(async move { running.0.run().await });
+    }
+
+    /// The connection in this slot is to be looked at, when the time has come.
+    pub(crate) fn look_at(&self, slot: u32, time: Instant) {
+        let mut plan = self.lock();
+        plan.later.note(slot, time);
+        plan.wake_for(time);
+    }
+
+    /// The connection in this slot is to be looked at when the task has waited that runs now.
+    pub(crate) fn look_soon(&self, slot: u32) {
+        let mut plan = self.lock();
+        plan.soon.push(slot);
+        plan.wake_for(Instant::ZERO);
     }
 
     /// The endpoint is gone: so is the task.
     pub(crate) fn end(&self) {
-        self.changed.notify_one();
+        self.lock().wake_for(Instant::ZERO);
     }
 
-    async fn keep(self: Arc<Self>, registry: Weak<Registry>) {
-        loop {
-            self.changed.notified().await;
-            loop {
-                tokio::time::sleep(self.times.look).await;
-                let Some(registry) = registry.upgrade() else { return };
-                if !self.look_after_all(&registry) {
-                    break;
+    fn lock(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(&self) {
+        let mut sleep = pin!(tokio::time::sleep_until(self.clock.tokio(Instant::ZERO)));
+        poll_fn(|context| self.poll(sleep.as_mut(), context)).await;
+    }
+
+    /// Sees to what is due, and waits for the next. `Ready` when the endpoint is gone.
+    fn poll(&self, mut sleep: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(registry) = self.registry.upgrade() else { return Poll::Ready(()) };
+        for _ in 0..LOOKS {
+            let planned = self.lock().next(self.clock.now(), context);
+            match planned {
+                Planned::Soon(slots) => {
+                    slots.into_iter().filter_map(|slot| registry.at(slot)).for_each(|shared| shared.flush_left());
                 }
+                Planned::Now(slot) => {
+                    if let Some(shared) = registry.at(slot) {
+                        shared.look_after(self.times, &registry);
+                    }
+                }
+                Planned::At(time) => {
+                    sleep.as_mut().reset(self.clock.tokio(time));
+                    if sleep.as_mut().poll(context).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+                Planned::Nothing => return Poll::Pending,
             }
         }
+        give_way(context);
+        Poll::Pending
+    }
+}
+
+enum Planned {
+    Soon(Vec<u32>),
+    Now(u32),
+    At(Instant),
+    Nothing,
+}
+
+impl Plan {
+    /// What is next. The task waits if that is later.
+    fn next(&mut self, now: Instant, context: &Context<'_>) -> Planned {
+        self.waiting = None;
+        if !self.soon.is_empty() {
+            return Planned::Soon(std::mem::take(&mut self.soon));
+        }
+        // Whether a deadline has come is seen at the connection, which knows its latest.
+        if let Some(slot) = self.later.expire(now, |_| Some(Instant::ZERO)) {
+            return Planned::Now(slot);
+        }
+        let earliest = self.later.earliest();
+        self.waiting = Some((earliest.unwrap_or(Instant::MAX), context.waker().clone()));
+        earliest.map_or(Planned::Nothing, Planned::At)
     }
 
-    /// Returns whether any connection is still watched.
-    fn look_after_all(&self, registry: &Arc<Registry>) -> bool {
-        let mut kept = std::mem::take(&mut *self.watched.lock().unwrap_or_else(PoisonError::into_inner));
-        kept.retain(|id| registry.get(*id).is_some_and(|shared| shared.look_after(self.times, registry)));
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        // Others may have come meanwhile.
-        watched.append(&mut kept);
-        !watched.is_empty()
+    fn wake_for(&mut self, time: Instant) {
+        if let Some((_, waker)) = self.waiting.take_if(|(until, _)| time < *until) {
+            waker.wake();
+        }
+    }
+}
+
+/// The task.
+struct Running(Arc<Keeper>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.lock().runs = false;
     }
 }

@@ -1,13 +1,17 @@
 //! The connections of an endpoint, by id.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use pulsewire_policy::{Joining, Traffic, telemetry};
 use pulsewire_protocol::{ConnectionId, Slots};
 use tokio::sync::Notify;
 
+use crate::clock::Clock;
 use crate::keeper::{Keeper, Times};
+use crate::report::ShutdownReport;
 use crate::shared::Shared;
+use crate::statistics::EndpointStatistics;
 
 /// Ids, and what is still being said good-bye to.
 pub(crate) struct Registry {
@@ -27,15 +31,24 @@ struct Entries {
     slots: Slots<Arc<Shared>>,
     /// Those that are over, while their last words are said.
     parting: HashMap<ConnectionId, Arc<Shared>>,
+    /// How all ended that are gone.
+    gone: ShutdownReport,
+    /// What went over these.
+    traffic: Traffic,
 }
 
 impl Registry {
-    pub(crate) fn new(domain: u32, times: Times) -> Self {
-        Self {
-            entries: Mutex::new(Entries { slots: Slots::new(domain), parting: HashMap::new() }),
+    pub(crate) fn new(domain: u32, clock: Clock, times: Times, joining: Joining) -> Arc<Self> {
+        Arc::new_cyclic(|registry| Self {
+            entries: Mutex::new(Entries {
+                slots: Slots::new(domain),
+                parting: HashMap::new(),
+                gone: ShutdownReport::default(),
+                traffic: Traffic::default(),
+            }),
             ended: Notify::new(),
-            keeper: Keeper::new(times),
-        }
+            keeper: Keeper::new(Weak::clone(registry), times, clock, joining),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -53,9 +66,20 @@ impl Registry {
         self.lock().slots.get(id).cloned()
     }
 
-    pub(crate) fn remove(&self, id: ConnectionId) {
-        self.lock().slots.remove(id);
-        self.ended.notify_waiters();
+    /// What lives in a slot now.
+    pub(crate) fn at(&self, slot: u32) -> Option<Arc<Shared>> {
+        self.lock().slots.at(slot).map(|(_, shared)| Arc::clone(shared))
+    }
+
+    /// How all ended that are gone.
+    pub(crate) fn gone(&self) -> ShutdownReport {
+        self.lock().gone
+    }
+
+    /// Without what those do that live.
+    pub(crate) fn statistics(&self) -> EndpointStatistics {
+        let Entries { slots, parting, gone, traffic } = &*self.lock();
+        EndpointStatistics { connections: slots.len(), parting: parting.len(), ended: *gone, traffic: *traffic }
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Shared>> {
@@ -74,7 +98,12 @@ impl Registry {
         let mut entries = self.lock();
         let shared = entries.slots.remove(id)?;
         entries.parting.insert(id, Arc::clone(&shared));
-        Some(Parting { registry: Arc::clone(self), shared })
+        Some(Parting {
+            registry: Arc::clone(self),
+            shared,
+            report: ShutdownReport::default(),
+            traffic: Traffic::default(),
+        })
     }
 
     /// Waits until no connection lives and no farewell is under way.
@@ -101,9 +130,16 @@ impl Registry {
 pub(crate) struct Parting {
     registry: Arc<Registry>,
     shared: Arc<Shared>,
+    report: ShutdownReport,
+    traffic: Traffic,
 }
 
 impl Parting {
+    /// How it ended, as far as is known by now.
+    pub(crate) fn note(&mut self, report: ShutdownReport, traffic: Traffic) {
+        (self.report, self.traffic) = (report, traffic);
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -111,7 +147,12 @@ impl Parting {
 
 impl Drop for Parting {
     fn drop(&mut self) {
-        self.registry.lock().parting.remove(&self.shared.id);
+        let mut entries = self.registry.lock();
+        entries.parting.remove(&self.shared.id);
+        entries.gone += self.report;
+        entries.traffic += self.traffic;
+        drop(entries);
+        telemetry::ended(self.shared.role, self.shared.lasted(), &self.report, &self.traffic);
         self.registry.ended.notify_waiters();
     }
 }

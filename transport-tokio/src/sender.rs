@@ -4,14 +4,18 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
-use pulsewire_protocol::{CloseFrame, ConnectionId, Message, SendError, SendRefused, Statistics};
+use pulsewire_protocol::{
+    Class, CloseFrame, ConnectionId, Message, PreparedMessage, SendError, SendRefused, Statistics,
+};
+use tokio::runtime::Handle;
+use tokio::sync::OwnedMutexGuard;
 
-use crate::driver::busy_while;
-use crate::line::Place;
+use crate::driver::{Driver, busy_while};
 use crate::shared::Shared;
 use crate::timer::Timer;
+use crate::waiters::Place;
 
 /// A handle to one connection, to be cloned and kept by anybody.
 ///
@@ -44,15 +48,20 @@ impl Sender {
     ///
     /// # Errors
     /// The reason and the message itself. Never [`SendRefused::Full`].
+    #[inline]
     pub async fn send<'p>(&self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
-        let mut message = match self.try_send(message) {
-            Err(SendError { reason: SendRefused::Full, message }) => message,
-            result => return result,
-        };
+        match self.try_send(message) {
+            // Apart, so that a task which rarely waits holds no room for it.
+            Err(SendError { reason: SendRefused::Full, message }) => Box::pin(self.send_in_turn(message)).await,
+            result => result,
+        }
+    }
+
+    async fn send_in_turn<'p>(&self, mut message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
         let place = Place::new(&self.shared, message.class);
         let _turn = place.turn().await;
         loop {
-            match self.shared.lock().send(&self.shared.clock, message) {
+            match self.shared.send(&mut self.shared.lock(), message) {
                 Err(SendError { reason: SendRefused::Full, message: refused }) => message = refused,
                 result => return result,
             }
@@ -71,9 +80,35 @@ impl Sender {
         self.shared.runtime.block_on(self.send(message))
     }
 
+    /// Waits until there is room for a message of this class with `size` bytes of payload, and keeps it: for who must not lose a
+    /// message where waiting to send it is cancelled. It waits in the same line as [`send`](Self::send), and those behind it wait
+    /// until the permit is used or dropped.
+    ///
+    /// Cancel safe: a dropped future has lost its place, and nothing else.
+    ///
+    /// # Errors
+    /// Why such a message is not accepted. Never [`SendRefused::Full`].
+    pub async fn reserve(&self, class: Class, size: usize) -> Result<Permit<'_>, SendRefused> {
+        let place = Place::new(&self.shared, class);
+        let turn = place.turn().await;
+        loop {
+            let room = self.shared.lock().can_send(class, size);
+            match room {
+                Ok(()) => return Ok(Permit { _turn: turn, place, size }),
+                Err(SendRefused::Full) => self.space().await,
+                Err(reason) => return Err(reason),
+            }
+        }
+    }
+
+    /// Where the connection goes on when its task does not.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.shared.runtime
+    }
+
     /// Waits until there may be room in the send queue, at most for as long as a write may stall.
     async fn space(&self) {
-        let clock = &self.shared.clock;
+        let clock = self.shared.clock();
         let _waiting = Waiting(&self.shared);
         let mut timer = Timer::default();
         poll_fn(|context| {
@@ -96,37 +131,51 @@ impl Sender {
     ///
     /// # Errors
     /// The reason and the message itself.
+    #[inline]
     pub fn try_send<'p>(&self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
         let mut driver = self.shared.lock();
-        if !driver.lines.is_empty(message.class) && driver.connection.is_open() {
+        if driver.waiters.has_line(message.class) && driver.connection.is_open() {
             return Err(SendError { reason: SendRefused::Full, message });
         }
-        driver.send(&self.shared.clock, message)
+        self.shared.send(&mut driver, message)
+    }
+
+    /// As [`try_send`](Self::try_send), for a message that goes to many: what is the same for all of them was worked out once.
+    /// [`Group`](crate::Group) does this for its members.
+    ///
+    /// # Errors
+    /// The reason; nothing has changed.
+    pub fn try_send_prepared(&self, message: &PreparedMessage) -> Result<NonZeroU64, SendRefused> {
+        let mut driver = self.shared.lock();
+        if driver.waiters.has_line(message.message().class) && driver.connection.is_open() {
+            return Err(SendRefused::Full);
+        }
+        self.shared.send_prepared(&mut driver, message)
     }
 
     /// Writes what waits, as far as the socket takes it now. The rest follows by itself.
     pub fn flush(&self) {
-        self.shared.lock().flush_aside(&self.shared.clock);
+        self.shared.lock().flush_aside(self.shared.clock());
     }
 
     /// As [`Connection::accept`](crate::Connection::accept).
     pub fn accept(&self) {
-        self.shared.lock().accept(&self.shared.clock);
+        self.shared.command(Driver::accept);
     }
 
     /// As [`Connection::refuse`](crate::Connection::refuse).
     pub fn refuse(&self, close: impl Into<CloseFrame>) {
-        self.shared.lock().refuse(&self.shared.clock, close.into());
+        self.shared.command(|driver, clock| driver.refuse(clock, close.into()));
     }
 
     /// As [`Connection::pause`](crate::Connection::pause).
     pub fn pause(&self) {
-        self.shared.lock().pause(&self.shared.clock);
+        self.shared.pause();
     }
 
     /// As [`Connection::resume`](crate::Connection::resume). The task that waits in `recv` goes on.
     pub fn resume(&self) {
-        self.shared.lock().resume(&self.shared.clock);
+        self.shared.command(Driver::resume);
     }
 
     /// Whether this side pauses.
@@ -143,19 +192,57 @@ impl Sender {
 
     /// As [`Connection::drain`](crate::Connection::drain).
     pub fn drain(&self) {
-        self.shared.lock().drain(&self.shared.clock);
+        self.shared.command(Driver::drain);
     }
 
     /// Asks the peer to close, when all that was sent before has gone out. A [`CloseReason`](pulsewire_protocol::CloseReason)
     /// will do; a [`CloseFrame`] gives a sentence and advice on connecting again with it. A pause ends.
     pub fn close(&self, close: impl Into<CloseFrame>) {
-        self.shared.lock().close(&self.shared.clock, close.into());
+        self.shared.command(|driver, clock| driver.close(clock, close.into()));
     }
 
     /// Cuts the connection and closes its socket at once, without a word to the peer, whatever its task is doing. Returns whether it
     /// lived.
     pub fn abort(&self) -> bool {
         self.shared.abort()
+    }
+
+    /// Bytes that were accepted and not handed out to the stream.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.shared.lock().connection.queued()
+    }
+
+    /// Waits until at least so many bytes wait to be sent: the high mark of who wants to know that the peer falls behind.
+    /// [`until_drained`](Self::until_drained) is the low one.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// If nothing is accepted any more.
+    pub async fn until_queued(&self, high: usize) -> Result<usize, SendRefused> {
+        self.until(|queued| queued >= high).await
+    }
+
+    /// Waits until at most so many bytes wait to be sent: the low mark.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// If nothing is accepted any more.
+    pub async fn until_drained(&self, low: usize) -> Result<usize, SendRefused> {
+        self.until(|queued| queued <= low).await
+    }
+
+    /// As [`until_drained`](Self::until_drained) to 0, for who polls again when woken. What a connection that is over did not send comes
+    /// with its last event.
+    pub(crate) fn poll_drained(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.shared.lock().poll_queued(self.shared.clock(), |queued| queued == 0, context).map(drop)
+    }
+
+    async fn until(&self, reached: impl Fn(usize) -> bool) -> Result<usize, SendRefused> {
+        let _waiting = Waiting(&self.shared);
+        poll_fn(|context| self.shared.lock().poll_queued(self.shared.clock(), &reached, context)).await
     }
 
     /// Names the connection in its endpoint, for ever.
@@ -180,6 +267,55 @@ impl Sender {
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Sender").field(&self.shared.id).finish()
+    }
+}
+
+/// Room for one message, and the turn to send it. See [`Sender::reserve`].
+#[must_use = "those that wait behind it wait until it is used or dropped"]
+pub struct Permit<'s> {
+    /// Given on before the line is left.
+    _turn: OwnedMutexGuard<()>,
+    place: Place<'s>,
+    size: usize,
+}
+
+impl Permit<'_> {
+    /// Sends a message, without waiting. Gives its number, as [`Sender::send`].
+    ///
+    /// # Errors
+    /// The reason and the message itself: the connection has ended meanwhile, or it is a larger message, or one of another class,
+    /// than there is room for ([`SendRefused::Full`]).
+    pub fn send<'p>(self, message: Message<'p>) -> Result<NonZeroU64, SendError<'p>> {
+        let shared = self.place.shared;
+        match self.fits(&message) {
+            true => shared.send(&mut shared.lock(), message),
+            false => Err(SendError { reason: SendRefused::Full, message }),
+        }
+    }
+
+    /// As [`send`](Self::send), for a message that goes to many.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn send_prepared(self, message: &PreparedMessage) -> Result<NonZeroU64, SendRefused> {
+        let shared = self.place.shared;
+        match self.fits(message.message()) {
+            true => shared.send_prepared(&mut shared.lock(), message),
+            false => Err(SendRefused::Full),
+        }
+    }
+
+    fn fits(&self, message: &Message<'_>) -> bool {
+        message.class == self.place.class && message.payload.len() <= self.size
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("connection", &self.place.shared.id)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 

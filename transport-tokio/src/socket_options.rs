@@ -1,176 +1,115 @@
 //! Options of the sockets below.
 
 use std::io;
+use std::num::NonZeroU32;
+use std::sync::Once;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use pulsewire_policy::Joining;
+use pulsewire_protocol::{ConfigError, check_range};
+use pulsewire_socket::{
+    Error, Keepalive, ListenOptions, UnsentLimit, UserTimeout, limit_unsent, set_keepalive, set_user_timeout,
+};
+use socket2::SockRef;
 
 /// What the transport sets on every socket that it opens or accepts.
+///
+/// With the feature `serde` they can be read; a keepalive or a user timeout that no system takes is refused then.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct SocketOptions {
     /// Send small segments at once (`TCP_NODELAY`). The transport joins small messages itself (PW-TCP-002). Default: on.
     pub no_delay: bool,
+    /// When what tasks send is written: each message at once, or joined with others for a while. Default: at once.
+    pub joining: Joining,
     /// The operating system's own probing, beside Pulsewire's heartbeat. Default: off, since the heartbeat does more.
     pub keepalive: Option<Keepalive>,
-    /// How many unsent bytes the kernel may hold, in bytes (`TCP_NOTSENT_LOWAT`; where the system or `socket2` lacks that,
-    /// the whole send buffer, `SO_SNDBUF`, which is said once as a warning). More of them would delay each PING behind them. On Linux the transport knows what
-    /// the peer's host has acknowledged; elsewhere a slow link that only takes would look dead (PW-TCP-003, PW-TCP-005).
-    /// Default: 128 KiB.
-    pub unsent_max: Option<u32>,
-    /// Give up when sent data stays unacknowledged for this long (`TCP_USER_TIMEOUT`; Linux and Android). Keepalive does not
-    /// notice a dead network while data is in flight; this does. Default: the system's, some 15 minutes.
-    pub user_timeout: Option<Duration>,
+    /// How many unsent bytes the kernel may hold (`TCP_NOTSENT_LOWAT`). More of them would delay each PING behind them. A system
+    /// without that option limits its whole send buffer instead (`SO_SNDBUF`): Windows always, others with a warning that is
+    /// given once. At most 2,147,483,647, which is what systems take. On Linux and macOS the transport knows what the peer's host has acknowledged; elsewhere a slow link that only
+    /// takes would look dead (PW-TCP-003, PW-TCP-005). Default: 128 KiB.
+    pub unsent_max: Option<NonZeroU32>,
+    /// Give up when sent data stays unacknowledged for this long. Keepalive does not notice a dead network while data is in flight;
+    /// this does. A system that lacks it refuses each connection. Default: the system's, some 15 minutes on Linux.
+    #[cfg_attr(feature = "serde", serde(rename = "user_timeout_ms"))]
+    pub user_timeout: Option<UserTimeout>,
+    /// How an endpoint listens: how many connections may wait to be accepted, and whether `[::]` takes IPv4 too. Default: as many as
+    /// the system lets, and no.
+    pub listen: ListenOptions,
+    /// How long opening a TCP connection may take, over all addresses of a name; the handshake has its own limit behind it
+    /// (`timeouts.handshake`). The system's own limit is minutes. 1 ms to 1 h, default 10 s.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "connect_timeout_ms", with = "pulsewire_protocol::representation::milliseconds")
+    )]
+    pub connect_timeout: Duration,
 }
 
 impl Default for SocketOptions {
     fn default() -> Self {
-        Self { no_delay: true, keepalive: None, unsent_max: Some(128 << 10), user_timeout: None }
+        Self {
+            no_delay: true,
+            joining: Joining::Immediate,
+            keepalive: None,
+            unsent_max: NonZeroU32::new(128 << 10),
+            user_timeout: None,
+            listen: ListenOptions::default(),
+            connect_timeout: Duration::from_secs(10),
+        }
     }
-}
-
-/// The three numbers of TCP keepalive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keepalive {
-    /// Silence before the first probe. Whole seconds on most systems; a part of a second is rounded up.
-    pub idle: Duration,
-    /// Between probes. Rounded likewise.
-    pub interval: Duration,
-    /// Unanswered probes until the connection is reset. Windows before version 10 (1703) has a fixed count and ignores it.
-    pub probes: u32,
-}
-
-/// Turns on the operating system's keepalive on any TCP socket: for peers whose protocol can't be changed.
-///
-/// Set it on the connected or accepted socket; one set on a listening socket is not inherited everywhere. It notices a
-/// machine or network that vanished while nothing is being sent. It does not notice a process that hangs, and while data is
-/// in flight it is suspended: see [`SocketOptions::user_timeout`].
-///
-/// ```no_run
-/// use std::time::Duration;
-/// use pulsewire_transport_tokio::{Keepalive, set_keepalive};
-///
-/// let device = std::net::TcpStream::connect("192.0.2.7:4352")?;
-/// let keepalive = Keepalive { idle: Duration::from_secs(5), interval: Duration::from_secs(2), probes: 3 };
-/// set_keepalive(&device, keepalive)?;
-/// # Ok::<(), std::io::Error>(())
-/// ```
-///
-/// # Errors
-/// What the operating system says; a zero number is refused.
-#[cfg(unix)]
-pub fn set_keepalive(socket: &impl std::os::fd::AsFd, keepalive: Keepalive) -> io::Result<()> {
-    apply_keepalive(&SockRef::from(socket), keepalive)
-}
-
-/// Turns on the operating system's keepalive on any TCP socket: for peers whose protocol can't be changed.
-///
-/// Set it on the connected or accepted socket. It notices a machine or network that vanished while nothing is being sent.
-///
-/// # Errors
-/// What the operating system says; a zero number is refused.
-#[cfg(windows)]
-pub fn set_keepalive(socket: &impl std::os::windows::io::AsSocket, keepalive: Keepalive) -> io::Result<()> {
-    apply_keepalive(&SockRef::from(socket), keepalive)
-}
-
-fn apply_keepalive(socket: &SockRef<'_>, keepalive: Keepalive) -> io::Result<()> {
-    let Keepalive { idle, interval, probes } = keepalive;
-    if idle.is_zero() || interval.is_zero() || probes == 0 {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "keepalive: idle, interval and probes must not be 0"));
-    }
-    let base = TcpKeepalive::new().with_time(round_up(idle)).with_interval(round_up(interval));
-    match socket.set_tcp_keepalive(&base.clone().with_retries(probes)) {
-        // The count is an option of its own, which not every Windows has.
-        Err(_) if cfg!(windows) => socket.set_tcp_keepalive(&base),
-        result => result,
-    }
-}
-
-/// Unix counts seconds, and would take a part of one for 0.
-fn round_up(duration: Duration) -> Duration {
-    if cfg!(windows) || duration.subsec_nanos() == 0 { duration } else { Duration::from_secs(duration.as_secs() + 1) }
 }
 
 impl SocketOptions {
+    /// Checks every number against its range: what is wrong then fails here, and not at each connection. An [`Endpoint`] refuses to
+    /// listen and to connect with what does not pass; the times of [`Keepalive`] and [`UserTimeout`] were checked when they were made.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first field that is wrong, and what it may hold.
+    ///
+    /// [`Endpoint`]: crate::Endpoint
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let (shortest, longest) = (Duration::from_millis(1), Duration::from_secs(3_600));
+        check_range("connect_timeout", self.connect_timeout, shortest, longest, "1 ms to 1 h")?;
+        let unsent = self.unsent_max.map_or(1, NonZeroU32::get);
+        check_range("unsent_max", unsent, 1, i32::MAX as u32, "1 to 2,147,483,647")
+    }
+
+    /// The same as an error of the system.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        self.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
+
     /// Sets all of them on a connected or accepted socket. Endpoints do it themselves.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn apply(&self, socket: &tokio::net::TcpStream) -> io::Result<()> {
-        let socket = SockRef::from(socket);
-        socket.set_tcp_nodelay(self.no_delay)?;
+        SockRef::from(socket).set_tcp_nodelay(self.no_delay)?;
         if let Some(keepalive) = self.keepalive {
-            apply_keepalive(&socket, keepalive)?;
+            match set_keepalive(socket, keepalive) {
+                // It is over already. Receiving tells how it ended.
+                Ok(_) | Err(Error::NotEstablished { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        self.apply_platform(&socket)
-    }
-
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn apply_platform(&self, socket: &SockRef<'_>) -> io::Result<()> {
-        if let Some(unsent_max) = self.unsent_max {
-            limit_unsent(
-                unsent_max,
-                |most| socket.set_tcp_notsent_lowat(most),
-                |most| socket.set_send_buffer_size(most as usize),
-            )?;
+        if let Some(bytes) = self.unsent_max {
+            tell_once(&limit_unsent(socket, bytes)?);
         }
-        if let Some(user_timeout) = self.user_timeout {
-            socket.set_tcp_user_timeout(Some(user_timeout))?;
+        if let Some(timeout) = self.user_timeout {
+            set_user_timeout(socket, timeout)?;
         }
         Ok(())
     }
-
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn apply_platform(&self, socket: &SockRef<'_>) -> io::Result<()> {
-        self.unsent_max.map_or(Ok(()), |unsent_max| socket.set_send_buffer_size(unsent_max as usize))
-    }
 }
 
-/// Limits what the system holds. One that lacks the exact option (an old kernel, WSL1, some sandboxes) limits its whole buffer, as
-/// other systems do: it must not refuse every connection for what nobody may have asked for.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn limit_unsent(
-    most: u32,
-    exactly: impl FnOnce(u32) -> io::Result<()>,
-    roughly: impl FnOnce(u32) -> io::Result<()>,
-) -> io::Result<()> {
-    static SAID: std::sync::Once = std::sync::Once::new();
-    exactly(most).or_else(|error| {
-        SAID.call_once(|| tracing::warn!(%error, "no TCP_NOTSENT_LOWAT here: the send buffer is limited instead"));
-        roughly(most)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_system_without_the_exact_limit_gets_the_rough_one() {
-        let lacks = |_| Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT));
-        let mut limited = 0;
-        let roughly = |most| {
-            limited = most;
-            Ok(())
-        };
-        limit_unsent(1_000, lacks, roughly).unwrap();
-        assert_eq!(limited, 1_000);
-        limit_unsent(1_000, |_| Ok(()), |_| panic!("the exact one is there")).unwrap();
-    }
-
-    #[test]
-    fn parts_of_a_second_are_rounded_up() {
-        assert_eq!(round_up(Duration::from_secs(3)), Duration::from_secs(3));
-        if !cfg!(windows) {
-            assert_eq!(round_up(Duration::from_millis(1)), Duration::from_secs(1));
-        }
-    }
-
-    #[test]
-    fn zero_is_refused() {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let keepalive = Keepalive { idle: Duration::ZERO, interval: Duration::from_secs(1), probes: 1 };
-        assert_eq!(set_keepalive(&socket, keepalive).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+/// A system that lacks the exact limit lacks it at each connection. Windows always does, which needs no warning.
+fn tell_once(limit: &UnsentLimit) {
+    static SAID: Once = Once::new();
+    match limit {
+        UnsentLimit::Exact => {}
+        UnsentLimit::SendBuffer { .. } if cfg!(windows) => {}
+        UnsentLimit::SendBuffer { bytes, reason } => SAID.call_once(|| {
+            tracing::warn!(%reason, bytes, "no TCP_NOTSENT_LOWAT here: the send buffer is limited instead");
+        }),
     }
 }

@@ -1,10 +1,12 @@
 //! The byte stream below a connection.
 
+use std::sync::Arc;
+
 use pulsewire_protocol::{Connection, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::unacknowledged;
+use crate::server::Ticket;
 
 /// The byte stream below: a TCP socket, or whatever reads and writes like one.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -12,7 +14,13 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// What one connection reads and writes.
-pub(crate) enum Below {
+pub(crate) struct Below {
+    kind: Kind,
+    /// What a server counts for it, until the stream is closed.
+    ticket: Option<Arc<Ticket>>,
+}
+
+enum Kind {
     /// A socket that this transport opened or accepted. Nobody else writes to it, so the system's counts of it are the
     /// connection's own.
     Socket(TcpStream),
@@ -21,10 +29,26 @@ pub(crate) enum Below {
 }
 
 impl Below {
+    pub(crate) fn socket(socket: TcpStream) -> Self {
+        Self { kind: Kind::Socket(socket), ticket: None }
+    }
+
+    pub(crate) fn given(stream: impl Stream + 'static) -> Self {
+        Self { kind: Kind::Given(Box::new(stream)), ticket: None }
+    }
+
+    pub(crate) fn with_ticket(self, ticket: Arc<Ticket>) -> Self {
+        Self { ticket: Some(ticket), ..self }
+    }
+
+    pub(crate) fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_deref()
+    }
+
     pub(crate) fn stream(&mut self) -> &mut dyn Stream {
-        match self {
-            Self::Socket(socket) => socket,
-            Self::Given(stream) => &mut **stream,
+        match &mut self.kind {
+            Kind::Socket(socket) => socket,
+            Kind::Given(stream) => &mut **stream,
         }
     }
 
@@ -50,9 +74,9 @@ impl Below {
 
     /// Bytes that were written and not acknowledged, where the system tells.
     fn unacknowledged(&self) -> Option<u64> {
-        match self {
-            Self::Socket(socket) => unacknowledged::of(socket),
-            Self::Given(_) => None,
+        match &self.kind {
+            Kind::Socket(socket) => pulsewire_socket::unacknowledged(socket),
+            Kind::Given(_) => None,
         }
     }
 }

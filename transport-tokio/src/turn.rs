@@ -13,30 +13,47 @@ use crate::clock::Clock;
 const LONGEST: Duration = Duration::from_micros(100);
 
 /// Events between two looks at the clock, where handling them is quick: a look costs as much as a small message.
-pub(crate) const LOOK_EVERY: u32 = 16;
+const LOOK_EVERY: u32 = 16;
 
 /// From when a task was woken until it waits again.
-#[derive(Default)]
 pub(crate) struct Turn {
-    began: Option<Instant>,
+    /// The latest time there is, before the first read.
+    began: Instant,
+    /// How many events don't look at the clock.
     unlooked: u32,
     /// It has been long enough.
     spent: bool,
 }
 
+impl Default for Turn {
+    fn default() -> Self {
+        Self { began: Instant::MAX, unlooked: 0, spent: false }
+    }
+}
+
 impl Turn {
     /// Something was read, at this time.
     pub(crate) fn read(&mut self, now: Instant) {
-        self.spent |= now - *self.began.get_or_insert(now) >= LONGEST;
+        self.began = self.began.min(now);
+        self.spent |= now - self.began >= LONGEST;
+        // The first event tells whether handling one takes long.
+        self.unlooked = 0;
     }
 
-    /// An event goes to the application.
-    pub(crate) fn event(&mut self, clock: &Clock) {
-        self.unlooked += 1;
-        if self.unlooked >= LOOK_EVERY {
-            self.unlooked = 0;
-            self.read(clock.now());
+    /// Before an event out of bytes that were read already: whether there is time for it.
+    #[inline]
+    pub(crate) fn goes_on(&mut self, clock: &Clock) -> bool {
+        match self.unlooked.checked_sub(1) {
+            Some(less) => self.unlooked = less,
+            None => self.look(clock),
         }
+        !self.spent
+    }
+
+    #[inline(never)]
+    fn look(&mut self, clock: &Clock) {
+        self.read(clock.now());
+        self.unlooked = LOOK_EVERY;
     }
 
     /// Nothing is left to do.

@@ -20,6 +20,34 @@ async fn narrow_pair() -> (Connection, Connection) {
     pair(config, 1_000).await
 }
 
+/// One task is told when much waits, and when little does again.
+#[tokio::test]
+async fn marks_are_told_both_ways() {
+    bounded(async {
+        let (mut near, mut far) = narrow_pair().await;
+        let (sender, sending) = (near.sender(), send_all(&near));
+        let driving = tokio::spawn(async move { while near.recv().await.is_some() {} });
+        assert!(sender.until_queued(500).await.unwrap() >= 500);
+        let receiving = tokio::spawn(async move {
+            for _ in 0..MESSAGES {
+                next_message(&mut far).await;
+            }
+            far
+        });
+        sending.await.unwrap().unwrap();
+        assert_eq!(sender.until_drained(0).await, Ok(0));
+        let watching = tokio::spawn({
+            let sender = sender.clone();
+            async move { sender.until_queued(1).await }
+        });
+        tokio::task::yield_now().await;
+        sender.abort();
+        assert_eq!(watching.await.unwrap(), Err(SendRefused::Closed(CloseReason::ABORTED)));
+        drop((receiving.await.unwrap(), driving));
+    })
+    .await;
+}
+
 /// Sends until it is refused, in a task of its own.
 fn send_all(connection: &Connection) -> JoinHandle<Result<(), SendError<'static>>> {
     let sender = connection.sender();

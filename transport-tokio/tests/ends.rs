@@ -1,4 +1,4 @@
-//! PW-TCP-004: the ends that are not closes are told apart, over real sockets. A lost network is in `keepalive.rs`.
+//! PW-TCP-004: the ends that are not closes are told apart, over real sockets. A lost network is in `network_lost.rs`.
 
 mod support;
 

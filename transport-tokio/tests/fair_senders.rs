@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -128,6 +130,82 @@ async fn a_thread_waits_for_room() {
         }
         assert!(thread.join().unwrap());
         serving.abort();
+    })
+    .await;
+}
+
+/// Who reserves waits in the same line, holds its place and the room, and loses no message where it gives up waiting.
+#[tokio::test(start_paused = true)]
+async fn a_permit_holds_a_place_and_the_room() {
+    bounded(async {
+        let (mut near, mut far) = pair(narrow(), 1_000).await;
+        let sender = near.sender();
+        while sender.try_send(message(1, 1_000)).is_ok() {}
+        let given_up = tokio::time::timeout(std::time::Duration::from_secs(1), sender.reserve(Class::BUSINESS, 9_000));
+        assert!(given_up.await.is_err());
+        let serving = tokio::spawn(async move { while near.recv().await.is_some() {} });
+        let reading = tokio::spawn(async move {
+            while next_message(&mut far).await != message(2, 9_000) {}
+            tokio::spawn(async move { while far.recv().await.is_some() {} });
+        });
+        let permit = sender.reserve(Class::BUSINESS, 9_000).await.unwrap();
+        // Nobody of the class goes first, and no other class is held up.
+        let refused = sender.try_send(message(3, 10)).unwrap_err();
+        assert_eq!((refused.reason, refused.message), (SendRefused::Full, message(3, 10)));
+        sender.try_send(Message::new(Class::ROOM, b"passes")).unwrap();
+        permit.send(message(2, 9_000)).unwrap();
+        reading.await.unwrap();
+        // What it was not reserved for is refused, and comes back; a permit that is dropped holds up nobody.
+        for other in [message(4, 11), Message::new(Class::ROOM, b"other")] {
+            let permit = sender.reserve(Class::BUSINESS, 10).await.unwrap();
+            assert_eq!(permit.send(other.clone()).unwrap_err().message, other);
+        }
+        drop(sender.reserve(Class::BUSINESS, 10).await.unwrap());
+        sender.try_send(message(5, 10)).unwrap();
+        let too_large = sender.reserve(Class::BUSINESS, usize::MAX).await.unwrap_err();
+        assert!(matches!(too_large, SendRefused::TooLarge { .. }));
+        sender.abort();
+        assert!(matches!(sender.reserve(Class::BUSINESS, 1).await.unwrap_err(), SendRefused::Closed(_)));
+        serving.await.unwrap();
+    })
+    .await;
+}
+
+/// How often the tasks of so many senders are polled for each message that they send, each of them one.
+async fn polls_for_a_message(senders: u64) -> f64 {
+    let (mut near, mut far) = pair(narrow(), 1_000).await;
+    let polls = Arc::new(AtomicU64::new(0));
+    while near.sender().try_send(message(0, 1_000)).is_ok() {}
+    let sending: Vec<_> = (0..senders)
+        .map(|number| {
+            let (sender, polls) = (near.sender(), Arc::clone(&polls));
+            tokio::spawn(async move {
+                let mut sending = pin!(sender.send(message(number, 1_000)));
+                let counted = poll_fn(|context| {
+                    polls.fetch_add(1, Ordering::Relaxed);
+                    sending.as_mut().poll(context)
+                });
+                counted.await.map(drop).unwrap();
+            })
+        })
+        .collect();
+    yield_now().await;
+    let serving = tokio::spawn(async move { while near.recv().await.is_some() {} });
+    let receiving = tokio::spawn(async move { while far.recv().await.is_some() {} });
+    for sending in sending {
+        sending.await.unwrap();
+    }
+    serving.abort();
+    receiving.abort();
+    polls.load(Ordering::Relaxed) as f64 / senders as f64
+}
+
+/// Who waits behind others costs nothing until it is its turn.
+#[tokio::test]
+async fn two_thousand_that_wait_cost_no_more_than_twenty() {
+    bounded(async {
+        let (few, many) = (polls_for_a_message(20).await, polls_for_a_message(2_000).await);
+        assert!(many <= few * 1.5, "{many} polls for each message instead of {few}");
     })
     .await;
 }

@@ -46,7 +46,7 @@ async fn a_stream_is_read_behind_its_end_for_linger() {
             far.write_all(&[7; 100]).await.unwrap();
             tokio::time::sleep(ms(10)).await;
         }
-        assert!(endpoint.shutdown(LINGER).await);
+        assert!(endpoint.shutdown(LINGER).await.cut == 0);
         assert!(over.elapsed() >= LINGER && over.elapsed() <= LINGER + ROUNDED, "{:?}", over.elapsed());
         assert!(far.write_all(&[7]).await.is_err());
     })
@@ -59,7 +59,7 @@ async fn a_stream_is_closed_as_soon_as_the_peer_has_ended_its_side() {
         let (endpoint, mut far) = given_up(1 << 10).await;
         let over = Instant::now();
         far.shutdown().await.unwrap();
-        assert!(endpoint.shutdown(LINGER).await);
+        assert!(endpoint.shutdown(LINGER).await.cut == 0);
         assert!(over.elapsed() < ROUNDED, "{:?}", over.elapsed());
         // What was said last is there all the same.
         let mut last_words = Vec::new();
@@ -82,7 +82,7 @@ async fn last_words_have_time_while_some_are_taken() {
         }
         let last_progress = over.elapsed();
         assert!(last_progress > LINGER * 5);
-        assert!(endpoint.shutdown(LINGER * 2).await);
+        assert!(endpoint.shutdown(LINGER * 2).await.cut == 0);
         assert!(over.elapsed() <= last_progress + LINGER + ROUNDED, "{:?}", over.elapsed());
     })
     .await;
@@ -93,8 +93,8 @@ async fn last_words_have_time_while_some_are_taken() {
 async fn a_farewell_is_cut_when_the_patience_of_a_shutdown_ends() {
     bounded(async {
         let (endpoint, mut far) = given_up(1 << 10).await;
-        assert!(!endpoint.shutdown(ms(100)).await);
-        assert!(endpoint.shutdown(ROUNDED).await, "it is gone");
+        assert_eq!(endpoint.shutdown(ms(100)).await.cut, 1);
+        assert!(endpoint.shutdown(ROUNDED).await.cut == 0, "it is gone");
         assert!(far.write_all(&[7]).await.is_err());
     })
     .await;

@@ -158,3 +158,44 @@ async fn a_cancelled_recv_is_looked_after_and_quiet_time_does_not_count() {
     })
     .await;
 }
+
+/// PW-HS-012: a client whose connection nobody receives from is not held for ever.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_nobody_receives_from_ends() {
+    bounded(async {
+        let (_client, stream) = tokio::io::duplex(1_000);
+        let config = Config::default();
+        let limit = config.timeouts.handshake;
+        let endpoint = pulsewire_transport_tokio::Endpoint::new(valid(config));
+        let forgotten = endpoint.connection(stream, pulsewire_transport_tokio::protocol::Role::Server).unwrap();
+        let began = Instant::now();
+        while endpoint.connections().contains(&forgotten.id()) {
+            sleep(Duration::from_millis(100)).await;
+        }
+        assert!((limit..limit + Duration::from_secs(2)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+/// PW-CLS-007: a connection that somebody else closes, while its own task is gone for long, is not held longer for that.
+#[tokio::test(start_paused = true)]
+async fn a_close_from_elsewhere_has_its_limit_while_the_task_is_away() {
+    bounded(async {
+        let config = Config::default();
+        let limit = config.timeouts.close;
+        let endpoint = pulsewire_transport_tokio::Endpoint::new(valid(config));
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let mut near = endpoint.connection(near, pulsewire_transport_tokio::protocol::Role::Client).unwrap();
+        let mut far = endpoint.connection(far, pulsewire_transport_tokio::protocol::Role::Server).unwrap();
+        tokio::join!(near.recv(), far.recv());
+        // Both tasks are away for so long that the keeper looks seldom; nobody answers.
+        sleep(Duration::from_millis(2_500)).await;
+        let began = Instant::now();
+        near.sender().close(CloseReason::NORMAL);
+        while endpoint.connections().contains(&near.id()) {
+            sleep(Duration::from_millis(50)).await;
+        }
+        assert!((limit..limit + Duration::from_secs(1)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    })
+    .await;
+}

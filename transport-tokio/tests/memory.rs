@@ -6,7 +6,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pulsewire_transport_tokio::protocol::{Class, Config, Message};
+use pulsewire_transport_tokio::Connection;
+use pulsewire_transport_tokio::protocol::{Class, Config, Event, Message};
 use support::{bounded, message, next_message, pair};
 
 /// A payload whose memory can be watched.
@@ -35,6 +36,26 @@ async fn a_sender_keeps_no_message_of_a_connection_that_was_dropped() {
         assert_eq!(Arc::strong_count(&memory), 1);
     })
     .await;
+}
+
+/// An idle connection consists of its task for the most part, and tokio makes 128 bytes more of that where it grows beyond the next
+/// multiple of them.
+#[test]
+fn a_task_that_answers_is_small() {
+    fn size<F>(_: impl FnOnce(Connection) -> F) -> usize {
+        size_of::<F>()
+    }
+    let size = size(|mut connection| async move {
+        let sender = connection.sender();
+        while let Some(event) = connection.recv().await {
+            if let Event::Message(message) = event
+                && sender.send(message).await.is_err()
+            {
+                return;
+            }
+        }
+    });
+    assert!(size <= 280, "{size} bytes");
 }
 
 thread_local! {

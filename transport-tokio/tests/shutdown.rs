@@ -7,8 +7,8 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
-use pulsewire_transport_tokio::Endpoint;
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Origin, Role};
+use pulsewire_transport_tokio::{Connection, Endpoint, ShutdownReport};
 use support::{Server, bounded, message, ms, until_closed, valid};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
@@ -40,8 +40,8 @@ async fn a_shutdown_loses_nothing_that_was_sent_before() {
             assert_eq!(messages, expected);
         }
         server.stop_accepting();
-        assert!(server.endpoint.shutdown(ms(5_000)).await);
-        assert!(endpoint.shutdown(ms(5_000)).await);
+        assert!(server.endpoint.shutdown(ms(5_000)).await.is_clean());
+        assert!(endpoint.shutdown(ms(5_000)).await.is_clean());
     })
     .await;
 }
@@ -53,8 +53,8 @@ async fn a_server_that_shuts_down_says_so() {
         let endpoint = Endpoint::new(valid(Config::default()));
         let mut connection = endpoint.connect(server.address).await.unwrap();
         server.stop_accepting();
-        let (in_order, (_, closed)) = tokio::join!(server.endpoint.shutdown(ms(5_000)), until_closed(&mut connection));
-        assert!(in_order);
+        let (report, (_, closed)) = tokio::join!(server.endpoint.shutdown(ms(5_000)), until_closed(&mut connection));
+        assert!(report.is_clean() && report.orderly == 1, "{report}");
         assert_eq!((closed.reason, closed.origin, closed.orderly), (CloseReason::GOING_AWAY, Origin::Peer, true));
         assert!(server.endings.recv().await.unwrap().orderly);
     })
@@ -68,7 +68,80 @@ async fn a_peer_that_does_not_answer_close_is_cut_after_the_patience() {
         let endpoint = Endpoint::new(valid(Config::default()));
         // Nobody receives from this one, so nothing answers.
         let _connection = endpoint.connect(server.address).await.unwrap();
-        assert!(!server.endpoint.shutdown(ms(100)).await);
+        assert!(!server.endpoint.shutdown(ms(100)).await.is_clean());
+    })
+    .await;
+}
+
+/// An endpoint with one established connection that a task receives from, and the peer.
+async fn one(config: Config, stream_holds: usize) -> (Endpoint, pulsewire_transport_tokio::Sender, Connection) {
+    let (near, far) = tokio::io::duplex(stream_holds);
+    let endpoint = Endpoint::new(valid(config));
+    let mut server = endpoint.connection(near, Role::Server).unwrap();
+    let mut client = Endpoint::new(valid(Config::default())).connection(far, Role::Client).unwrap();
+    tokio::join!(client.recv(), server.recv());
+    let sender = server.sender();
+    tokio::spawn(async move { while server.recv().await.is_some() {} });
+    (endpoint, sender, client)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_answer_close_in_time_is_reported_as_such() {
+    bounded(async {
+        let mut config = Config::default();
+        (config.timeouts.close, config.timeouts.linger) = (ms(1_000), ms(100));
+        // What the stream takes while nobody reads the other end.
+        let (endpoint, sender, client) = one(config, 64 << 10).await;
+        let held = client.sender();
+        std::mem::forget(client);
+        sender.send(message(1, 100)).await.unwrap();
+        let report = endpoint.shutdown(ms(60_000)).await;
+        assert_eq!((report.timed_out, report.connections()), (1, 1), "{report}");
+        assert!(!report.is_clean(), "{report}");
+        drop(held);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_is_reported_where_the_patience_ends() {
+    bounded(async {
+        let (endpoint, sender, client) = one(Config::default(), 1 << 10).await;
+        std::mem::forget(client);
+        for number in 0..4 {
+            sender.send(message(number, 200_000)).await.unwrap();
+        }
+        let report = endpoint.shutdown(ms(100)).await;
+        assert_eq!((report.cut, report.connections()), (1, 1), "{report}");
+        // Three at least were never handed out, and of the first most was not taken.
+        assert!(report.unsent_messages >= 2 && report.unsent_bytes >= 400_000, "{report:?}");
+        assert!(report.unacknowledged_bytes > 0, "{report:?}");
+        assert_eq!(endpoint.shutdown(ms(100)).await, ShutdownReport::default(), "each is reported once");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_finds_a_fault_is_reported_as_such() {
+    bounded(async {
+        let (endpoint, _sender, mut client) = one(Config::default(), 1 << 10).await;
+        client.close(CloseReason::BAD_PACKET);
+        let report = endpoint.shutdown(ms(60_000)).await;
+        assert_eq!((report.failed, report.connections(), report.is_clean()), (1, 1, false), "{report}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_gone_and_one_that_never_spoke_are_told_apart() {
+    bounded(async {
+        let (endpoint, _sender, client) = one(Config::default(), 1 << 10).await;
+        let (near, _silent) = tokio::io::duplex(1_000);
+        let mut silent = endpoint.connection(near, Role::Server).unwrap();
+        tokio::spawn(async move { while silent.recv().await.is_some() {} });
+        client.sender().abort();
+        let report = endpoint.shutdown(ms(60_000)).await;
+        assert_eq!((report.reset, report.unestablished, report.connections()), (1, 1, 2), "{report}");
     })
     .await;
 }

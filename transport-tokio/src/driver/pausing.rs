@@ -18,7 +18,7 @@ pub(super) struct Pausing {
     /// The application paused it, and did not resume it yet.
     asked: bool,
     /// How many tasks are busy.
-    busy: usize,
+    busy: u32,
     /// The receiving task is away for so long that the keeper paused it.
     kept: bool,
 }
@@ -56,27 +56,37 @@ impl Driver {
         self.wake_senders();
     }
 
-    /// For a receiving task that is away: writes what waits, has the connection pause if it is `long`, and lets time pass while it
-    /// does. A connection that is not open can't pause; what may be read counts first there (PW-TCP-001), and the receiver reads it.
-    pub(crate) fn keep(&mut self, clock: &Clock, now: Instant, times: Times, long: bool) {
+    /// For a receiving task that is away: writes what waits, has the connection pause if it is `long`, and lets time pass then. Gives
+    /// when to look again.
+    pub(crate) fn keep(&mut self, clock: &Clock, now: Instant, times: Times, long: bool) -> Option<Instant> {
         // What is sent from now on does not wait for the receiver to come back.
         self.more_input = false;
-        if self.blocked && self.waiting.is_empty() {
+        if self.blocked && !self.waiters.has_tasks() {
             let _ = self.flush(clock, &mut Context::from_waker(Waker::noop()));
         } else {
             self.flush_aside(clock);
         }
+        let again = now + times.look;
+        if !long {
+            return Some(again);
+        }
         // Whoever is busy and says so has it paused already.
-        if long && !self.pausing.kept && self.pausing.busy == 0 {
+        if !self.pausing.kept && self.pausing.busy == 0 {
             self.begin_pause(clock);
             self.pausing.kept = self.connection.is_paused();
         }
-        // A look later, so that the stream was asked between the deadline and its judgement.
-        let judged = self.connection.poll_timeout().map(|deadline| deadline + times.look);
-        if self.connection.is_paused() && judged.is_some_and(|judged| judged <= now) {
-            self.time_busy(now);
+        // A connection that is not open can't pause (PW-HB-024), and does not wait for its task for ever either. All is judged a look
+        // later, so that the stream was asked in between.
+        if self.connection.poll_timeout().is_some_and(|deadline| deadline + times.look <= now) {
+            self.pass_time(now);
             self.flush_aside(clock);
+            if self.connection.is_over() {
+                self.wake_all();
+            }
         }
+        let deadline = self.connection.poll_timeout().map(|deadline| (deadline + times.look).max(again));
+        // Nobody else asks whether the stream takes more.
+        if self.has_more() { Some(again) } else { deadline }
     }
 
     /// The receiving task is back.
@@ -147,8 +157,8 @@ pub(crate) async fn busy_while<W: Future>(shared: &Shared, work: W) -> W::Output
             return Poll::Ready(output);
         }
         loop {
-            let Some(deadline) = shared.lock().write_busy(&shared.clock, context) else { return Poll::Pending };
-            let Poll::Ready(now) = timer.poll(&shared.clock, deadline, context) else { return Poll::Pending };
+            let Some(deadline) = shared.lock().write_busy(shared.clock(), context) else { return Poll::Pending };
+            let Poll::Ready(now) = timer.poll(shared.clock(), deadline, context) else { return Poll::Pending };
             shared.lock().time_busy(now);
         }
     })
@@ -160,13 +170,16 @@ struct Busy<'s>(&'s Shared);
 
 impl<'s> Busy<'s> {
     fn new(shared: &'s Shared) -> Self {
-        shared.lock().begin_busy(&shared.clock);
+        let mut driver = shared.lock();
+        driver.begin_busy(shared.clock());
+        shared.interrupt(&driver);
+        drop(driver);
         Self(shared)
     }
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.lock().end_busy(&self.0.clock);
+        self.0.lock().end_busy(self.0.clock());
     }
 }
