@@ -28,29 +28,53 @@ fn main() -> ExitCode {
 
 #[cfg(windows)]
 mod windows {
+    use std::collections::HashMap;
     use std::error::Error;
     use std::io::BufRead;
     use std::net::SocketAddr;
     use std::time::Duration;
 
-    use pulsewire_transport_iocp::protocol::{CloseReason, Config, Event, SendError, SendRefused};
+    use pulsewire_transport_iocp::protocol::{
+        CloseReason, Config, ConnectionId, Event, Message, SendError, SendRefused,
+    };
     use pulsewire_transport_iocp::{Context, Endpoint, Handler, SocketOptions};
 
-    struct Echo;
+    /// Echoes. A peer that sends faster than it reads has to wait: of each connection at most one message is held.
+    #[derive(Default)]
+    struct Echo {
+        held: HashMap<ConnectionId, Message<'static>>,
+    }
+
+    impl Echo {
+        fn send(&mut self, connection: &mut Context<'_>, message: Message<'_>) {
+            let Err(SendError { reason, message }) = connection.send(message) else { return };
+            match reason {
+                SendRefused::Full => {
+                    self.held.insert(connection.id(), message.into_owned());
+                    // No message more comes until `writable`.
+                    connection.pause();
+                }
+                // Two sides with different limits.
+                SendRefused::TooLarge { .. } => connection.close(CloseReason::REFUSED),
+                // It is closing, or gone.
+                _ => {}
+            }
+        }
+    }
 
     impl Handler for Echo {
         fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
-            if let Event::Message(message) = event
-                && let Err(refused) = connection.send(message)
-            {
-                match refused.reason {
-                    // It sends faster than it reads.
-                    SendRefused::Full => connection.close(CloseReason::OVERLOADED),
-                    // Two sides with different limits.
-                    SendRefused::TooLarge { .. } => connection.close(CloseReason::REFUSED),
-                    // It is closing, or gone.
-                    _ => {}
-                }
+            match event {
+                Event::Message(message) => self.send(connection, message),
+                Event::Closed(_) => drop(self.held.remove(&connection.id())),
+                _ => {}
+            }
+        }
+
+        fn writable(&mut self, connection: &mut Context<'_>) {
+            connection.resume();
+            if let Some(message) = self.held.remove(&connection.id()) {
+                self.send(connection, message);
             }
         }
 
@@ -62,7 +86,6 @@ mod windows {
     /// Returns whether all connections were closed in order.
     pub(crate) fn serve() -> Result<bool, Box<dyn Error>> {
         let mut config = Config::default();
-        config.limits.send_queue = 64 << 20;
         let mut address: SocketAddr = "127.0.0.1:0".parse()?;
         let mut arguments = std::env::args().skip(1);
         while let Some(option) = arguments.next() {
@@ -77,15 +100,15 @@ mod windows {
                 _ => return Err(format!("unknown option {option}").into()),
             }
         }
-        let endpoint = Endpoint::start(config.validate()?, SocketOptions::default(), Echo)?;
+        let endpoint = Endpoint::start(config.validate()?, SocketOptions::default(), Echo::default())?;
         println!("listening on {}", endpoint.listen(address)?);
         for line in std::io::stdin().lock().lines() {
             if line?.trim() == "stop" {
                 break;
             }
         }
-        let in_order = endpoint.shutdown(Duration::from_secs(10));
-        println!("{}", if in_order { "all connections closed in order" } else { "some connections had to be cut" });
-        Ok(in_order)
+        let report = endpoint.shutdown(Duration::from_secs(10))?;
+        println!("{report}");
+        Ok(report.cut == 0)
     }
 }

@@ -1,9 +1,12 @@
 //! A handler for applications that have a thread of their own.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvError, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use pulsewire_protocol::{Event, SendError};
+use pulsewire_protocol::{ConnectionId, Event, SendError};
 
 use crate::handler::{Context, Handler};
 use crate::sender::Sender;
@@ -41,29 +44,75 @@ pub enum NoticeKind {
     Writable,
 }
 
+impl NoticeKind {
+    /// Bytes of memory that it takes in the channel.
+    fn size(&self) -> usize {
+        let payload = match self {
+            Self::Event(Event::Message(message)) => message.payload.len(),
+            Self::Event(Event::Closed(closed)) => closed.unsent.iter().map(|message| message.payload.len()).sum(),
+            Self::Unsent(refused) => refused.message.payload.len(),
+            Self::Event(_) | Self::Writable => 0,
+        };
+        size_of::<Notice>() + payload
+    }
+}
+
+/// How much may wait in the channel, in bytes: payloads, and a fixed size for each notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelLimits {
+    /// Of one connection. Default: 256 KiB.
+    pub connection: usize,
+    /// Of all connections. Default: 256 MiB.
+    pub total: usize,
+}
+
+impl Default for ChannelLimits {
+    fn default() -> Self {
+        Self { connection: 256 << 10, total: 256 << 20 }
+    }
+}
+
 /// Forwards everything over a channel to a thread that may take its time.
 ///
-/// Each message is copied once. The channel has no limit: a receiver that is slower than its peers has to
-/// [pause](Sender::pause) them. What waits in the channel by then still comes.
+/// Each message is copied once. A connection of which too much waits in the channel pauses until the thread has taken half of it:
+/// its peer is told, and waits (BUSY, PW-HB-019). So a slow thread slows the peers that it is slow with, and needs to do nothing
+/// for it. Where all connections together have reached their limit, each that has something to tell pauses, and a client that
+/// comes then is told OVERLOADED; the thread does not hear of it. Each limit is exceeded by one notice of each connection at most.
 ///
 /// When the endpoint is shut down the channel ends behind the last `Closed`, so the receiver sees everything that came.
 #[derive(Debug)]
 pub struct ChannelHandler {
-    notices: mpsc::Sender<Notice>,
+    notices: mpsc::Sender<(Notice, usize)>,
+    filling: Arc<Filling>,
 }
 
 impl ChannelHandler {
     /// The handler, and the receiver for the application's thread.
     #[must_use]
-    pub fn new() -> (Self, mpsc::Receiver<Notice>) {
-        let (notices, receiver) = mpsc::channel();
-        (Self { notices }, receiver)
+    pub fn new() -> (Self, Notices) {
+        Self::with_limits(ChannelLimits::default())
     }
 
-    fn forward(&self, connection: &Context<'_>, kind: NoticeKind) {
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(limits: ChannelLimits) -> (Self, Notices) {
+        let (notices, receiver) = mpsc::channel();
+        let filling = Arc::new(Filling { limits, state: Mutex::default() });
+        let handler = Self { notices, filling: Arc::clone(&filling) };
+        (handler, Notices { receiver, filling })
+    }
+
+    fn forward(&self, connection: &mut Context<'_>, kind: NoticeKind) {
+        let id = connection.id();
+        let size = kind.size();
+        if self.filling.add(id, size) {
+            connection.pause_for_queue();
+        }
         let notice = Notice { sender: connection.sender(), peer_address: connection.peer_address(), kind };
-        // An application that dropped the receiver does not want to know.
-        let _nobody_listens = self.notices.send(notice);
+        if self.notices.send((notice, size)).is_err() && self.filling.take(id, size) {
+            // An application that dropped the receiver does not want to know.
+            connection.resume_for_queue();
+        }
     }
 }
 
@@ -78,5 +127,109 @@ impl Handler for ChannelHandler {
 
     fn writable(&mut self, connection: &mut Context<'_>) {
         self.forward(connection, NoticeKind::Writable);
+    }
+
+    fn has_room(&self) -> bool {
+        self.filling.lock().total < self.filling.limits.total
+    }
+}
+
+/// The receiving end of a [`ChannelHandler`]. Taking a notice makes room for the next ones.
+#[derive(Debug)]
+pub struct Notices {
+    receiver: mpsc::Receiver<(Notice, usize)>,
+    filling: Arc<Filling>,
+}
+
+impl Notices {
+    /// Waits for the next notice.
+    ///
+    /// # Errors
+    ///
+    /// The endpoint has ended, and everything was taken.
+    pub fn recv(&self) -> Result<Notice, RecvError> {
+        self.receiver.recv().map(|taken| self.taken(taken))
+    }
+
+    /// Waits for the next notice, but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// There was none in time, or the endpoint has ended.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Notice, RecvTimeoutError> {
+        self.receiver.recv_timeout(timeout).map(|taken| self.taken(taken))
+    }
+
+    /// The next notice, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or the endpoint has ended.
+    pub fn try_recv(&self) -> Result<Notice, TryRecvError> {
+        self.receiver.try_recv().map(|taken| self.taken(taken))
+    }
+
+    /// Waits for one notice after the other, until the endpoint has ended.
+    pub fn iter(&self) -> impl Iterator<Item = Notice> {
+        std::iter::from_fn(|| self.recv().ok())
+    }
+
+    fn taken(&self, (notice, size): (Notice, usize)) -> Notice {
+        if self.filling.take(notice.sender.id(), size) {
+            notice.sender.resume_for_queue();
+        }
+        notice
+    }
+}
+
+/// How much waits in the channel.
+#[derive(Debug)]
+struct Filling {
+    limits: ChannelLimits,
+    state: Mutex<Filled>,
+}
+
+#[derive(Debug, Default)]
+struct Filled {
+    total: usize,
+    /// Of each connection of which anything waits.
+    connections: HashMap<ConnectionId, Share>,
+}
+
+#[derive(Debug, Default)]
+struct Share {
+    bytes: usize,
+    pauses: bool,
+}
+
+impl Filling {
+    fn lock(&self) -> MutexGuard<'_, Filled> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what is put in. Returns whether the connection has to pause.
+    fn add(&self, id: ConnectionId, size: usize) -> bool {
+        let Filled { total, connections } = &mut *self.lock();
+        let share = connections.entry(id).or_default();
+        *total += size;
+        share.bytes += size;
+        share.pauses |= share.bytes >= self.limits.connection || *total >= self.limits.total;
+        share.pauses
+    }
+
+    /// Counts what is taken out. Returns whether the connection pauses and may go on. It may when nothing of it waits, at the latest.
+    fn take(&self, id: ConnectionId, size: usize) -> bool {
+        let Filled { total, connections } = &mut *self.lock();
+        *total -= size;
+        let Some(share) = connections.get_mut(&id) else { return false };
+        share.bytes -= size;
+        let has_room = share.bytes <= self.limits.connection / 2 && *total <= self.limits.total / 2;
+        let goes_on = share.pauses && (has_room || share.bytes == 0);
+        share.pauses &= !goes_on;
+        if share.bytes == 0 {
+            connections.remove(&id);
+        }
+        goes_on
     }
 }

@@ -12,6 +12,22 @@ pub(crate) struct Directory {
     mailboxes: RwLock<Vec<Option<Arc<Mailbox>>>>,
 }
 
+/// The directories of all threads of an endpoint.
+#[derive(Debug)]
+pub(crate) struct Directories(pub(crate) Vec<Arc<Directory>>);
+
+impl Directories {
+    /// The mailbox of the connection that `id` names, if it lives, on whichever thread.
+    pub(crate) fn find(&self, id: ConnectionId) -> Option<Arc<Mailbox>> {
+        self.0.iter().find_map(|directory| directory.find(id))
+    }
+
+    #[cfg(windows)]
+    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
+        self.0.iter().flat_map(|directory| directory.ids()).collect()
+    }
+}
+
 impl Directory {
     fn read(&self) -> RwLockReadGuard<'_, Vec<Option<Arc<Mailbox>>>> {
         // Each change is one assignment, done or not done.

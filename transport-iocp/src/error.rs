@@ -3,39 +3,59 @@
 use std::fmt::{self, Display, Formatter};
 use std::io;
 
-/// An error code of Windows: a Win32 or Winsock code, as a completion or a call reported it.
+use pulsewire_socket::Cause;
+
+/// An error of Windows: a Win32 or Winsock code, as a completion or a call reported it.
 ///
-/// The raw code is kept because it is the one thing that can be looked up; [`end`](Self::end) says what it means.
+/// The raw code is kept because it is the one thing that can be looked up; [`cause`](Self::cause) says what it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SystemError(u32);
+pub(crate) struct SystemError {
+    code: u32,
+    cause: Cause,
+    /// The system had taken the operation. How much of it was done is not known.
+    started: bool,
+}
 
 impl SystemError {
     /// `WSAEINVAL`, which also stands for a failure that came without a code.
-    pub(crate) const INVALID: Self = Self(10022);
+    pub(crate) const INVALID: Self = Self::from_code(10022);
+    /// `WSAENOTSOCK`: the socket was closed.
+    #[cfg(windows)]
+    pub(crate) const NOT_A_SOCKET: Self = Self::from_code(10038);
 
-    /// Wraps a raw Win32 or Winsock code.
+    /// Of a call that failed with this Win32 or Winsock code.
     pub(crate) const fn from_code(code: u32) -> Self {
-        Self(code)
+        Self { code, cause: Cause::of_windows_code(code), started: false }
+    }
+
+    /// Of an operation that was started and ended with this NTSTATUS, of which the system makes this code.
+    #[cfg(any(windows, test))]
+    pub(crate) const fn from_status(status: u32, code: u32) -> Self {
+        let cause = match Cause::of_ntstatus(status) {
+            Some(cause) => cause,
+            None => Cause::of_windows_code(code),
+        };
+        Self { code, cause, started: true }
     }
 
     /// The raw code.
     pub(crate) const fn code(self) -> u32 {
-        self.0
+        self.code
     }
 
-    /// What a completion that failed with this code says about the end of its connection.
-    ///
-    /// 1236 and 10053 say that this system aborted the connection. It does so when we close, and also when TCP gives
-    /// up. So a driver that did not close takes [`ConnectionEnd::ClosedHere`] for [`ConnectionEnd::NetworkLost`].
-    pub(crate) const fn end(self) -> ConnectionEnd {
-        match self.0 {
-            // 59 is what an accept reports whose client was gone before it was accepted; 1225 and 10061 are refusals.
-            59 | 64 | 1225 | 10052 | 10054 | 10061 => ConnectionEnd::Reset,
-            // 6, 676 and 10038: the handle was closed; 735: the port was; 10004: the call was interrupted.
-            6 | 676 | 735 | 995 | 1236 | 10004 | 10038 | 10053 | 10058 => ConnectionEnd::ClosedHere,
-            10101 => ConnectionEnd::PeerEnded,
-            _ => ConnectionEnd::NetworkLost,
-        }
+    /// What it says about its connection. A driver that did not close takes [`Cause::ClosedHere`] for [`Cause::NetworkLost`].
+    pub(crate) const fn cause(self) -> Cause {
+        self.cause
+    }
+
+    /// Whether this host lacked something, and nothing is wrong with socket or port.
+    pub(crate) fn is_shortage(self) -> bool {
+        self.cause == Cause::Shortage
+    }
+
+    /// Whether nothing was done for lack of something, so that the same operation can be tried again.
+    pub(crate) fn can_retry(self) -> bool {
+        self.is_shortage() && !self.started
     }
 }
 
@@ -43,22 +63,22 @@ impl SystemError {
 #[cfg(test)]
 impl SystemError {
     /// `ERROR_NETNAME_DELETED`: the peer reset the connection.
-    pub(crate) const NETNAME_DELETED: Self = Self(64);
+    pub(crate) const NETNAME_DELETED: Self = Self::from_code(64);
     /// `ERROR_SEM_TIMEOUT`: TCP gave up on a peer that no longer answers.
-    pub(crate) const SEM_TIMEOUT: Self = Self(121);
+    pub(crate) const SEM_TIMEOUT: Self = Self::from_code(121);
     /// `ERROR_OPERATION_ABORTED`: the operation was cancelled.
-    pub(crate) const OPERATION_ABORTED: Self = Self(995);
+    pub(crate) const OPERATION_ABORTED: Self = Self::from_code(995);
     /// `ERROR_CONNECTION_REFUSED`: nobody listens at the address.
-    pub(crate) const CONNECTION_REFUSED: Self = Self(1225);
+    pub(crate) const CONNECTION_REFUSED: Self = Self::from_code(1225);
     /// `WSAEADDRINUSE`: somebody else has the address.
-    pub(crate) const ADDRESS_IN_USE: Self = Self(10048);
+    pub(crate) const ADDRESS_IN_USE: Self = Self::from_code(10048);
     /// `WSAESHUTDOWN`: a send after the sending side was shut down.
-    pub(crate) const SHUT_DOWN: Self = Self(10058);
+    pub(crate) const SHUT_DOWN: Self = Self::from_code(10058);
 }
 
 impl Display for SystemError {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        write!(formatter, "system error {}", self.0)
+        write!(formatter, "system error {}", self.code)
     }
 }
 
@@ -66,49 +86,41 @@ impl std::error::Error for SystemError {}
 
 impl From<io::Error> for SystemError {
     fn from(error: io::Error) -> Self {
-        error.raw_os_error().map_or(Self::INVALID, |code| Self(code.cast_unsigned()))
+        error.raw_os_error().map_or(Self::INVALID, |code| Self::from_code(code.cast_unsigned()))
+    }
+}
+
+#[cfg(windows)]
+impl From<pulsewire_socket::Error> for SystemError {
+    fn from(error: pulsewire_socket::Error) -> Self {
+        error.raw_os_error().map_or(Self::INVALID, |code| Self::from_code(code.cast_unsigned()))
     }
 }
 
 impl From<SystemError> for io::Error {
     fn from(error: SystemError) -> Self {
-        Self::from_raw_os_error(error.0.cast_signed())
+        Self::from_raw_os_error(error.code.cast_signed())
     }
-}
-
-/// The four ways a connection ends, as a completion shows them (section 9.2 of the specification, PW-TCP-004).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum ConnectionEnd {
-    /// The peer ended its side in an orderly way: a receive that succeeds with 0 bytes.
-    PeerEnded,
-    /// The peer's process died, or it reset or refused the connection.
-    Reset,
-    /// This side closed the socket or cancelled the operation.
-    ClosedHere,
-    /// The transport gave up: nothing answers any more.
-    NetworkLost,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn end_of(code: u32) -> ConnectionEnd {
-        SystemError::from_code(code).end()
+    #[test]
+    fn only_what_was_not_started_is_tried_again() {
+        assert!(SystemError::from_code(10055).can_retry());
+        let later = SystemError::from_status(0xC000_009A, 1450);
+        assert!(later.is_shortage() && !later.can_retry());
+        assert!(!SystemError::NETNAME_DELETED.can_retry());
     }
 
+    /// STATUS_LOCAL_DISCONNECT and STATUS_REMOTE_DISCONNECT.
     #[test]
-    fn every_known_code_names_its_end() {
-        for code in [59, 64, 1225, 10052, 10054, 10061] {
-            assert_eq!(end_of(code), ConnectionEnd::Reset, "{code}");
-        }
-        for code in [6, 676, 735, 995, 1236, 10004, 10038, 10053, 10058] {
-            assert_eq!(end_of(code), ConnectionEnd::ClosedHere, "{code}");
-        }
-        for code in [121, 1231, 1232, 10050, 10051, 10060, 10065] {
-            assert_eq!(end_of(code), ConnectionEnd::NetworkLost, "{code}");
-        }
-        assert_eq!(end_of(10101), ConnectionEnd::PeerEnded);
+    fn the_status_decides_where_two_share_a_code() {
+        let (local, remote) = (SystemError::from_status(0xC000_013B, 64), SystemError::from_status(0xC000_013C, 64));
+        assert_eq!((local.cause(), remote.cause()), (Cause::ClosedHere, Cause::Reset));
+        assert_eq!(SystemError::from_status(0xC000_FFFF, 64).cause(), Cause::Reset, "one that is not in the table");
     }
 
     #[test]

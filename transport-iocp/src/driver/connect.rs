@@ -4,7 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use pulsewire_protocol::{Connection, ConnectionId, Role, Transmit};
+use bytes::Bytes;
+use pulsewire_policy::server::{Pass, ServerLimits};
+use pulsewire_policy::telemetry;
+use pulsewire_protocol::{Config, Connection, ConnectionId, InsertRefused, Role, Transmit};
 
 use crate::error::SystemError;
 use crate::handler::Handler;
@@ -12,17 +15,34 @@ use crate::mailbox::Mailbox;
 use crate::port::CompletionPort;
 
 use super::Driver;
-use super::peer::{Ending, Peer, Stage, token};
+use super::peer::{Ending, Newcomer, Peer, Stage, token};
+use super::service::{Entrance, Shut};
 use super::shutdown::Phase;
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     /// Begins to connect. The id lives from now on: the handshake's time limit covers connecting, too, and a failure is
     /// reported as the end of the connection.
     pub(super) fn connect(&mut self, remote: SocketAddr) -> io::Result<ConnectionId> {
+        self.begin(remote, None)
+    }
+
+    /// The same with this token in place of that of the configuration.
+    pub(super) fn begin(&mut self, remote: SocketAddr, own_token: Option<Bytes>) -> io::Result<ConnectionId> {
         if self.phase != Phase::Running {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        let id = self.insert(Role::Client, remote)?;
+        if let Some(reason) = self.refusal() {
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, reason.to_string()));
+        }
+        let config = match own_token {
+            None => self.config.clone(),
+            Some(_) => {
+                let config = Config { token: own_token, ..(*self.config).clone() };
+                config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?
+            }
+        };
+        let connection = Connection::client(self.now, &config, (self.draw_seed)()?);
+        let id = self.insert(connection, remote, true, None)?;
         match self.io.port.connect(remote, token(id)) {
             Ok(socket) => {
                 self.io.outstanding += 1;
@@ -31,6 +51,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
                     peer.stage = Stage::Connecting(socket);
                     peer.outstanding += 1;
                 }
+                telemetry::opened(Role::Client);
                 Ok(id)
             }
             Err(error) => {
@@ -41,21 +62,86 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         }
     }
 
-    /// Gives a new connection its id, its mailbox and its place in the table.
-    pub(super) fn insert(&mut self, role: Role, remote: SocketAddr) -> io::Result<ConnectionId> {
+    /// Takes in a connection that was accepted, and whose handshake is still to come. One that there is no room for gets a place too,
+    /// where it is told so; the application does not hear of it.
+    pub(super) fn take_in(&mut self, socket: Port::Socket, remote: SocketAddr) -> io::Result<()> {
+        self.options.apply(&mut self.io.port, &socket)?;
         let seed = (self.draw_seed)()?;
-        let connection = match role {
-            Role::Client => Connection::client(self.now, &self.config, seed),
-            Role::Server => Connection::server(self.now, &self.config, seed),
+        let mut connection = Connection::server(self.now, &self.config, seed);
+        let shut = if self.table.buffered() >= self.service.config.limits.buffered {
+            Some(Shut::Memory)
+        } else if !self.handler.has_room() {
+            Some(Shut::Handler)
+        } else {
+            None
         };
+        let (admitted, pass) = match self.service.enter(self.now, remote, shut) {
+            Entrance::Open(pass) => (true, pass),
+            Entrance::Refused(close, pass) => {
+                self.warn_refused(remote, &close.text);
+                connection.close(self.now, close);
+                (false, pass)
+            }
+            Entrance::Shut => {
+                self.warn_refused(remote, "and not told so");
+                return Ok(());
+            }
+        };
+        let id = self.insert(connection, remote, admitted, Some(pass))?;
+        if let Some(mut connection) = self.table.get_mut(id) {
+            connection.data().stage = Stage::Open(socket);
+        }
+        telemetry::opened(Role::Server);
+        self.touch(id);
+        Ok(())
+    }
+
+    fn warn_refused(&mut self, peer: SocketAddr, reason: &str) {
+        if let Some(count) = self.warnings.note(self.now) {
+            tracing::warn!(%peer, reason, count, "a connection was refused");
+        }
+    }
+
+    /// Gives a new connection its id, its mailbox and its place in the table.
+    fn insert(
+        &mut self,
+        connection: Connection,
+        remote: SocketAddr,
+        admitted: bool,
+        pass: Option<Pass>,
+    ) -> io::Result<ConnectionId> {
         let (inbox, directory) = (&self.inbox, &self.directory);
+        let newcomer = Newcomer { address: remote, role: connection.role(), began: self.now };
         let room = self.config.limits.send_queue;
-        let admitted = self.table.insert_with(connection, |id| {
+        let mut held = pass;
+        let inserted = self.table.insert_with(connection, |id| {
             let mailbox = Arc::new(Mailbox::new(id, Arc::clone(inbox), room));
-            directory.insert(&mailbox);
-            Peer::new(remote, mailbox)
+            if admitted {
+                directory.insert(&mailbox);
+            }
+            Peer::new(newcomer, mailbox, admitted, held.take())
         });
-        admitted.map_err(|refused| io::Error::new(io::ErrorKind::QuotaExceeded, refused.reason.to_string()))
+        inserted.map_err(|full| io::Error::new(io::ErrorKind::QuotaExceeded, full.reason.to_string())).inspect_err(
+            |_| {
+                if let Some(pass) = held {
+                    self.service.gate.leave(pass);
+                }
+            },
+        )
+    }
+
+    /// Why none is begun here.
+    fn refusal(&self) -> Option<InsertRefused> {
+        let ServerLimits { connections, handshakes, buffered, .. } = self.service.config.limits;
+        if self.table.len() >= connections as usize {
+            Some(InsertRefused::Connections { limit: connections })
+        } else if self.table.handshakes() >= handshakes as usize {
+            Some(InsertRefused::Handshakes { limit: handshakes })
+        } else if self.table.buffered() >= buffered {
+            Some(InsertRefused::Buffered { limit: buffered })
+        } else {
+            None
+        }
     }
 
     pub(super) fn connected(&mut self, id: ConnectionId, outcome: Result<(), SystemError>) {

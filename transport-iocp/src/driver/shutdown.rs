@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
+use pulsewire_policy::ShutdownReport;
 use pulsewire_protocol::{CloseReason, Instant, Transmit};
 
 use crate::handler::Handler;
 use crate::port::CompletionPort;
 
 use super::Driver;
-
-/// How long operations that were cancelled get to come back.
-const CUT_PATIENCE: Duration = Duration::from_secs(2);
+use super::peer::CANCEL_PATIENCE;
 
 /// How far the driver's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// It takes new connections.
     Running,
+    /// Peers finish what they had begun, and close; at the deadline every connection is closed.
+    Draining { deadline: Instant, patience: Duration },
     /// Every connection is being closed; at the deadline what is left is cut.
     Stopping { deadline: Instant },
     /// Everything was cut; at the deadline what did not come back is abandoned.
@@ -27,22 +28,40 @@ impl Phase {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Running => None,
-            Self::Stopping { deadline } | Self::Cutting { deadline } => Some(deadline),
+            Self::Draining { deadline, .. } | Self::Stopping { deadline } | Self::Cutting { deadline } => {
+                Some(deadline)
+            }
         }
     }
 }
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
-    /// Begins to stop. What is left after `patience` is cut.
-    pub(super) fn shut_down(&mut self, patience: Duration) {
+    /// Begins to stop. What is left after both times is cut.
+    pub(super) fn shut_down(&mut self, drain: Duration, patience: Duration) {
         match self.phase {
             Phase::Running => {}
-            Phase::Stopping { .. } | Phase::Cutting { .. } => return,
+            Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Cutting { .. } => return,
         }
-        self.phase = Phase::Stopping { deadline: self.now + patience };
+        self.end_clients();
+        self.ended_before = self.service.statistics.ended;
         for acceptor in &mut self.acceptors {
-            acceptor.stop();
+            acceptor.stop(&mut self.io.port, self.now + CANCEL_PATIENCE);
         }
+        if drain.is_zero() {
+            return self.close_all(patience);
+        }
+        self.phase = Phase::Draining { deadline: self.now + drain, patience };
+        self.service.draining = true;
+        for id in self.table.ids().collect::<Vec<_>>() {
+            if let Some(mut connection) = self.table.get_mut(id) {
+                connection.drain(self.now);
+            }
+            self.touch(id);
+        }
+    }
+
+    fn close_all(&mut self, patience: Duration) {
+        self.phase = Phase::Stopping { deadline: self.now + patience };
         for id in self.table.ids().collect::<Vec<_>>() {
             if let Some(mut connection) = self.table.get_mut(id) {
                 // As by a sender, so that it comes behind what other threads have queued.
@@ -52,15 +71,23 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         }
     }
 
+    /// The time of a phase is over.
+    pub(super) fn end_phase(&mut self) {
+        match self.phase {
+            Phase::Draining { patience, .. } => self.close_all(patience),
+            Phase::Running | Phase::Stopping { .. } | Phase::Cutting { .. } => self.cut(),
+        }
+    }
+
     /// Cuts every connection and every farewell.
     pub(super) fn cut(&mut self) {
         match self.phase {
-            Phase::Running | Phase::Stopping { .. } => {}
+            Phase::Running | Phase::Draining { .. } | Phase::Stopping { .. } => {}
             Phase::Cutting { .. } => return,
         }
-        self.phase = Phase::Cutting { deadline: self.now + CUT_PATIENCE };
+        self.phase = Phase::Cutting { deadline: self.now + CANCEL_PATIENCE };
         for acceptor in &mut self.acceptors {
-            acceptor.stop();
+            acceptor.stop(&mut self.io.port, self.now + CANCEL_PATIENCE);
         }
         for id in self.table.ids().collect::<Vec<_>>() {
             if let Some(mut connection) = self.table.get_mut(id) {
@@ -71,13 +98,20 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         self.cut_farewells();
     }
 
-    /// Whether it is over, and if so whether it ended in order.
-    pub(crate) fn outcome(&self) -> Option<bool> {
-        let all_back = self.table.is_empty() && self.io.outstanding == 0;
-        match self.phase {
-            Phase::Running => None,
-            Phase::Stopping { .. } => all_back.then_some(true),
-            Phase::Cutting { deadline } => (all_back || deadline <= self.now).then_some(false),
-        }
+    /// How the connections ended, when all is over.
+    pub(crate) fn outcome(&self) -> Option<ShutdownReport> {
+        // A good-bye that this host lacks memory for has no operation out, and is not over.
+        let all_back = self.table.is_empty() && self.farewells.is_empty() && self.io.outstanding == 0;
+        let over = match self.phase {
+            Phase::Running => false,
+            Phase::Draining { .. } | Phase::Stopping { .. } => all_back,
+            Phase::Cutting { deadline } => all_back || deadline <= self.now,
+        };
+        over.then(|| self.report())
+    }
+
+    /// How the connections ended since it began to stop.
+    pub(super) fn report(&self) -> ShutdownReport {
+        self.service.statistics.ended - self.ended_before
     }
 }

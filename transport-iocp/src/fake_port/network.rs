@@ -1,13 +1,17 @@
 //! What lies between the sockets: byte queues, listeners, faults and virtual time.
 
 use super::random::Random;
+use super::stream::{Inbound, Outbound, Stream};
+use super::{Stuck, Troubles};
 use crate::error::SystemError;
-use crate::keepalive::Keepalive;
 use crate::port::{Addresses, GatherBuffer, MAX_SLICES_PER_SEND};
 use crate::socket_options::SocketOptions;
 use bytes::BytesMut;
+use pulsewire_socket::Keepalive;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// How many bytes fit into one direction of a connection before sends have to wait.
@@ -27,6 +31,17 @@ pub(super) struct Network {
     pub(super) cuts_short: bool,
     /// What every accept fails with.
     pub(super) accept_failure: Option<SystemError>,
+    /// What the next accepts fail with, each with a connection that it takes along.
+    pub(super) broken_accepts: VecDeque<SystemError>,
+    pub(super) troubles: Option<Troubles>,
+    /// Waits that failed, found a wake, or moved a part of a send.
+    pub(super) interruptions: usize,
+    /// When operations come back that were cancelled.
+    pub(super) stuck: Stuck,
+    /// Sockets can skip the queue of their port.
+    pub(super) can_skip: bool,
+    /// Wakers post nothing.
+    pub(super) wakes_fail: Arc<AtomicBool>,
 }
 
 /// A socket of any kind.
@@ -43,41 +58,6 @@ enum Socket {
     Closed,
 }
 
-/// One end of a connection.
-#[derive(Debug)]
-struct Stream {
-    addresses: Addresses,
-    peer: SocketNumber,
-    /// What arrived and was not received yet.
-    inbound: VecDeque<u8>,
-    /// The peer sends nothing more.
-    inbound_ended: bool,
-    /// This end sends nothing more.
-    outbound_ended: bool,
-    /// What every operation fails with from now on.
-    failure: Option<SystemError>,
-    /// Since the cable was cut: the bytes sent, of which nobody will ever hear.
-    lost: Option<usize>,
-    no_delay: bool,
-    send_buffer: Option<u32>,
-    keepalive: Option<Keepalive>,
-}
-
-/// What an attempt to receive finds.
-pub(super) enum Inbound {
-    Bytes(usize),
-    Ended,
-    Failed(SystemError),
-    Nothing,
-}
-
-/// What an attempt to send finds.
-pub(super) enum Outbound {
-    Room(usize),
-    Failed(SystemError),
-    Full,
-}
-
 impl Network {
     pub(super) fn new(seed: u64) -> Self {
         Self {
@@ -87,12 +67,45 @@ impl Network {
             unreachable: BTreeSet::new(),
             cuts_short: true,
             accept_failure: None,
+            broken_accepts: VecDeque::new(),
+            troubles: None,
+            interruptions: 0,
+            stuck: Stuck::Never,
+            can_skip: true,
+            wakes_fail: Arc::default(),
         }
     }
 
     /// As many bytes as `most`, which must not be 0, or fewer: each about every other time.
     fn some_of(&mut self, most: usize) -> usize {
         if self.cuts_short && self.random.flip() { self.random.up_to(most) } else { most }
+    }
+
+    /// One of the errors, if it is time for one.
+    fn trouble(&mut self, errors: impl FnOnce(&Troubles) -> &[SystemError]) -> Result<(), SystemError> {
+        let Some(troubles) = &self.troubles else { return Ok(()) };
+        let errors = errors(troubles);
+        if errors.is_empty() || self.random.up_to(troubles.one_in) > 1 {
+            return Ok(());
+        }
+        Err(errors[self.random.up_to(errors.len()) - 1])
+    }
+
+    /// Whether a call fails that is about to be made.
+    pub(super) fn call_fails(&mut self) -> Result<(), SystemError> {
+        self.trouble(|troubles| &troubles.calls)
+    }
+
+    pub(super) fn wait_fails(&mut self) -> Result<(), SystemError> {
+        let waited = self.trouble(|troubles| &troubles.waits);
+        self.interruptions += usize::from(waited.is_err());
+        waited
+    }
+
+    /// Whether an operation fails that was started. Then so does the connection.
+    pub(super) fn operation_fails(&mut self, socket: SocketNumber) -> Result<(), SystemError> {
+        let failed = self.trouble(|troubles| &troubles.operations);
+        failed.inspect_err(|error| self.fail(socket, *error))
     }
 
     fn add(&mut self, socket: Socket) -> SocketNumber {
@@ -141,6 +154,10 @@ impl Network {
         }
         let Socket::Listening { backlog, .. } = &mut self.sockets[listener] else { return Err(SystemError::INVALID) };
         let accepted = backlog.pop_front().ok_or(SystemError::INVALID)?;
+        if let Some(error) = self.broken_accepts.pop_front() {
+            self.reset(accepted);
+            return Err(error);
+        }
         match &self.sockets[accepted] {
             Socket::Connected(stream) => Ok((accepted, stream.addresses)),
             Socket::Idle | Socket::Listening { .. } | Socket::Closed => Err(SystemError::NETNAME_DELETED),
@@ -208,7 +225,7 @@ impl Network {
 
     pub(super) fn outbound(&mut self, socket: SocketNumber) -> Outbound {
         let Some(stream) = self.stream(socket) else { return Outbound::Failed(SystemError::INVALID) };
-        if let Some(error) = stream.failure {
+        if let Some(error) = stream.failure.or(stream.send_failure) {
             return Outbound::Failed(error);
         }
         if stream.outbound_ended {
@@ -220,16 +237,37 @@ impl Network {
     }
 
     /// Sends some of a batch, for which there must not be [`Outbound::Full`].
-    pub(super) fn send(&mut self, socket: SocketNumber, batch: &impl GatherBuffer) -> Result<usize, SystemError> {
+    pub(super) fn send(
+        &mut self,
+        socket: SocketNumber,
+        batch: &impl GatherBuffer,
+        skip: usize,
+    ) -> Result<usize, SystemError> {
+        let left = batch.slices().take(MAX_SLICES_PER_SEND).map(<[u8]>::len).sum::<usize>() - skip;
+        let most = match self.outbound(socket) {
+            Outbound::Room(room) if left > 0 => self.some_of(left.min(room)),
+            Outbound::Room(_) | Outbound::Full | Outbound::Failed(_) => 0,
+        };
+        self.send_up_to(socket, batch, skip, most)
+    }
+
+    /// Sends so many bytes of a batch behind those that are skipped, or as many as there is room for.
+    pub(super) fn send_up_to(
+        &mut self,
+        socket: SocketNumber,
+        batch: &impl GatherBuffer,
+        skip: usize,
+        most: usize,
+    ) -> Result<usize, SystemError> {
         let room = match self.outbound(socket) {
             Outbound::Room(room) => room,
             Outbound::Failed(error) => return Err(error),
             Outbound::Full => unreachable!("a send finishes only if there is room"),
         };
-        let bytes: Vec<u8> = batch.slices().take(MAX_SLICES_PER_SEND).flatten().copied().take(room).collect();
-        let count = if bytes.is_empty() { 0 } else { self.some_of(bytes.len()) };
-        self.put(socket, &bytes[..count]);
-        Ok(count)
+        let bytes = batch.slices().take(MAX_SLICES_PER_SEND).flatten().copied();
+        let bytes: Vec<u8> = bytes.skip(skip).take(room.min(most)).collect();
+        self.put(socket, &bytes);
+        Ok(bytes.len())
     }
 
     /// Puts bytes on the line. If the peer is gone, it answers with a reset.
@@ -266,9 +304,12 @@ impl Network {
     /// What was set on every connected socket.
     pub(super) fn options_set(&self) -> Vec<SocketOptions> {
         let streams = self.sockets.iter().filter_map(|socket| match socket {
-            Socket::Connected(Stream { no_delay, keepalive, send_buffer, .. }) => {
-                Some(SocketOptions { no_delay: *no_delay, keepalive: *keepalive, send_buffer: *send_buffer })
-            }
+            Socket::Connected(Stream { no_delay, keepalive, send_buffer, .. }) => Some(SocketOptions {
+                no_delay: *no_delay,
+                keepalive: *keepalive,
+                send_buffer: *send_buffer,
+                ..SocketOptions::default()
+            }),
             Socket::Idle | Socket::Listening { .. } | Socket::Closed => None,
         });
         streams.collect()
@@ -289,6 +330,12 @@ impl Network {
         if let Some(stream) = self.stream(socket) {
             stream.inbound.clear();
             stream.failure = Some(error);
+        }
+    }
+
+    pub(super) fn fail_sends(&mut self, socket: SocketNumber, error: SystemError) {
+        if let Some(stream) = self.stream(socket) {
+            stream.send_failure = Some(error);
         }
     }
 
@@ -330,22 +377,5 @@ impl Network {
     fn abandon(&mut self, waiting: SocketNumber) {
         self.reset(waiting);
         self.sockets[waiting] = Socket::Closed;
-    }
-}
-
-impl Stream {
-    fn new(addresses: Addresses, peer: SocketNumber) -> Self {
-        Self {
-            addresses,
-            peer,
-            inbound: VecDeque::new(),
-            inbound_ended: false,
-            outbound_ended: false,
-            failure: None,
-            lost: None,
-            no_delay: false,
-            send_buffer: None,
-            keepalive: None,
-        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod address_buffer;
 mod extension;
+mod marks;
 mod operation;
 mod port_handle;
 mod socket;
@@ -15,4 +16,5 @@ mod waker;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use marks::Marks;
 pub(crate) use system_port::SystemPort;

@@ -28,6 +28,8 @@ pub(super) enum Resources<Batch> {
     /// `WSARecv`: the buffer that is appended to, by how much at most, and the flags. Those live here because the system may
     /// write them as late as at the completion.
     Receive { buffer: BytesMut, limit: usize, flags: u32 },
+    /// `WSARecv` of no bytes, and its flags.
+    AwaitReadable { flags: u32 },
     /// `WSASend`: the bytes.
     Send { batch: Batch },
 }
@@ -48,6 +50,11 @@ impl<Batch> Operation<Batch> {
     pub(super) fn overlapped(operation: *mut Self) -> *mut OVERLAPPED {
         const { Self::OVERLAPPED_FIRST };
         operation.cast()
+    }
+
+    /// How many bytes were moved, of one that is done.
+    pub(super) fn transferred(&self) -> usize {
+        self.overlapped.InternalHigh
     }
 
     /// Takes back an operation that was leaked.

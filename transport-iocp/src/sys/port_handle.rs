@@ -37,7 +37,7 @@ impl PortHandle {
     /// Sends the completions of all operations on `socket` to this port, for good.
     pub(super) fn associate(&self, socket: &Socket) -> Result<(), SystemError> {
         // SAFETY: both handles are open, since they are borrowed from their owners.
-        let handle = unsafe { CreateIoCompletionPort(socket.as_raw_socket() as HANDLE, self.raw(), 0, 0) };
+        let handle = unsafe { CreateIoCompletionPort(handle_of(socket), self.raw(), 0, 0) };
         if handle.is_null() { Err(last_error()) } else { Ok(()) }
     }
 
@@ -66,6 +66,11 @@ impl PortHandle {
         let posted = unsafe { PostQueuedCompletionStatus(self.raw(), 0, 0, ptr::null()) };
         if posted == 0 { Err(last_error()) } else { Ok(()) }
     }
+}
+
+/// A socket among handles of all kinds, which are numbers and point to nothing.
+pub(super) fn handle_of(socket: &Socket) -> HANDLE {
+    ptr::without_provenance_mut(socket.as_raw_socket() as usize)
 }
 
 /// Why the last call of this thread failed. Winsock and the rest of the system keep it in the same place.

@@ -2,22 +2,23 @@
 
 use super::address_buffer::AddressBuffer;
 use super::extension::ExtensionFunctions;
+use super::marks::Marks;
 use super::operation::{Operation, Resources};
 use super::port_handle::{BATCH, PortHandle};
 use super::socket::{OpenSocket, SystemListener, SystemSocket};
-use super::start::start;
+use super::start::{Started, start};
 use super::waker::PortWaker;
 use crate::error::SystemError;
-use crate::keepalive::{self, Keepalive};
 use crate::port::{Completion, CompletionPort, GatherBuffer, Token};
 use crate::timeout::milliseconds;
 use bytes::BytesMut;
+use pulsewire_socket::{Error, Keepalive, ListenOptions, set_keepalive};
 use std::collections::VecDeque;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
-use windows_sys::Win32::Foundation::{ERROR_SUCCESS, RtlNtStatusToDosError};
+use windows_sys::Win32::Foundation::{ERROR_SUCCESS, NTSTATUS, RtlNtStatusToDosError, STATUS_SUCCESS};
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
 /// How long dropping a port waits for operations that are still pending. What is not back then stays leaked, since the
@@ -29,35 +30,44 @@ pub(crate) struct SystemPort<Batch: GatherBuffer> {
     handle: Arc<PortHandle>,
     waker: Arc<PortWaker>,
     functions: ExtensionFunctions,
-    made: Instant,
+    began: Instant,
+    /// What connections are marked as.
+    marks: Option<Marks>,
     /// How many operations the system has.
     outstanding: usize,
-    /// What could not be started, and comes back with the next wait.
-    failed_at_once: VecDeque<Completion<SystemSocket, Batch>>,
+    /// What could not be started, or was done at once on a socket that skips the queue. It comes back with the next wait.
+    at_once: VecDeque<Completion<SystemSocket, Batch>>,
 }
 
 impl<Batch: GatherBuffer> SystemPort<Batch> {
-    /// Makes a port.
+    /// Makes a port whose time begins now.
+    #[cfg(test)]
+    pub(crate) fn new() -> Result<Self, SystemError> {
+        Self::with_clock(Instant::now(), None)
+    }
+
+    /// Makes a port, whose time began then.
     ///
     /// # Errors
     ///
     /// What the system reports.
-    pub(crate) fn new() -> Result<Self, SystemError> {
+    pub(crate) fn with_clock(began: Instant, marks: Option<Marks>) -> Result<Self, SystemError> {
         let handle = Arc::new(PortHandle::new()?);
         Ok(Self {
             waker: Arc::new(PortWaker::new(Arc::clone(&handle))),
             handle,
             functions: ExtensionFunctions::fetch()?,
-            made: Instant::now(),
+            began,
+            marks,
             outstanding: 0,
-            failed_at_once: VecDeque::new(),
+            at_once: VecDeque::new(),
         })
     }
 
     /// Leaks an operation and starts it; if that fails, reclaims it and keeps the failure for the next wait.
     fn submit(&mut self, token: Token, socket: Arc<OpenSocket>, resources: Resources<Batch>) {
         // A completion at another port would be reclaimed there, perhaps as an operation of another type.
-        assert!(Arc::ptr_eq(&socket.port, &self.handle), "the socket belongs to another port");
+        assert!(socket.belongs_to(&self.handle), "the socket belongs to another port, or to none");
         let share = Arc::clone(&socket);
         let operation = Operation::new(token, socket, resources).leak();
         let overlapped = Operation::overlapped(operation);
@@ -66,12 +76,20 @@ impl<Batch: GatherBuffer> SystemPort<Batch> {
         // SAFETY: pointer and resources belong to one leaked operation, and only a completion or the failure below ends
         // it.
         match unsafe { start(&self.functions, &share, resources, overlapped) } {
-            Ok(()) => self.outstanding += 1,
+            Ok(Started::Done) if share.skips() => {
+                // SAFETY: it was leaked above as this type. It is done, and on this socket the port is not told of that, so the
+                // system has finished with it and will never report it.
+                let operation = unsafe { Operation::reclaim(overlapped) };
+                let count = operation.transferred();
+                let completion = self.complete(operation, Ok(count));
+                self.at_once.push_back(completion);
+            }
+            Ok(Started::Done | Started::Pending) => self.outstanding += 1,
             Err(error) => {
                 // SAFETY: it was leaked above as this type, and the system, which refused it, will never report it.
                 let operation = unsafe { Operation::reclaim(overlapped) };
                 let completion = self.complete(operation, Err(error));
-                self.failed_at_once.push_back(completion);
+                self.at_once.push_back(completion);
             }
         }
     }
@@ -88,10 +106,9 @@ impl<Batch: GatherBuffer> SystemPort<Batch> {
         let operation: Operation<Batch> = unsafe { Operation::reclaim(entry.lpOverlapped) };
         // For a socket the field is the NTSTATUS of the operation, in the low 32 bits.
         let status = (entry.Internal as u32).cast_signed();
-        // SAFETY: the function takes any number.
-        let outcome = match unsafe { RtlNtStatusToDosError(status) } {
+        let outcome = match code_of(status) {
             ERROR_SUCCESS => Ok(entry.dwNumberOfBytesTransferred as usize),
-            code => Err(SystemError::from_code(code)),
+            code => Err(SystemError::from_status(status.cast_unsigned(), code)),
         };
         self.complete(operation, outcome)
     }
@@ -112,17 +129,24 @@ impl<Batch: GatherBuffer> SystemPort<Batch> {
                 Completion::Accepted { token, outcome }
             }
             Resources::Connect { .. } => {
-                Completion::Connected { token, outcome: outcome.and_then(|_| socket.finish_connect()) }
+                let outcome = outcome.and_then(|_| socket.finish_connect());
+                if let (Ok(_), Some(marks)) = (&outcome, &self.marks) {
+                    socket.mark(marks);
+                }
+                Completion::Connected { token, outcome }
             }
-            Resources::Receive { mut buffer, .. } => {
+            Resources::Receive { mut buffer, limit, .. } => {
                 if let Ok(received) = outcome {
                     let filled = buffer.len() + received;
+                    // A count that can't be true would make bytes of what nobody wrote.
+                    assert!(received <= limit && filled <= buffer.capacity(), "{received} bytes received of {limit}");
                     // SAFETY: the system wrote that many bytes behind the old length, into the spare capacity it was
                     // given.
                     unsafe { buffer.set_len(filled) };
                 }
                 Completion::Received { token, buffer, outcome }
             }
+            Resources::AwaitReadable { .. } => Completion::Readable { token, outcome: outcome.map(drop) },
             Resources::Send { batch } => Completion::Sent { token, batch, outcome },
         }
     }
@@ -134,21 +158,33 @@ impl<Batch: GatherBuffer> CompletionPort for SystemPort<Batch> {
     type Socket = SystemSocket;
 
     fn now(&self) -> Duration {
-        self.made.elapsed()
+        self.began.elapsed()
     }
 
-    fn listen(&mut self, address: SocketAddr) -> Result<(SystemListener, SocketAddr), SystemError> {
-        SystemListener::bind(address, &self.handle)
+    fn listen(
+        &mut self,
+        address: SocketAddr,
+        options: ListenOptions,
+    ) -> Result<(SystemListener, SocketAddr), SystemError> {
+        SystemListener::bind(address, options, &self.handle)
     }
 
     fn accept(&mut self, listener: &SystemListener, token: Token) {
-        match SystemSocket::unbound(listener.domain, &self.handle) {
+        match SystemSocket::unbound(listener.domain) {
             Ok(accepted) => {
                 let resources = Resources::Accept { accepted, addresses: AddressBuffer::default() };
                 self.submit(token, listener.share(), resources);
             }
-            Err(error) => self.failed_at_once.push_back(Completion::Accepted { token, outcome: Err(error) }),
+            Err(error) => self.at_once.push_back(Completion::Accepted { token, outcome: Err(error) }),
         }
+    }
+
+    fn adopt(&mut self, socket: &SystemSocket) -> Result<(), SystemError> {
+        socket.open().join(&self.handle)?;
+        if let Some(marks) = &self.marks {
+            socket.open().mark(marks);
+        }
+        Ok(())
     }
 
     fn connect(&mut self, remote: SocketAddr, token: Token) -> Result<SystemSocket, SystemError> {
@@ -162,24 +198,60 @@ impl<Batch: GatherBuffer> CompletionPort for SystemPort<Batch> {
         self.submit(token, socket.share(), Resources::Receive { buffer, limit, flags: 0 });
     }
 
+    fn await_readable(&mut self, socket: &SystemSocket, token: Token) {
+        self.submit(token, socket.share(), Resources::AwaitReadable { flags: 0 });
+    }
+
     fn send(&mut self, socket: &SystemSocket, batch: Batch, token: Token) {
         self.submit(token, socket.share(), Resources::Send { batch });
     }
 
     fn shut_down_send(&mut self, socket: &SystemSocket) -> Result<(), SystemError> {
-        Ok(socket.open().socket.shutdown(Shutdown::Write)?)
+        socket.open().with(|socket| socket.shutdown(Shutdown::Write))
+    }
+
+    fn cancel(&mut self, socket: &SystemSocket) {
+        socket.cancel();
+    }
+
+    fn close(&mut self, socket: SystemSocket) {
+        socket.close();
+    }
+
+    fn cancel_listener(&mut self, listener: &SystemListener) {
+        listener.cancel();
+    }
+
+    fn close_listener(&mut self, listener: SystemListener) {
+        listener.close();
+    }
+
+    fn rest(&mut self, duration: Duration) {
+        std::thread::sleep(duration);
     }
 
     fn set_no_delay(&mut self, socket: &SystemSocket, no_delay: bool) -> Result<(), SystemError> {
-        Ok(socket.open().socket.set_tcp_nodelay(no_delay)?)
+        socket.open().with(|socket| socket.set_tcp_nodelay(no_delay))
     }
 
     fn set_send_buffer(&mut self, socket: &SystemSocket, bytes: u32) -> Result<(), SystemError> {
-        Ok(socket.open().socket.set_send_buffer_size(bytes as usize)?)
+        socket.open().with(|socket| socket.set_send_buffer_size(bytes as usize))
     }
 
     fn set_keepalive(&mut self, socket: &SystemSocket, keepalive: Keepalive) -> Result<(), SystemError> {
-        Ok(keepalive::set_keepalive(&socket.open().socket, keepalive)?)
+        socket.open().with(|socket| match set_keepalive(socket, keepalive) {
+            // It is over already. The next receive tells how it ended.
+            Ok(_) | Err(Error::NotEstablished { .. }) => Ok(()),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn skip_on_success(&mut self, socket: &SystemSocket) -> bool {
+        socket.open().skip_on_success()
+    }
+
+    fn take_done(&mut self, completions: &mut Vec<Completion<SystemSocket, Batch>>) {
+        completions.extend(self.at_once.drain(..));
     }
 
     fn wait(
@@ -187,8 +259,8 @@ impl<Batch: GatherBuffer> CompletionPort for SystemPort<Batch> {
         timeout: Option<Duration>,
         completions: &mut Vec<Completion<SystemSocket, Batch>>,
     ) -> Result<(), SystemError> {
-        let timeout = if self.failed_at_once.is_empty() { timeout } else { Some(Duration::ZERO) };
-        completions.extend(self.failed_at_once.drain(..));
+        let timeout = if self.at_once.is_empty() { timeout } else { Some(Duration::ZERO) };
+        self.take_done(completions);
         let mut entries = [OVERLAPPED_ENTRY::default(); BATCH];
         for entry in self.handle.dequeue(&mut entries, milliseconds(timeout))? {
             completions.push(self.dequeued(entry));
@@ -199,6 +271,15 @@ impl<Batch: GatherBuffer> CompletionPort for SystemPort<Batch> {
     fn waker(&self) -> Waker {
         Arc::clone(&self.waker).into()
     }
+}
+
+/// What the system's functions report for an NTSTATUS.
+fn code_of(status: NTSTATUS) -> u32 {
+    if status == STATUS_SUCCESS {
+        return ERROR_SUCCESS;
+    }
+    // SAFETY: the function takes any number.
+    unsafe { RtlNtStatusToDosError(status) }
 }
 
 impl<Batch: GatherBuffer> Drop for SystemPort<Batch> {

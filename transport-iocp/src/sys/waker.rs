@@ -1,26 +1,25 @@
 //! Waking the thread that waits on the port.
 
 use super::port_handle::PortHandle;
+use crate::wake_flag::WakeFlag;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 
-/// Posts a message to the port, at most one at a time: more would only fill the queue.
+/// Posts a message to the port.
 #[derive(Debug)]
 pub(super) struct PortWaker {
     port: Arc<PortHandle>,
-    posted: AtomicBool,
+    flag: WakeFlag,
 }
 
 impl PortWaker {
     pub(super) fn new(port: Arc<PortHandle>) -> Self {
-        Self { port, posted: AtomicBool::new(false) }
+        Self { port, flag: WakeFlag::new() }
     }
 
-    /// Says that the message has been taken out of the queue. What a thread wrote before a wake that posted nothing is
-    /// visible after this: both sides swap, and so meet on the flag.
+    /// Says that the message has been taken out of the queue.
     pub(super) fn message_taken(&self) {
-        self.posted.swap(false, Ordering::AcqRel);
+        self.flag.message_taken();
     }
 }
 
@@ -30,9 +29,6 @@ impl Wake for PortWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.posted.swap(true, Ordering::AcqRel) && self.port.post_wake().is_err() {
-            // Out of memory for the message. The next wake tries again.
-            self.posted.store(false, Ordering::Release);
-        }
+        self.flag.wake(|| self.port.post_wake());
     }
 }

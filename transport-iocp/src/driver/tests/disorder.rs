@@ -1,29 +1,31 @@
 //! Everything at once: connections come and go in every way while messages are under way.
 
 use super::*;
-use crate::fake_port::Random;
+use std::collections::{HashMap, HashSet};
+
+/// How many messages were sent on each of the client's connections, by its cookie.
+pub(super) type Numbers = HashMap<u64, u64>;
 
 /// The number of the connection that a message was sent on, and of the message on it.
-fn stamp(cookie: u64, number: u64, padding: usize) -> Vec<u8> {
+pub(super) fn stamp(cookie: u64, number: u64, padding: usize) -> Vec<u8> {
     [&cookie.to_be_bytes()[..], &number.to_be_bytes(), &vec![7; padding]].concat()
 }
 
-fn read_stamp(payload: &[u8]) -> (u64, u64) {
+pub(super) fn read_stamp(payload: &[u8]) -> (u64, u64) {
     let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("eight bytes"));
     (number(&payload[..8]), number(&payload[8..16]))
 }
 
 /// One thing that applications or networks do.
-fn disturb(world: &mut World, random: &mut Random, sent: &mut std::collections::HashMap<u64, u64>) {
+pub(super) fn disturb(world: &mut World, random: &mut Random, sent: &mut Numbers) {
     let ids = world.client.directory.ids();
     let Some(&id) = ids.get(random.up_to(ids.len().max(1)) - 1) else {
-        world.begin_to_connect(world.address);
-        return;
+        return world.try_to_connect();
     };
     let theirs = world.server.directory.ids();
     let their_id = theirs.get(random.up_to(theirs.len().max(1)) - 1).copied();
     match random.up_to(40) {
-        1..=6 if ids.len() < 8 => drop(world.begin_to_connect(world.address)),
+        1..=6 if ids.len() < 8 => world.try_to_connect(),
         7 => drop(world.client.mailbox(id).close(CloseReason::NORMAL)),
         8 => drop(world.client.mailbox(id).abort()),
         9 => world.client.with_socket(id, |socket| world.network.reset(socket)),
@@ -51,7 +53,7 @@ fn disturb(world: &mut World, random: &mut Random, sent: &mut std::collections::
 fn no_message_reaches_a_stranger_and_nothing_is_left_behind() {
     for_each_seed(|seed| {
         let (mut world, mut random) = (World::new(seed, config()), Random::new(!seed));
-        let mut sent = std::collections::HashMap::new();
+        let mut sent = Numbers::new();
         for _ in 0..300 {
             disturb(&mut world, &mut random, &mut sent);
             for _ in 0..random.up_to(6) {
@@ -62,24 +64,27 @@ fn no_message_reaches_a_stranger_and_nothing_is_left_behind() {
         }
         world.network.fail_accepts(None);
         for side in world.sides() {
-            side.inbox.push(Command::ShutDown { patience: Duration::from_secs(60) });
+            side.inbox.push(Command::ShutDown { drain: Duration::ZERO, patience: Duration::from_secs(60) });
         }
-        world.run_until(|world| world.client.outcome().is_some() && world.server.outcome().is_some());
-        assert_eq!((world.client.outcome(), world.server.outcome()), (Some(true), Some(true)));
+        world.run_until(|world| world.client.in_order().is_some() && world.server.in_order().is_some());
+        assert_eq!((world.client.in_order(), world.server.in_order()), (Some(true), Some(true)));
         world.client.assert_empty();
         world.server.assert_empty();
-
-        // On each of the server's connections: messages of one of the client's, from the first one on, without a hole.
-        let mut next = std::collections::HashMap::new();
-        for (at, message) in &world.server.handler.messages {
-            let (cookie, number) = read_stamp(&message.payload);
-            let (expected_cookie, expected_number) = next.entry(*at).or_insert((cookie, 0));
-            assert_eq!((cookie, number), (*expected_cookie, *expected_number));
-            *expected_number += 1;
-        }
-        let senders: std::collections::HashSet<_> = next.values().map(|(cookie, _)| cookie).collect();
-        assert_eq!(senders.len(), next.len(), "one connection here for one there");
+        assert_no_stranger(&world.server.handler.messages);
     });
+}
+
+/// On each of the server's connections: messages of one of the client's, from the first one on, without a hole.
+pub(super) fn assert_no_stranger(messages: &[(ConnectionId, Message<'static>)]) {
+    let mut next = HashMap::new();
+    for (at, message) in messages {
+        let (cookie, number) = read_stamp(&message.payload);
+        let (expected_cookie, expected_number) = next.entry(*at).or_insert((cookie, 0));
+        assert_eq!((cookie, number), (*expected_cookie, *expected_number));
+        *expected_number += 1;
+    }
+    let senders: HashSet<_> = next.values().map(|(cookie, _)| cookie).collect();
+    assert_eq!(senders.len(), next.len(), "one connection here for one there");
 }
 
 /// PW-TCP-001: bytes that can be read are delivered before time passes, however late the turn and however many connections.
@@ -102,7 +107,7 @@ fn a_side_that_is_late_hears_its_peers_before_it_judges_them() {
             let late = world.now() + Duration::from_millis(99);
             while world.now() < late {
                 let left = late - world.now();
-                let wait = world.server.timeout().map_or(left, |wait| wait.min(left));
+                let wait = world.server.timeout().min(left);
                 world.server.turn(Some(wait)).unwrap();
             }
             world.client.turn(Some(Duration::ZERO)).unwrap();

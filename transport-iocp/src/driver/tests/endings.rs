@@ -2,6 +2,7 @@
 
 use super::peer::Ending;
 use super::*;
+use crate::port::GatherBuffer;
 use pulsewire_protocol::Origin;
 use std::num::NonZeroU64;
 
@@ -126,7 +127,9 @@ fn a_client_that_says_nothing_is_closed_when_the_handshake_time_is_over() {
 
 struct Http;
 
-impl GatherBuffer for Http {
+#[expect(unsafe_code, reason = "a promise about addresses")]
+// SAFETY: the bytes are on the heap or static, and never change.
+unsafe impl GatherBuffer for Http {
     fn slices(&self) -> impl Iterator<Item = &[u8]> {
         std::iter::once(&b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"[..])
     }
@@ -152,9 +155,10 @@ fn what_is_not_pulsewire_is_refused_with_a_reason_that_arrives() {
                     Completion::Sent { outcome, .. } => drop(outcome.map(|_| stranger.send(&socket, Http, token))),
                     Completion::Received { buffer, outcome, .. } if outcome.unwrap() == 0 => answer = Some(buffer),
                     Completion::Received { buffer, .. } => stranger.receive(&socket, buffer, 1_024, token),
-                    Completion::Accepted { .. } | Completion::Connected { .. } | Completion::Woken => {
-                        panic!("not asked for")
-                    }
+                    Completion::Accepted { .. }
+                    | Completion::Connected { .. }
+                    | Completion::Readable { .. }
+                    | Completion::Woken => panic!("not asked for"),
                 }
             }
             if answer.is_some() {

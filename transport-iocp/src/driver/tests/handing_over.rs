@@ -1,7 +1,6 @@
 //! What other threads hand over: cookies, back-pressure, and that nothing vanishes.
 
 use super::*;
-use crate::sender::Sender;
 
 #[test]
 fn a_stale_send_is_refused_after_the_slot_was_used_again() {
@@ -16,7 +15,7 @@ fn a_stale_send_is_refused_after_the_slot_was_used_again() {
         assert_eq!((new.slot(), new.domain()), (old.slot(), old.domain()));
         assert_ne!(new.cookie(), old.cookie());
 
-        let refused = sender.send(message(*b"to a stranger?")).unwrap_err();
+        let refused = sender.try_send(message(*b"to a stranger?")).unwrap_err();
         assert_eq!(refused.reason, SendRefused::Stale);
         assert_eq!(&*refused.message.payload, b"to a stranger?");
         assert!(!sender.is_open() && world.client.directory.find(old).is_none());
@@ -136,7 +135,7 @@ fn a_message_that_was_accepted_waits_for_the_room_that_the_handler_took_meanwhil
                 taken += 1;
             }
         });
-        assert_eq!(taken, 3);
+        assert_eq!(taken, 1, "the queue is one for both");
         world.run_until(|world| world.client.handler.messages.len() == taken + 1);
         assert_eq!(*world.client.handler.messages[taken].1.payload, [1; 5_000]);
         assert!(world.server.handler.unsent.is_empty());
@@ -210,4 +209,30 @@ fn nothing_holds_on_to_a_payload_that_was_sent() {
         world.run_for(Duration::from_secs(1));
         assert!(payload.is_unique());
     });
+}
+
+#[test]
+fn a_thread_that_waits_for_room_gets_it_and_learns_of_the_end() {
+    let mut config = config();
+    config.limits.send_queue = 10_000;
+    let (mut world, client, _) = World::connected(1, config);
+    let sender = Sender::new(world.client.mailbox(client));
+    let thread = std::thread::spawn(move || {
+        let sent = (0..50).filter(|_| sender.send_blocking(message(vec![0; 3_000])).is_ok()).count();
+        (sent, sender)
+    });
+    // This thread takes the turns, at the speed of the machine.
+    while world.server.handler.messages.len() < 50 {
+        for side in world.sides() {
+            side.turn(Some(Duration::ZERO)).unwrap();
+        }
+    }
+    let (sent, sender) = thread.join().unwrap();
+    assert_eq!(sent, 50);
+    while sender.try_send(message(vec![0; 3_000])).is_ok() {}
+    let thread = std::thread::spawn(move || sender.send_blocking(message(vec![0; 3_000])));
+    world.client.mailbox(client).abort();
+    world.run_until(|world| !world.client.handler.closed.is_empty());
+    let refused = thread.join().unwrap().unwrap_err();
+    assert_ne!(refused.reason, SendRefused::Full);
 }

@@ -1,26 +1,53 @@
 //! Two drivers on one fake network, in virtual time, over many seeds.
 
 mod admission;
+mod clients;
+mod commands;
+mod counts;
 mod disorder;
 mod echo;
 mod endings;
+mod files;
+mod groups;
 mod handing_over;
+mod isolation;
 mod listening;
+mod memory;
+mod observing;
 mod pausing;
+mod policies;
+mod send_ahead;
+mod shortages;
+mod skipping;
+mod staying;
 mod stopping;
+mod storm;
 #[cfg(windows)]
 mod system_port;
+mod threads;
+mod timers;
+mod world;
 
 use super::peer::Stage;
 use super::*;
-use crate::fake_port::{FakeNetwork, FakePort, FakeSocket, for_each_seed};
-use crate::handler::Context;
+use crate::clients::{ClientEvent, ClientId};
+use crate::fake_port::{FakeNetwork, FakePort, FakeSocket, Random, for_each_seed};
+use crate::groups::GroupId;
+use crate::handler::{Context, Turn};
+use crate::inbox::Command;
 use crate::mailbox::Mailbox;
+use crate::sender::Sender;
+use crate::statistics::EndpointStatistics;
+use pulsewire_policy::Delivery;
+use pulsewire_policy::server::{Occupancy, ServerConfig, ServerLimits};
 use pulsewire_protocol::{
     Class, CloseFrame, CloseReason, Closed, Config, Disconnect, Event, Message, Request, SendError, SendRefused,
 };
+use std::any::Any;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::mpsc::sync_channel;
+use world::World;
 
 /// Turns after which a test that gets nowhere fails.
 const PATIENCE: usize = 1_000_000;
@@ -37,8 +64,12 @@ enum Answer {
 #[derive(Default)]
 struct Recorder {
     echoes: bool,
+    /// Passes messages on by the handle of another connection than the one that they came on.
+    relays: Vec<(ConnectionId, Sender)>,
     /// Pauses at every message.
     pauses: bool,
+    /// Panics at every message.
+    panics: bool,
     /// What it answers at once to whoever asks to be admitted.
     answers: Option<Answer>,
     asked: Vec<(ConnectionId, Request)>,
@@ -55,20 +86,42 @@ struct Recorder {
     writable: usize,
     /// Messages that could not be echoed for lack of room.
     full: usize,
+    /// Passes each message on to this group.
+    group: Option<GroupId>,
+    deliveries: Vec<(GroupId, Delivery)>,
+    /// The keys of timers whose time has come, and when; one of them is set again by each.
+    timers: Vec<(u64, Instant)>,
+    sets: Option<Duration>,
+    posted: Vec<u32>,
+    clients: Vec<(ClientId, ClientEvent)>,
+    /// Messages that were kept and came back, as they came.
+    returned: Vec<Message<'static>>,
+    /// The tokens for the next tries.
+    tokens: VecDeque<bytes::Bytes>,
 }
 
 impl Handler for Recorder {
     fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
         let id = connection.id();
         assert!(self.closed.iter().all(|(closed, _)| *closed != id), "{event:?} after Closed");
+        assert!(!(self.panics && matches!(event, Event::Message(_))), "on purpose");
         match event {
             Event::Established(_) => self.established.push(id),
+            Event::Message(message) if !self.relays.is_empty() => {
+                let (_, other) = self.relays.iter().find(|(other, _)| *other != id).expect("two");
+                other.try_send(message.into_owned()).expect("it has room");
+            }
+            Event::Message(message) if self.group.is_some() => {
+                let group = self.group.expect("asked before");
+                connection.groups().send(group, message).expect("it is there");
+            }
             Event::Message(message) if self.echoes => match connection.send(message) {
                 Ok(_) => {}
                 Err(SendError { reason: SendRefused::Full, .. }) => self.full += 1,
                 Err(refused) => assert!(!connection.is_open(), "{refused}"),
             },
             Event::Message(message) => {
+                tracing::info!("something came");
                 self.messages.push((id, message.into_owned()));
                 if self.pauses {
                     connection.pause();
@@ -99,6 +152,37 @@ impl Handler for Recorder {
     fn writable(&mut self, _connection: &mut Context<'_>) {
         self.writable += 1;
     }
+
+    fn delivered(&mut self, _turn: &mut Turn<'_>, group: GroupId, delivery: Delivery) {
+        self.deliveries.push((group, delivery));
+    }
+
+    fn timer(&mut self, turn: &mut Turn<'_>, key: u64) {
+        assert!(!self.panics, "on purpose");
+        self.timers.push((key, turn.now));
+        if let Some(after) = self.sets {
+            turn.set_timer(after, key);
+        }
+    }
+
+    fn client(&mut self, _turn: &mut Turn<'_>, client: ClientId, event: ClientEvent) {
+        self.clients.push((client, event));
+    }
+
+    fn token(&mut self, _turn: &mut Turn<'_>, _client: ClientId) -> Option<bytes::Bytes> {
+        self.tokens.pop_front()
+    }
+
+    fn client_unsent(&mut self, _turn: &mut Turn<'_>, _client: ClientId, unsent: Vec<Message<'static>>) {
+        self.returned.extend(unsent);
+    }
+
+    fn posted(&mut self, turn: &mut Turn<'_>, event: Box<dyn Any + Send>) {
+        match event.downcast::<(ConnectionId, Vec<u8>)>() {
+            Ok(to) => turn.sender(to.0).expect("it lives").try_send(message(to.1)).expect("it has room"),
+            Err(number) => self.posted.push(*number.downcast().expect("nothing else is posted")),
+        }
+    }
 }
 
 type Side = Driver<FakePort<Transmit>, Recorder>;
@@ -124,14 +208,14 @@ impl Side {
         let now = self.now;
         let mut entry = self.table.get_mut(id).expect("it lives");
         let (connection, peer) = entry.parts();
-        act(&mut calls::context(connection, peer, id, now));
+        act(&mut calls::context(connection, peer, id, now, &mut self.service.desk));
     }
 
     /// The socket of a live connection, if it has one by now.
     fn with_socket(&mut self, id: ConnectionId, act: impl FnOnce(&FakeSocket)) {
         match &self.table.get_mut(id).expect("it lives").data().stage {
             Stage::Open(socket) | Stage::Connecting(socket) => act(socket),
-            Stage::Farewell { .. } | Stage::Closed => {}
+            Stage::Farewell { .. } | Stage::Cancelled { .. } | Stage::Closed => {}
         }
     }
 
@@ -139,16 +223,33 @@ impl Side {
         &self.handler.closed.iter().find(|(closed, _)| *closed == id).expect("closed").1
     }
 
+    /// Sets other limits, before anybody has come.
+    fn limit(&mut self, limits: ServerLimits) {
+        self.service.config = with_limits(limits).validate().expect("valid limits");
+        self.service.gate = SharedGate::new(limits);
+    }
+
+    /// Whether it ended without cutting anything; `None`: it has not ended.
+    fn in_order(&self) -> Option<bool> {
+        self.outcome().map(|_| !matches!(self.phase, Phase::Cutting { .. }))
+    }
+
     /// What nothing may be left of when all connections are gone.
     fn assert_empty(&self) {
-        let accepts: usize = if self.phase == Phase::Running { 8 * self.acceptors.len() } else { 0 };
+        let accepts: usize = self.acceptors.iter().map(Acceptor::pending).sum();
+        assert!(self.phase == Phase::Running || accepts == 0);
         assert_eq!((self.io.outstanding, self.io.port.outstanding()), (accepts, accepts));
         assert!(self.table.is_empty() && self.directory.ids().is_empty());
+        assert_eq!((self.service.gate.occupancy(), self.io.buffers.lent()), (Occupancy::default(), 0));
     }
 }
 
 fn message(payload: impl Into<Vec<u8>>) -> Message<'static> {
     Message::new(Class::BUSINESS, payload.into())
+}
+
+fn with_limits(limits: ServerLimits) -> ServerConfig {
+    ServerConfig { limits, ..ServerConfig::default() }
 }
 
 /// Bytes that differ from place to place.
@@ -173,120 +274,44 @@ fn driver<Port>(port: Port, domain: u32, config: Config, options: SocketOptions)
 where
     Port: CompletionPort<Batch = Transmit>,
 {
-    let inbox = Arc::new(Inbox::new(port.waker()));
+    limited(port, domain, config, options, ServerConfig::default(), Recorder::default())
+}
+
+fn limited<Port, H>(
+    port: Port,
+    domain: u32,
+    config: Config,
+    options: SocketOptions,
+    server: ServerConfig,
+    handler: H,
+) -> Driver<Port, H>
+where
+    Port: CompletionPort<Batch = Transmit>,
+    H: Handler,
+{
+    let server = server.validate().expect("valid limits");
+    let inbox = Arc::new(Inbox::new(port.waker(), server.limits.buffered));
     let mut drawn = 0_u8;
     let draw_seed = Box::new(move || {
         drawn = drawn.wrapping_add(1);
         Ok(Seed::from_bytes([drawn; 12]))
     });
     let config = config.validate().expect("a valid configuration");
-    let parts = Parts { config, options, inbox, directory: Arc::default(), domain, draw_seed };
-    Driver::new(port, Recorder::default(), parts)
-}
-
-/// A client's side and a server's.
-struct World {
-    network: FakeNetwork,
-    client: Side,
-    server: Side,
-    address: SocketAddr,
-}
-
-impl World {
-    fn new(seed: u64, config: Config) -> Self {
-        Self::with_configs(seed, config.clone(), config)
-    }
-
-    fn with_configs(seed: u64, client: Config, server: Config) -> Self {
-        let network = FakeNetwork::new(seed);
-        let client = side(&network, 1, client, SocketOptions::default());
-        let mut server = side(&network, 2, server, SocketOptions::default());
-        let (answer, answered) = sync_channel(1);
-        server.inbox.push(Command::Listen { address: ANYWHERE, answer });
-        server.turn(Some(Duration::ZERO)).unwrap();
-        let address = answered.try_recv().expect("answered").expect("listening");
-        Self { network, client, server, address }
-    }
-
-    /// A world with one connection whose handshake is complete: its ids at the client's side and at the server's.
-    fn connected(seed: u64, config: Config) -> (Self, ConnectionId, ConnectionId) {
-        let mut world = Self::new(seed, config);
-        let client = world.connect();
-        let server = world.server.only();
-        (world, client, server)
-    }
-
-    fn begin_to_connect(&mut self, remote: SocketAddr) -> ConnectionId {
-        let (answer, answered) = sync_channel(1);
-        self.client.inbox.push(Command::Connect { remote, answer });
-        self.client.turn(Some(Duration::ZERO)).unwrap();
-        answered.try_recv().expect("answered").expect("begun")
-    }
-
-    /// One connection more, established at both sides.
-    fn connect(&mut self) -> ConnectionId {
-        let id = self.begin_to_connect(self.address);
-        let before = self.server.handler.established.len();
-        self.run_until(|world| {
-            world.client.handler.established.contains(&id) && world.server.handler.established.len() > before
-        });
-        id
-    }
-
-    fn sides(&mut self) -> [&mut Side; 2] {
-        [&mut self.client, &mut self.server]
-    }
-
-    fn now(&self) -> Duration {
-        self.client.io.port.now()
-    }
-
-    /// Runs both sides. Time moves on only when nothing else can happen.
-    fn run_until(&mut self, done: impl Fn(&Self) -> bool) {
-        self.run(Duration::MAX, done);
-    }
-
-    fn run_for(&mut self, duration: Duration) {
-        let end = self.now() + duration;
-        self.run(end, |world| world.now() >= end);
-    }
-
-    /// Runs both sides, but never beyond `end`.
-    fn run(&mut self, end: Duration, done: impl Fn(&Self) -> bool) {
-        let mut idle_rounds = 0;
-        for _ in 0..PATIENCE {
-            if done(self) {
-                return;
-            }
-            let before = self.delivered();
-            for side in self.sides() {
-                side.turn(Some(Duration::ZERO)).unwrap();
-            }
-            // What the last side to turn posted may let the other one go on.
-            idle_rounds = if self.delivered() == before { idle_rounds + 1 } else { 0 };
-            if idle_rounds == 2 {
-                idle_rounds = 0;
-                let waits = self.sides().map(|side| side.timeout());
-                let wait = waits.into_iter().flatten().min().expect("something that is still to come");
-                self.client.turn(Some(wait.min(end - self.now()))).unwrap();
-            }
-        }
-        panic!("it never came");
-    }
-
-    fn delivered(&self) -> usize {
-        self.client.io.port.delivered() + self.server.io.port.delivered()
-    }
-
-    /// Until both sides have reported every end, and every operation but the accepts is back.
-    fn run_until_all_closed(&mut self) {
-        self.run_until(|world| {
-            [&world.client, &world.server].into_iter().all(|side| {
-                let accepts: usize = side.acceptors.iter().map(Acceptor::pending).sum();
-                side.table.is_empty() && side.io.outstanding == accepts
-            })
-        });
-        self.client.assert_empty();
-        self.server.assert_empty();
-    }
+    let mut random = Random::new(domain.into());
+    let draw_random = Box::new(move || random.up_to(usize::MAX) as u64);
+    let directory = Arc::new(Directory::default());
+    let parts = Parts {
+        config,
+        options,
+        gate: SharedGate::new(server.limits),
+        server,
+        crew: Crew::of([Arc::clone(&inbox)]).remove(0),
+        inbox,
+        directories: Arc::new(Directories(vec![Arc::clone(&directory)])),
+        directory,
+        domain,
+        draw_seed,
+        draw_random,
+    };
+    Driver::new(port, handler, parts)
 }

@@ -1,7 +1,6 @@
 //! Slow applications that say so (section 8.4 of the specification), and sides that say what they are going to do.
 
 use super::*;
-use crate::sender::Sender;
 use pulsewire_protocol::Retry;
 
 /// Ten times as long as a healthy peer may be silent.
@@ -75,7 +74,7 @@ fn a_side_that_stops_without_a_word_is_given_up() {
         let (mut world, client, _) = World::connected(seed, config());
         let before = world.now();
         while world.client.handler.closed.is_empty() {
-            let wait = world.client.timeout();
+            let wait = Some(world.client.timeout());
             world.client.turn(wait).unwrap();
             assert!(world.now() - before < long());
         }
@@ -90,7 +89,7 @@ fn a_side_that_stops_for_a_while_is_suspect_and_recovers() {
     for_each_seed(|seed| {
         let (mut world, client, _) = World::connected(seed, config());
         while world.client.handler.suspect.is_empty() {
-            let wait = world.client.timeout();
+            let wait = Some(world.client.timeout());
             world.client.turn(wait).unwrap();
         }
         world.run_until(|world| !world.client.handler.recovered.is_empty());

@@ -5,8 +5,8 @@ use super::*;
 impl World {
     /// Until the client's side has stopped. Returns whether in order.
     fn run_until_client_stopped(&mut self) -> bool {
-        self.run_until(|world| world.client.outcome().is_some());
-        self.client.outcome().unwrap()
+        self.run_until(|world| world.client.in_order().is_some());
+        self.client.in_order().unwrap()
     }
 }
 
@@ -20,7 +20,7 @@ fn a_shutdown_loses_nothing_and_every_operation_comes_back() {
                 world.client.send(id, pattern(index * 1_000 + number)).unwrap();
             }
         }
-        world.client.inbox.push(Command::ShutDown { patience: Duration::from_secs(30) });
+        world.client.inbox.push(Command::ShutDown { drain: Duration::ZERO, patience: Duration::from_secs(30) });
         assert!(world.run_until_client_stopped());
         world.client.assert_empty();
         assert_eq!(world.server.handler.messages.len(), 50);
@@ -38,9 +38,9 @@ fn a_server_that_stops_takes_no_new_connections() {
     for_each_seed(|seed| {
         let mut world = World::new(seed, config());
         world.connect();
-        world.server.inbox.push(Command::ShutDown { patience: Duration::from_secs(30) });
-        world.run_until(|world| world.server.outcome().is_some());
-        assert_eq!(world.server.outcome(), Some(true));
+        world.server.inbox.push(Command::ShutDown { drain: Duration::ZERO, patience: Duration::from_secs(30) });
+        world.run_until(|world| world.server.in_order().is_some());
+        assert_eq!(world.server.in_order(), Some(true));
         world.server.assert_empty();
         let late = world.begin_to_connect(world.address);
         world.run_until_all_closed();
@@ -63,16 +63,16 @@ fn a_peer_that_does_not_answer_is_cut_when_patience_ends() {
         let connecting = world.begin_to_connect(nobody);
         world.client.send(id, pattern(100_000)).unwrap();
         let before = world.now();
-        world.client.inbox.push(Command::ShutDown { patience: Duration::from_millis(500) });
+        world.client.inbox.push(Command::ShutDown { drain: Duration::ZERO, patience: Duration::from_millis(500) });
         // The server takes no turns.
         for _ in 0..PATIENCE {
-            if world.client.outcome().is_some() {
+            if world.client.in_order().is_some() {
                 break;
             }
-            let wait = world.client.timeout();
+            let wait = Some(world.client.timeout());
             world.client.turn(wait).unwrap();
         }
-        assert_eq!(world.client.outcome(), Some(false));
+        assert_eq!(world.client.in_order(), Some(false));
         world.client.assert_empty();
         assert_eq!(world.now() - before, Duration::from_millis(500));
         assert_eq!(world.client.closed(id).reason, CloseReason::ABORTED);
@@ -91,9 +91,9 @@ fn a_farewell_is_cut_when_patience_ends() {
         // It says nothing, so it is refused, and neither reads nor ends.
         world.run_until(|world| !world.server.handler.closed.is_empty());
         let before = world.now();
-        world.server.inbox.push(Command::ShutDown { patience: Duration::from_millis(500) });
-        world.run_until(|world| world.server.outcome().is_some());
-        assert_eq!(world.server.outcome(), Some(false));
+        world.server.inbox.push(Command::ShutDown { drain: Duration::ZERO, patience: Duration::from_millis(500) });
+        world.run_until(|world| world.server.in_order().is_some());
+        assert_eq!(world.server.in_order(), Some(false));
         world.server.assert_empty();
         assert_eq!(world.now() - before, Duration::from_millis(500));
         drop(socket);
@@ -105,7 +105,7 @@ fn a_shutdown_without_patience_cuts_at_once() {
     for_each_seed(|seed| {
         let (mut world, id, _) = World::connected(seed, config());
         let before = world.now();
-        world.client.inbox.push(Command::ShutDown { patience: Duration::ZERO });
+        world.client.inbox.push(Command::ShutDown { drain: Duration::ZERO, patience: Duration::ZERO });
         assert!(!world.run_until_client_stopped());
         world.client.assert_empty();
         assert_eq!((world.now(), world.client.closed(id).reason), (before, CloseReason::ABORTED));

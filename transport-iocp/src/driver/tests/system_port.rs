@@ -1,15 +1,15 @@
 //! A driver on the system's port, for what can only be seen on real sockets.
 
 use super::*;
-use crate::keepalive::Keepalive;
 use crate::sys::SystemPort;
+use pulsewire_socket::Keepalive;
 
 /// How long a test waits for the system.
 const SYSTEM_PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn keepalive_is_on_at_accepted_and_at_connected_sockets() {
-    for keepalive in [None, Some(Keepalive { idle: SYSTEM_PATIENCE, interval: SYSTEM_PATIENCE, probes: Some(3) })] {
+    for keepalive in [None, Some(Keepalive::new(SYSTEM_PATIENCE, SYSTEM_PATIENCE, 3).unwrap())] {
         let options = SocketOptions { keepalive, ..SocketOptions::default() };
         let mut both = driver(SystemPort::new().unwrap(), 1, config(), options);
         let address = both.listen(ANYWHERE).unwrap();
@@ -18,7 +18,7 @@ fn keepalive_is_on_at_accepted_and_at_connected_sockets() {
         while both.handler.established.len() < 2 {
             let left = deadline.saturating_sub(both.io.port.now());
             assert!(!left.is_zero(), "only {:?} became established", both.handler.established);
-            both.turn(Some(both.timeout().map_or(left, |wait| wait.min(left)))).unwrap();
+            both.turn(Some(both.timeout().min(left))).unwrap();
         }
         for id in both.handler.established.clone() {
             let mut connection = both.table.get_mut(id).expect("it lives");
