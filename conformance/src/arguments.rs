@@ -1,12 +1,20 @@
 //! The command line.
 
+pub(crate) mod tools;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use pulsewire_conformance::{Detail, Look};
+
+use crate::files::FileArguments;
+use tools::{LoadArguments, ProxyArguments, TalkArguments};
 
 /// Checks an implementation of Pulsewire against the numbered requirements of the specification.
 ///
-/// Without a subcommand it runs every implementation of this workspace that works on this system. It exits with 0 if
+/// Without a subcommand it runs every implementation of this workspace that works on this system; called without anything in another
+/// folder, it shows this help. The report is written to target/conformance/, as a page (report.html), as JUnit XML (junit.xml), as
+/// Markdown (summary.md) and as JSON (report.json). It exits with 0 if
 /// everything that applies was passed; with 1 if a requirement was violated, or the list of known failures is out of date; with
 /// 2 if the harness failed or was called wrongly; with 3 if the run is incomplete: something was inconclusive, is
 /// unimplemented or did not run, or nothing applied at all.
@@ -51,6 +59,8 @@ pub(crate) enum Command {
     Server(ServerArguments),
     /// Judge an echo client, by its bytes alone: it is started anew for each connection
     Client(ClientArguments),
+    /// Judge what a program of yours offers that takes commands over standard input and output, one line of JSON each
+    Adapter(AdapterArguments),
     /// List cases, requirements or bugs
     List(ListArguments),
     /// Show what a requirement says, how it is tried, and which bugs that catches
@@ -59,15 +69,56 @@ pub(crate) enum Command {
         id: String,
     },
     /// Run the case of a trace again with the same seed, and compare the bytes
-    Replay(ReplayArguments),
-    /// Make the report of a run from its JSON lines, also if it was killed
-    Report {
-        /// What --json-lines of the run named
-        lines: PathBuf,
-        /// Where to write the JSON report
-        #[arg(long, value_name = "PATH")]
-        report: Option<PathBuf>,
-    },
+    Replay(TraceArguments),
+    /// Make the failure of a trace smaller: fewer connections, packets, cuts and bytes, as long as the same goes wrong
+    Shrink(ShrinkArguments),
+    /// Talk to a server by hand: type lines, and see every packet
+    Talk(TalkArguments),
+    /// Stand between a client and a server, damage what passes, and show the packets
+    Proxy(ProxyArguments),
+    /// Load an echo server, and measure how long its answers take
+    Load(LoadArguments),
+    /// Print the dissector for Wireshark, in Lua
+    Dissector,
+    /// Make the report of a run from its JSON lines, also if it was killed; of several runs, put them side by side
+    Report(ReportArguments),
+}
+
+#[derive(Args)]
+pub(crate) struct ReportArguments {
+    /// What --json-lines of the runs named
+    #[arg(required = true)]
+    pub(crate) lines: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) detail: DetailArguments,
+
+    #[command(flatten)]
+    pub(crate) files: FileArguments,
+}
+
+/// How much the terminal shows.
+#[derive(Args)]
+pub(crate) struct DetailArguments {
+    /// Show every run that was not passed, with all its steps
+    #[arg(long, short, action = ArgAction::SetTrue, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+
+    /// Show only what the run comes to
+    #[arg(long, short, action = ArgAction::SetTrue)]
+    pub(crate) quiet: bool,
+}
+
+impl DetailArguments {
+    /// With colours; they are taken out where nobody can see them.
+    pub(crate) fn look(&self) -> Look {
+        let detail = match (self.verbose, self.quiet) {
+            (true, _) => Detail::Full,
+            (false, true) => Detail::Brief,
+            (false, false) => Detail::Ordinary,
+        };
+        Look { colours: true, detail }
+    }
 }
 
 #[derive(Args)]
@@ -106,6 +157,16 @@ pub(crate) struct ClientArguments {
     pub(crate) common: CommonArguments,
 }
 
+#[derive(Args)]
+pub(crate) struct AdapterArguments {
+    /// The command that starts the adapter, once for each server and client that is wanted at the same time
+    #[arg(value_name = "COMMAND")]
+    pub(crate) adapter: String,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
 /// What every run can be told.
 #[derive(Args)]
 pub(crate) struct CommonArguments {
@@ -136,10 +197,6 @@ pub(crate) struct CommonArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 90)]
     pub(crate) watchdog: u64,
 
-    /// Where to write the JSON report
-    #[arg(long, value_name = "PATH", default_value = "target/conformance/report.json")]
-    pub(crate) report: PathBuf,
-
     /// Where to write each verdict as it comes, one JSON object a line
     #[arg(long, value_name = "FILE", default_value = "target/conformance/results.jsonl")]
     pub(crate) json_lines: PathBuf,
@@ -147,12 +204,22 @@ pub(crate) struct CommonArguments {
     /// Where to leave a trace of each failure
     #[arg(long, value_name = "FOLDER", default_value = "target/conformance/traces")]
     pub(crate) traces: PathBuf,
+
+    /// Make a failure of each likely cause smaller, and leave that beside its trace; half a minute each at most
+    #[arg(long)]
+    pub(crate) shrink: bool,
+
+    #[command(flatten)]
+    pub(crate) detail: DetailArguments,
+
+    #[command(flatten)]
+    pub(crate) files: FileArguments,
 }
 
 /// Which cases: patterns with * and ?, each option any number of times.
 #[derive(Args)]
 pub(crate) struct FilterArguments {
-    /// Only cases whose id matches
+    /// Only cases whose id matches; that of a requirement stands for all its cases
     #[arg(long = "case", value_name = "PATTERN")]
     pub(crate) cases: Vec<String>,
 
@@ -184,7 +251,26 @@ pub(crate) struct ListArguments {
 }
 
 #[derive(Args)]
-pub(crate) struct ReplayArguments {
+pub(crate) struct ShrinkArguments {
+    #[command(flatten)]
+    pub(crate) of: TraceArguments,
+
+    /// Where to write the smaller trace; beside the trace, without this
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// How often the case may run
+    #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tries: u32,
+
+    /// How long that may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) time: u64,
+}
+
+/// A trace, and the subject that it is of.
+#[derive(Args)]
+pub(crate) struct TraceArguments {
     /// A file below target/conformance/traces
     pub(crate) trace: PathBuf,
 
@@ -195,6 +281,10 @@ pub(crate) struct ReplayArguments {
     /// The command of the client of the trace, where it was none of this workspace
     #[arg(long, value_name = "COMMAND")]
     pub(crate) exec: Option<String>,
+
+    /// The command of the adapter of the trace
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["server", "exec"])]
+    pub(crate) adapter: Option<String>,
 
     /// The manifest of the run
     #[arg(long, value_name = "FILE")]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pulsewire_conformance::subject::Subject;
-use pulsewire_conformance::{ClientProgram, Manifest, RemoteServer};
+use pulsewire_conformance::{Adapter, ClientProgram, Manifest, RemoteServer};
 
 /// The variable that names the implementation for the tests to judge.
 const SUBJECT: &str = "CONFORMANCE_SUBJECT";
@@ -51,8 +51,9 @@ fn subject(named: &str, manifest: &Manifest) -> Result<Arc<dyn Subject>, String>
     match named.split_once(':') {
         Some(("tcp", address)) => remote_server(address, manifest),
         Some(("exec", command)) => client_program(command, manifest),
-        _ => Err("allowed are tcp:HOST:PORT, an echo server that runs there, and exec:COMMAND {addr}, a command that \
-                  starts an echo client"
+        Some(("adapter", command)) => adapter(command, manifest),
+        _ => Err("allowed are tcp:HOST:PORT, an echo server that runs there, exec:COMMAND {addr}, a command that \
+                  starts an echo client, and adapter:COMMAND, a command that starts an adapter"
             .into()),
     }
 }
@@ -63,7 +64,7 @@ fn subject(named: &str, manifest: &Manifest) -> Result<Arc<dyn Subject>, String>
 ///
 /// If the address is none, or no server that conforms to the manifest is there.
 pub fn remote_server(address: &str, manifest: &Manifest) -> Result<Arc<dyn Subject>, String> {
-    let server = RemoteServer::new(resolve(address)?, manifest).map_err(|error| error.to_string())?;
+    let server = RemoteServer::new(&resolve(address)?, manifest).map_err(|error| error.to_string())?;
     Ok(Arc::new(server))
 }
 
@@ -73,9 +74,22 @@ pub fn remote_server(address: &str, manifest: &Manifest) -> Result<Arc<dyn Subje
 ///
 /// If the command cannot be split or run, or starts no client that conforms to the manifest.
 pub fn client_program(command: &str, manifest: &Manifest) -> Result<Arc<dyn Subject>, String> {
-    let words = shlex::split(command).ok_or_else(|| format!("a quotation mark is missing in {command}"))?;
-    let client = ClientProgram::new(words, manifest).map_err(|error| error.to_string())?;
+    let client = ClientProgram::new(words(command)?, manifest).map_err(|error| error.to_string())?;
     Ok(Arc::new(client))
+}
+
+/// What the adapter offers that a command starts, which is split into words as a shell does.
+///
+/// # Errors
+///
+/// If the command cannot be split or run, or starts no adapter.
+pub fn adapter(command: &str, manifest: &Manifest) -> Result<Arc<dyn Subject>, String> {
+    let adapter = Adapter::new(words(command)?, manifest).map_err(|error| error.to_string())?;
+    Ok(Arc::new(adapter))
+}
+
+fn words(command: &str) -> Result<Vec<String>, String> {
+    shlex::split(command).ok_or_else(|| format!("a quotation mark is missing in {command}"))
 }
 
 /// The manifest in a file; one that declares nothing, without a file.
@@ -99,7 +113,13 @@ pub fn text(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }
 
-fn resolve(address: &str) -> Result<SocketAddr, String> {
-    let mut addresses = address.to_socket_addrs().map_err(|error| format!("{address} is no HOST:PORT: {error}"))?;
-    addresses.next().ok_or_else(|| format!("{address} has no address"))
+/// The addresses of HOST:PORT, at least one.
+///
+/// # Errors
+///
+/// If it is none, or has no address.
+pub fn resolve(address: &str) -> Result<Vec<SocketAddr>, String> {
+    let found = address.to_socket_addrs().map_err(|error| format!("{address} is no HOST:PORT: {error}"))?;
+    let addresses: Vec<SocketAddr> = found.collect();
+    if addresses.is_empty() { Err(format!("{address} has no address")) } else { Ok(addresses) }
 }

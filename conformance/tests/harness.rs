@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
-use conformance::subjects::tokio_subject;
+use conformance::subjects::{Medium, tokio_subject};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use pulsewire_conformance::oracle::{Bug, Oracle};
 use pulsewire_conformance::subject::Subject;
@@ -156,7 +156,7 @@ fn refuses_bad_values() -> Tested {
 }
 
 fn judges_a_server() -> Tested {
-    let server = tokio_subject()?.serve(&Profile::calm())?;
+    let server = tokio_subject(Medium::Tcp)?.serve(&Profile::calm())?;
     let output = program(&[("CONFORMANCE_SUBJECT", &format!("tcp:{}", server.address()))], &["PW-HDR-00"])?;
     assert_shows(&output, 0, &["::PW-HDR-002/wrong-magic::server", "0 failed"]);
     server.stop();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pulsewire_conformance::Profile;
-use pulsewire_conformance::subject::{Command, Id, Reply, Running, Subject, SubjectError, Unsupported};
+use pulsewire_conformance::subject::{Command, Id, Reply, Running, Subject, SubjectError};
 use pulsewire_conformance::world::{self, Joiner, Stream};
 use pulsewire_protocol::{
     Class, Connection, ConnectionId, ConnectionRef, ConnectionTable, Disconnect, Event, Instant, Message, Seed,
@@ -204,6 +204,8 @@ impl Driver {
         }
         let Some(mut connection) = state.table.get_mut(self.id) else { return Next::End };
         let was_full = self.deliver(&mut connection, now);
+        // The peer may have made room (PW-TCP-001).
+        self.write(&mut connection, now);
         connection.handle_timeout(now);
         self.write(&mut connection, now);
         while let Some(event) = connection.poll_event() {
@@ -324,7 +326,7 @@ impl Running for RunningCore {
         self.address
     }
 
-    fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
+    fn control(&mut self, command: Command) -> Result<Reply, SubjectError> {
         let side = &self.side;
         Ok(match command {
             Command::Connections => side.seen.connections(),
@@ -342,13 +344,15 @@ impl Running for RunningCore {
                 side.tell(connection, |connection, now| connection.close(now, frame_from_suite(&frame)))
             }
             Command::Drain(id) => side.tell(id, |connection, now| connection.drain(now)),
-            Command::Pause(id) => side.tell(id, |connection, now| connection.pause(now)),
-            Command::Resume(id) => side.tell(id, |connection, now| connection.resume(now)),
+            // For a machine without I/O, an application that is elsewhere is one that pauses.
+            Command::Pause(id) | Command::Hold(id) => side.tell(id, |connection, now| connection.pause(now)),
+            Command::Resume(id) | Command::Release(id) => side.tell(id, |connection, now| connection.resume(now)),
+            Command::Abort(id) => side.tell(id, |connection, now| connection.abort(now)),
             Command::Accept(id) => side.tell(id, |connection, now| connection.accept(now)),
             Command::Refuse { connection, frame } => {
                 side.tell(connection, |connection, now| connection.refuse(now, frame_from_suite(&frame)))
             }
-            Command::Unknown { .. } => return Err(Unsupported::UNKNOWN),
+            Command::Unknown { .. } => return Err(SubjectError::unknown_command()),
         })
     }
 

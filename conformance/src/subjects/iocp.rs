@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewire_conformance::Profile;
-use pulsewire_conformance::subject::{Command, Id, Reply, Running, Subject, SubjectError, Unsupported};
+use pulsewire_conformance::subject::{Command, Id, Reply, Running, Subject, SubjectError};
 use pulsewire_protocol::{Class, Event, Message, SendError, SendRefused};
 use pulsewire_transport_iocp::{Context, Endpoint, Handler, Sender, SocketOptions};
 
@@ -78,13 +78,13 @@ impl Running for IocpRunning {
         self.address
     }
 
-    fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
+    fn control(&mut self, command: Command) -> Result<Reply, SubjectError> {
         Ok(match command {
             Command::Connections => self.seen.connections(),
             Command::Events => self.seen.events(),
             Command::Send { to, class, payload } => {
                 let Some(to) = super::id_from_suite(to) else { return Ok(super::refused(SendRefused::Stale, payload)) };
-                match self.endpoint.send(to, Message::new(Class(class), payload)) {
+                match self.endpoint.try_send(to, Message::new(Class(class), payload)) {
                     Ok(()) => Reply::Done,
                     Err(refused) => super::refused(refused.reason, refused.message.payload.to_vec()),
                 }
@@ -93,13 +93,17 @@ impl Running for IocpRunning {
                 self.tell(connection, |sender| sender.close(frame_from_suite(&frame)))
             }
             Command::Drain(id) => self.tell(id, Sender::drain),
-            Command::Pause(id) => self.tell(id, Sender::pause),
-            Command::Resume(id) => self.tell(id, Sender::resume),
+            // Events are handled in the thread of the endpoint, so an application that is elsewhere for long has to pause.
+            Command::Pause(id) | Command::Hold(id) => self.tell(id, Sender::pause),
+            Command::Resume(id) | Command::Release(id) => self.tell(id, Sender::resume),
+            Command::Abort(id) => self.tell(id, |sender| {
+                sender.abort();
+            }),
             Command::Accept(id) => self.tell(id, Sender::accept),
             Command::Refuse { connection, frame } => {
                 self.tell(connection, |sender| sender.refuse(frame_from_suite(&frame)))
             }
-            Command::Unknown { .. } => return Err(Unsupported::UNKNOWN),
+            Command::Unknown { .. } => return Err(SubjectError::unknown_command()),
         })
     }
 

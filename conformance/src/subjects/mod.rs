@@ -21,7 +21,7 @@ use pulsewire_protocol::{
 pub use self::core::CoreSubject;
 #[cfg(windows)]
 pub use self::iocp::IocpSubject;
-pub use self::tokio::tokio_subject;
+pub use self::tokio::{Medium, tokio_subject};
 
 /// The implementations of this workspace that run on this system.
 ///
@@ -29,13 +29,28 @@ pub use self::tokio::tokio_subject;
 #[must_use]
 pub fn of_this_system() -> Vec<Arc<dyn Subject>> {
     vec![
-        Arc::new(tokio_subject().expect("the runtime of tokio starts")),
+        tokio_over(Medium::Tcp),
         #[cfg(windows)]
         Arc::new(IocpSubject),
     ]
 }
 
-/// The subject with this name: one of this system, `oracle:none`, or `oracle:` and the name of a bug, or `oracle-in-memory:` in
+fn tokio_over(medium: Medium) -> Arc<dyn Subject> {
+    Arc::new(tokio_subject(medium).expect("the runtime of tokio starts"))
+}
+
+/// The tokio transport over other media than TCP sockets.
+#[must_use]
+pub fn over_other_media() -> Vec<Arc<dyn Subject>> {
+    vec![
+        #[cfg(unix)]
+        tokio_over(Medium::Unix),
+        tokio_over(Medium::Duplex),
+        tokio_over(Medium::Tls),
+    ]
+}
+
+/// The subject with this name: one of this system, `tokio-unix`, `tokio-duplex` or `tokio-tls`, `oracle:none`, or `oracle:` and the name of a bug, or `oracle-in-memory:` in
 /// place of `oracle:`.
 #[must_use]
 pub fn by_name(name: &str) -> Option<Arc<dyn Subject>> {
@@ -48,7 +63,7 @@ pub fn by_name(name: &str) -> Option<Arc<dyn Subject>> {
     if name == "core" {
         return Some(Arc::new(CoreSubject::new(0)));
     }
-    of_this_system().into_iter().find(|subject| subject.name() == name)
+    of_this_system().into_iter().chain(over_other_media()).find(|subject| subject.name() == name)
 }
 
 /// The oracle with this bug, or with `none`.

@@ -1,4 +1,4 @@
-"""The server's side of a Pulsewire connection: no sockets, no clock.
+"""One side of a Pulsewire connection: no sockets, no clock.
 
 The caller tells a Connection what happened (bytes came, the transport took bytes, time passed) and `now` in milliseconds, and
 takes from it what is to be written (`outgoing`), what the application should know (`events`) and when to call again
@@ -11,8 +11,8 @@ from collections import Counter
 
 from heartbeat import Heartbeat
 from pulsewire import (BUSY, CLOSE, CLOSE_ACK, DATA, DRAIN, FEATURES, HELLO, HELLO_ACK, LIMITS, MINUTE, PING, PING_FLOOR, PONG,
-                       REJECT, RESYNC, SYNC_KEY, VERSIONS, Fault, Hello, Reason, close_payload, is_fault, item, of_application,
-                       packet, read_close, text_item)
+                       REJECT, RESYNC, SYNC_KEY, VERSIONS, Fault, Hello, Reason, close_payload, find_sync_key, is_fault, item,
+                       of_application, packet, read_close, text_item)
 from receiver import Receiver
 from sender import Bytes, Messages
 
@@ -21,15 +21,18 @@ RENEW = 0.4   # BUSY is said again when so much of a pause has passed: PW-HB-019
 
 
 class Connection(Receiver):
-    """One connection of a server. `events` holds tuples for the application, the kind of event first.
+    """One side of a connection, a server's unless it is a client's. `events` holds tuples for the application, the kind of event first.
 
-    Where the transport tells what was acknowledged, the caller says so with `acknowledges`, and calls `acknowledged`.
+    Where the transport tells what was acknowledged, the caller says so with `acknowledges`, and calls `acknowledged`. A server that
+    `asks` has its application judge HELLO: at "admission" it calls `accept` or `close`.
     """
 
-    def __init__(self, settings, now, key=None, acknowledges=False):
+    def __init__(self, settings, now, key=None, acknowledges=False, client=False, asks=False):
         super().__init__(settings, key or secrets.randbelow(0xFFFFFFFF) + 1, now)  # PW-KEY-004
         self.events, self.now, self.accepted_at, self.acknowledges = [], now, now, acknowledges
-        self.hello, self.peer_key = None, 0                  # the peer's HELLO; its key once HELLO_ACK was handed out
+        self.client, self.asks = client, asks
+        self.judged = None                                   # the HELLO that the application judges (PW-HS-020)
+        self.hello, self.peer_key = None, 0                  # the peer's; its key once the handshake is complete
         self.heartbeat = None                                # from then on
         # States of appendix A, as what has happened.
         self.closing = None                                  # (reason, retry_after, items) of this side's CLOSE, once it waits
@@ -41,12 +44,15 @@ class Connection(Receiver):
         self.over_at = None
         # What is to be sent.
         self.messages, self.bytes = Messages(settings), Bytes(settings, now)
-        self.pong = self.busy = self.drain_state = None
+        self.pong = self.drain_state = None
+        self.busy = []                                       # what BUSY is to say: at most 0, and a pause behind it
         self.paused, self.busy_again_at = False, None        # this side's pause
         # What the peer says that it got.
         self.rejected, self.last_rejected = Counter(), Counter()  # of each class: how many messages; the last known ordinal
         self.told = 0                                        # `received`, as it said last
         self.forgiven = {}                                   # PW-TIM-001: of each limit, for which one it began anew
+        if client:
+            self._greet(HELLO)
 
     def _at(self, now):
         self.now = max(self.now, now)  # PW-TIM-002
@@ -55,7 +61,7 @@ class Connection(Receiver):
 
     @property
     def opened(self):
-        return self.hello is not None
+        return self.hello is not None or self.judged is not None
 
     @property
     def pause_until(self):
@@ -83,7 +89,7 @@ class Connection(Receiver):
             self.drain_state = "waits"  # PW-CLS-016
 
     def close(self, reason, now, retry_after=None, text=None):
-        """PW-HS-019: before HELLO_ACK it is the first packet, with key 0, and nobody answers it."""
+        """PW-HS-019: before HELLO_ACK a server's is the first packet, with key 0, and nobody answers it."""
         self._at(now)
         if not of_application(reason):
             reason = Reason.NORMAL if self.hello else Reason.REFUSED  # section 9.3
@@ -92,11 +98,26 @@ class Connection(Receiver):
             self.fail(Fault(reason, items, retry_after=retry_after))
         elif not (self.closing or self.peer_close or self.over):
             self.closing = reason, retry_after, items
+            if self.paused:  # PW-HB-024
+                self.resume(self.now)
+
+    def accept(self, now):
+        """The application lets the client in."""
+        self._at(now)
+        if self.judged and not self.over:
+            hello, self.judged = self.judged, None
+            self._greet(HELLO_ACK)
+            self._open(hello)
+
+    def abort(self, now):
+        """Section 9.2: the application cuts the connection."""
+        self._at(now)
+        self.lost(Reason.ABORTED, origin="local")
 
     def pause(self, now):
-        """The caller stops reading. PW-HB-024: not before the handshake, nor behind CLOSE."""
+        """The caller stops reading. PW-HB-024: not before the handshake, nor once CLOSE waits, nor behind CLOSE_ACK."""
         self._at(now)
-        if not self.paused and self.hello and self.closed_at is None and not self.over:
+        if not self.paused and self.hello and not self.closing and self.ack_end is None and not self.over:
             self.paused = True
             self.heartbeat.pause_self()
             self._say_busy()
@@ -104,7 +125,8 @@ class Connection(Receiver):
 
     def resume(self, now):
         self._at(now)
-        self.paused, self.busy, self.restarted_at = False, 0, self.now  # PW-HB-019, PW-HB-023
+        self.paused, self.restarted_at = False, self.now  # PW-HB-023
+        self._queue_busy(0)
         if self.open:
             self._give_whole_time()
         if self.pause_until is None:
@@ -112,7 +134,15 @@ class Connection(Receiver):
 
     def _say_busy(self):
         pause = self.s.pause or min(2 * self.heartbeat.idle, MINUTE)
-        self.busy, self.busy_again_at = pause, self.now + pause * RENEW
+        self._queue_busy(pause)
+        self.busy_again_at = self.now + pause * RENEW
+
+    def _queue_busy(self, pause):
+        """PW-HB-019: it replaces one that waits, but not a 0: behind that it queues, unless it is 0 itself."""
+        if self.busy and self.busy[-1]:
+            self.busy.pop()
+        if pause or not self.busy:
+            self.busy.append(pause)
 
     # -- what is to be written
 
@@ -152,12 +182,22 @@ class Connection(Receiver):
 
     @property
     def done_sending(self):
-        return (self.over or self.ack_end is not None) and not self.bytes.out
+        # PW-CLS-001, PW-CLS-002: where this side closed too, it half-closes once the peer's CLOSE_ACK has come.
+        return (self.over or self.ack_end is not None and not self.closing) and not self._has_last_words
 
     @property
     def finished(self):
         """The caller closes the transport."""
-        return self.dead or self.over and self.eof and not self.bytes.out
+        return self.dead or self.over and self.eof and not self._has_last_words
+
+    @property
+    def _has_last_words(self):
+        return bool(self.bytes.out) or self._owes_close_ack
+
+    @property
+    def _owes_close_ack(self):
+        """Both sides closed, and the peer's CLOSE_ACK came before this side's went out: that still goes (appendix A)."""
+        return self.acked and self.peer_close is not None and self.ack_end is None
 
     def _control(self, kind, form, *values):
         return packet(kind, struct.pack(form, *values), self.peer_key)
@@ -167,7 +207,9 @@ class Connection(Receiver):
 
     def _next(self):
         """The next packet, at a packet boundary: control first (PW-REJ-005, PW-HB-015), then messages, CLOSE, CLOSE_ACK."""
-        if self.over or self.ack_end is not None or not self.hello:
+        if self.over:
+            return self._close_ack() if self._owes_close_ack else None
+        if self.ack_end is not None or not self.hello:
             return None  # CLOSE for a fault, and HELLO_ACK, are handed out at once
         if self.rejects:
             return self._control(REJECT, ">QHB", *self.rejects.popleft())
@@ -177,25 +219,23 @@ class Connection(Receiver):
         if self.heartbeat.may_go_out(self.now):
             begin = self.bytes.handed_out
             return self._control(PING, ">Q", self.heartbeat.hand_out(begin, begin + 20, self.bytes.acknowledged, self.now))
-        if self.busy is not None and self.closed_at is None:
-            value, self.busy = self.busy, None
-            return self._control(BUSY, ">I", value)
+        if self.busy and self.closed_at is None:
+            return self._control(BUSY, ">I", self.busy.pop(0))
         if self.drain_state == "waits":
             self.drain_state = "sent"
             return self._control(DRAIN, ">Q", self.received)
         if (frame := self.messages.next(self.hello, self.peer_key)) is not None:
             return frame
         if self.closing and self.closed_at is None:  # PW-CLS-003
-            if self.paused:  # PW-HB-024
-                self.resume(self.now)
-                return self._next()
             self.closed_at, frame = self.now, self._close_packet(*self.closing)
             self.close_end = self.bytes.handed_out + len(frame)
             return frame
-        if self.peer_close:  # PW-CLS-001: the last packet
-            self.ack_end = self.bytes.handed_out + 20
-            return self._control(CLOSE_ACK, ">Q", self.received)
-        return None
+        return self._close_ack() if self.peer_close else None
+
+    def _close_ack(self):
+        """PW-CLS-001: the last packet."""
+        self.ack_end = self.bytes.handed_out + 20
+        return self._control(CLOSE_ACK, ">Q", self.received)
 
     # -- ends
 
@@ -203,19 +243,22 @@ class Connection(Receiver):
         """To close with a reason (section 2): CLOSE where the state permits it, and nothing after it."""
         if self.over:
             return
-        if self.closed_at is None and self.ack_end is None:  # PW-CLS-003: ahead of what waits
+        if self.client and not self.peer_key:
+            self.dead = True  # PW-HS-018
+        elif self.closed_at is None and self.ack_end is None:  # PW-CLS-003: ahead of what waits
             self.bytes.hand_out(self._close_packet(fault.reason, fault.retry_after, fault.items), self.now)
         self._end(fault.reason, "local", False, fault.detail)
 
     def _end(self, reason, origin, orderly, detail=""):
         self.over, self.paused, self.over_at = True, False, self.now
+        if self.bytes.unacknowledged:  # PW-CLS-015
+            self.bytes.begin_anew(self.now)
         self._tell("ended", reason, origin, orderly, detail)
 
     def _settle(self):
-        """An orderly close is over when this side's CLOSE was answered, and the answer to the peer's is taken."""
-        answered = not self.closing or self.acked
+        """The peer's CLOSE is answered when the answer is taken. This side's, where it closed too, is still to be."""
         taken = self.ack_end is not None and self.bytes.taken >= self.ack_end
-        if not self.over and answered and (taken if self.peer_close else self.acked):
+        if taken and not self.over and not self.closing:
             self._end(*self._closed_for(), True)
 
     def _closed_for(self):
@@ -227,17 +270,20 @@ class Connection(Receiver):
         self.eof = True
         if self.over:
             return
+        # What was handed out still goes out (PW-CLS-012).
         if self.closed_at is not None or self.peer_close:
-            self.lost(*self._closed_for(), "the stream ended between CLOSE and CLOSE_ACK")  # PW-CLS-011
+            self._end(*self._closed_for(), False, "the stream ended between CLOSE and CLOSE_ACK")  # PW-CLS-011
         else:
-            self.lost(Reason.PEER_ENDED)
+            self._end(Reason.PEER_ENDED, "transport", False, self._come_to(""))
 
-    def lost(self, reason, origin="transport", detail=""):
-        """The transport ended or broke (section 9.2)."""
+    def lost(self, reason, detail="", origin="transport"):
+        """The transport broke (section 9.2)."""
         if not self.over:
-            detail = detail if self.come else "before the peer sent a byte"
-            self._tell("ended", reason, origin, False, detail)
-        self.over, self.paused, self.dead = True, False, True
+            self._end(reason, origin, False, self._come_to(detail))
+        self.dead = True
+
+    def _come_to(self, detail):
+        return detail if self.come else "before the peer sent a byte"
 
     # -- what comes
 
@@ -252,6 +298,8 @@ class Connection(Receiver):
             self.buffer.clear()
             return False
         try:
+            if self.judged and self.buffer:
+                raise Fault(Reason.UNEXPECTED_PACKET)  # PW-HS-021
             return self._step()
         except Fault as fault:
             self.fail(fault)
@@ -267,7 +315,7 @@ class Connection(Receiver):
 
     def _judge_state(self, kind):  # appendix A
         if not self.hello:
-            allowed = kind == HELLO  # PW-FRM-004
+            allowed = kind in (HELLO_ACK, CLOSE) if self.client else kind == HELLO  # PW-FRM-004
         elif kind in (HELLO, HELLO_ACK):
             allowed = False  # PW-HS-013
         elif kind == CLOSE_ACK:
@@ -283,15 +331,40 @@ class Connection(Receiver):
         hello = Hello(payload)
         if hello.versions[0] > 1:
             raise Fault(Reason.UNSUPPORTED_VERSION)  # PW-HS-003, PW-HS-004: this side knows version 1 only
-        s, heartbeat = self.s, Heartbeat(self.s, hello.ping_floor, self.now, self._tell, self.bytes)
-        if heartbeat.detects_within > s.detect_within:
+        self._judge_timers(hello)
+        if self.asks:
+            self.judged = hello
+            self._tell("admission", hello)
+        else:
+            self._greet(HELLO_ACK)
+            self._open(hello)
+
+    def _on_hello_ack(self, payload):
+        self.peer_key = find_sync_key(payload)  # PW-HS-018: CLOSE may be sent with it, if this is refused
+        hello = Hello(payload, ack=True)
+        if hello.versions != (1, 1):
+            raise Fault(Reason.UNSUPPORTED_VERSION)  # PW-HS-015
+        self._judge_timers(hello)
+        self._open(hello)
+
+    def _judge_timers(self, hello):
+        if self._heartbeat(hello).detects_within > self.s.detect_within:
             raise Fault(Reason.INCOMPATIBLE_TIMERS)  # PW-HS-016
+
+    def _heartbeat(self, hello):
+        return Heartbeat(self.s, hello.ping_floor, self.now, self._tell, self.bytes)
+
+    def _greet(self, kind):
+        """HELLO or HELLO_ACK."""
+        s = self.s
         items = item(VERSIONS, b"\x01\x01") + item(SYNC_KEY, self.key.to_bytes(4, "big"))
         items += item(LIMITS, struct.pack(">II", s.frame_limit, s.message_limit))
         items += item(PING_FLOOR, s.ping_floor.to_bytes(4, "big"))
         items += item(FEATURES, (RESYNC if s.resync else 0).to_bytes(4, "big"))
-        self.bytes.hand_out(packet(HELLO_ACK, items, 0), self.now)
-        self.hello, self.peer_key, self.heartbeat = hello, hello.sync_key, heartbeat
+        self.bytes.hand_out(packet(kind, items, 0), self.now)
+
+    def _open(self, hello):
+        self.hello, self.peer_key, self.heartbeat = hello, hello.sync_key, self._heartbeat(hello)
         self._tell("established", hello)
 
     def _on_reject(self, payload):
@@ -323,14 +396,15 @@ class Connection(Receiver):
         if not is_fault(close["reason"]):
             self._judge_count(close["received"])
         self.peer_close, self.open = close, None  # PW-DAT-013: what is not complete by now never is
-        self._tell("close", close)
-        if is_fault(close["reason"]):  # PW-CLS-009
+        if self.hello:
+            self._tell("close", close)
+        if is_fault(close["reason"]) or not self.hello:  # PW-CLS-009, PW-HS-022
             self._end(close["reason"], "peer", False)
 
     def _on_close_ack(self, payload):
         self._judge_count(int.from_bytes(payload, "big"))
         self.acked = True
-        self._settle()
+        self._end(*self._closed_for(), True)
 
     def _on_ping(self, payload):
         number = int.from_bytes(payload, "big")
@@ -359,7 +433,7 @@ class Connection(Receiver):
         """Those that rest while the peer pauses (PW-HB-020)."""
         return [self.bytes.time] + ([self.open.time] if self.open else [])
 
-    HANDLERS = {HELLO: _on_hello, REJECT: _on_reject, PING: _on_ping, PONG: _on_pong, BUSY: _on_busy, DRAIN: _on_drain,
+    HANDLERS = {HELLO: _on_hello, HELLO_ACK: _on_hello_ack, REJECT: _on_reject, PING: _on_ping, PONG: _on_pong, BUSY: _on_busy, DRAIN: _on_drain,
                 CLOSE: _on_close, CLOSE_ACK: _on_close_ack}
 
     # -- time

@@ -1,8 +1,9 @@
-"""A Pulsewire echo server over TCP: returns each message with its class and its ENCRYPTED mark."""
+"""A Pulsewire echo server or client over TCP: returns each message with its class and its ENCRYPTED mark."""
 
 import argparse
 import errno
 import heapq
+import itertools
 import os
 import selectors
 import signal
@@ -16,7 +17,7 @@ from pulsewire import NUMBERS, Reason, Settings
 
 READS, READ, WRITE = 4, 65_536, 262_144  # how much one turn of one connection reads and writes
 LATE_TURNS = 64  # how often it reads before a time limit is judged
-ENDS = {errno.ECONNRESET: Reason.RESET, errno.EPIPE: Reason.RESET, errno.ECONNABORTED: Reason.ABORTED}  # section 9.2
+ENDS = {errno.ECONNRESET: Reason.RESET, errno.EPIPE: Reason.RESET}  # section 9.2; any other error is NETWORK_LOST
 ASK = 10, 1_000  # ms: how soon, and how seldom at most, the kernel is asked again what is acknowledged
 NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
 
@@ -36,14 +37,15 @@ def clock():
 class Link:
     """One connection: its socket and its protocol."""
 
-    def __init__(self, server, sock, name):
+    def __init__(self, server, sock, name, client=False):
         self.server, self.sock, self.name = server, sock, name
-        self.mask, self.scheduled, self.number = 0, None, next(server.numbers)
+        self.mask, self.scheduled, self.number, self.broken = 0, None, next(server.numbers), False
+        self.held = False  # the application takes nothing
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # PW-TCP-002
         if NOTSENT_LOWAT is not None:
             sock.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, 128 * 1024)  # PW-TCP-003
-        self.protocol = Connection(server.settings, clock(), acknowledges=TELLS)
+        self.protocol = Connection(server.settings, clock(), acknowledges=TELLS, client=client, asks=server.asks)
         self.settle()
 
     def read(self):
@@ -73,6 +75,7 @@ class Link:
     def hear(self):
         events, self.protocol.events = self.protocol.events, []
         for event, *values in events:
+            self.server.hear(self, event, values)
             if event == "message":
                 if not self.protocol.send(*values):
                     self.server.log(self.name, "not echoed", len(values[2]))
@@ -86,21 +89,31 @@ class Link:
 
     def write(self):
         budget = WRITE
-        while budget > 0 and not self.protocol.dead and (out := self.protocol.outgoing(clock())):
+        while budget > 0 and not self.broken and not self.protocol.dead and (out := self.protocol.outgoing(clock())):
             try:
                 count = self.sock.send(out)
             except BlockingIOError:
                 break
             except OSError as error:
-                return self.lost(error)
+                return self.write_failed(error)
             self.protocol.taken(count, clock())
             budget -= count
-        if self.protocol.done_sending and not self.protocol.shut and not self.protocol.dead:
+        if self.protocol.done_sending and not (self.broken or self.protocol.shut or self.protocol.dead):
             try:
                 self.sock.shutdown(socket.SHUT_WR)
             except OSError as error:
-                return self.lost(error)
+                return self.write_failed(error)
             self.protocol.half_closed()  # PW-CLS-012
+
+    def write_failed(self, error):
+        """PW-TCP-001: what the peer said last is read and acted on before the end is reported."""
+        self.broken = True
+        if self.protocol.paused:
+            self.protocol.resume(clock())
+        for _ in range(LATE_TURNS):
+            if self.read():
+                break
+        self.lost(error)
 
     def ask(self):
         """PW-TCP-005: what the kernel took, less what it still keeps, has reached the peer's host."""
@@ -118,10 +131,10 @@ class Link:
         """After anything: write, pause or go on, close what is finished, say when to wake."""
         protocol = self.protocol
         self.write()
-        if protocol.messages.size > self.server.queue and not protocol.paused:
+        if (self.held or protocol.messages.size > self.server.queue) and not protocol.paused:
             protocol.pause(clock())
             self.write()
-        elif protocol.paused and protocol.messages.size <= self.server.queue // 2:
+        elif protocol.paused and not self.held and protocol.messages.size <= self.server.queue // 2:
             protocol.resume(clock())
             self.write()
         self.ask()
@@ -170,93 +183,121 @@ class Link:
 
 
 class Server:
-    def __init__(self, settings, address, queue, drain, verbose):
-        self.settings, self.queue, self.drain, self.verbose = settings, queue, drain, verbose
-        self.selector, self.links, self.timers, self.numbers = selectors.DefaultSelector(), set(), [], iter(range(1 << 62))
-        self.ending = self.close_at = None
+    """Echoes on the connections that it accepts, or on one that it made."""
+
+    def __init__(self, settings, queue, verbose=False, asks=False):
+        self.settings, self.queue, self.verbose, self.asks = settings, queue, verbose, asks
+        self.selector, self.links, self.timers, self.numbers = selectors.DefaultSelector(), set(), [], itertools.count(1)
+        self.listener = None
+
+    def listen(self, address):
+        """Where it listens then."""
         host, _, port = address.rpartition(":")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.listener = socket.create_server((host.strip("[]"), int(port)), family=family, backlog=512)
         self.listener.setblocking(False)
         self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
+        host, port = self.listener.getsockname()[:2]
+        return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+    def connect(self, address):
+        host, _, port = address.rpartition(":")
+        self.links.add(Link(self, socket.create_connection((host.strip("[]"), int(port))), address, client=True))
+
+    def stop_listening(self):
+        if self.listener:
+            self.selector.unregister(self.listener)
+            self.listener.close()
+            self.listener = None
+
+    def hear(self, link, event, values):
+        """Of each event of each connection, for those who want to know."""
+
+    def log(self, *what):
+        if self.verbose:
+            print(*what, file=sys.stderr, flush=True)
+
+    def accept(self):
+        try:
+            while self.listener:
+                sock, address = self.listener.accept()
+                self.links.add(Link(self, sock, f"{address[0]}:{address[1]}"))
+        except OSError:
+            pass  # none left, or no file descriptor for it
+
+    def turn(self, until=None):
+        """Waits for what comes next, no longer than until then, and acts on it."""
+        wakes = [when for when in (self.timers[0][0] if self.timers else None, until) if when is not None]
+        ready = self.selector.select(max(0, min(wakes) - clock()) / 1000 if wakes else None)
+        for key, mask in ready:
+            link = key.data
+            if not isinstance(link, Link):
+                link()
+            elif link in self.links:
+                if mask & selectors.EVENT_READ:
+                    link.read()
+                link.settle()
+        now = clock()
+        while self.timers and self.timers[0][0] <= now:
+            when, _, link = heapq.heappop(self.timers)
+            if link.scheduled == when and link in self.links:
+                link.scheduled = None
+                link.judge(now)
+                link.settle()
+
+
+class Service:
+    """A server or client until it is told to end: by SIGTERM, or by the end of its standard input."""
+
+    def __init__(self, server, drain):
+        self.server, self.drain = server, drain
+        self.ending, self.close_at = False, None
         signals, wake = socket.socketpair()
         signals.setblocking(False)
         wake.setblocking(False)
         self.wake = wake
         signal.set_wakeup_fd(wake.fileno())
         signal.signal(signal.SIGTERM, lambda *_: None)  # the wakeup tells the loop
-        self.selector.register(signals, selectors.EVENT_READ, lambda: signals.recv(64) and self.end())
+        server.selector.register(signals, selectors.EVENT_READ, lambda: signals.recv(64) and self.end())
         try:
-            self.selector.register(sys.stdin, selectors.EVENT_READ, self.input)
+            server.selector.register(sys.stdin, selectors.EVENT_READ, self.input)
         except (PermissionError, ValueError):
             pass  # a file or /dev/null, which tells no end
 
-    def log(self, *what):
-        if self.verbose:
-            print(*what, file=sys.stderr, flush=True)
-
     def input(self):
         if not os.read(sys.stdin.fileno(), 4096):
-            self.selector.unregister(sys.stdin)
+            self.server.selector.unregister(sys.stdin)
             self.end()
-
-    def accept(self):
-        try:
-            while True:
-                sock, address = self.listener.accept()
-                self.links.add(Link(self, sock, f"{address[0]}:{address[1]}"))
-        except OSError:
-            pass  # none left, or no file descriptor for it
 
     def end(self):
         """Ends in order: no new connections, DRAIN if wanted, then CLOSE."""
         if self.ending:
             return
         self.ending = True
-        self.selector.unregister(self.listener)
-        self.listener.close()
+        self.server.stop_listening()
         self.close_at = clock() + self.drain
         if self.drain:
-            for link in list(self.links):
+            for link in list(self.server.links):
                 link.protocol.drain()
                 link.settle()
 
     def close(self):
         self.close_at = None
-        for link in list(self.links):
+        for link in list(self.server.links):
             link.protocol.close(Reason.GOING_AWAY, clock())
             link.settle()
 
     def run(self):
-        host, port = self.listener.getsockname()[:2]
-        print(f"listening on {f'[{host}]' if ':' in host else host}:{port}", flush=True)
-        while self.links or not self.ending:
-            wakes = [self.timers[0][0]] if self.timers else []
-            if self.close_at is not None:
-                wakes.append(self.close_at)
-            ready = self.selector.select(max(0, min(wakes) - clock()) / 1000 if wakes else None)
-            for key, mask in ready:
-                link = key.data
-                if not isinstance(link, Link):
-                    link()
-                elif link in self.links:
-                    if mask & selectors.EVENT_READ:
-                        link.read()
-                    link.settle()
-            now = clock()
-            while self.timers and self.timers[0][0] <= now:
-                when, _, link = heapq.heappop(self.timers)
-                if link.scheduled == when and link in self.links:
-                    link.scheduled = None
-                    link.judge(now)
-                    link.settle()
-            if self.close_at is not None and now >= self.close_at:
+        while self.server.links or self.server.listener:
+            self.server.turn(self.close_at)
+            if self.close_at is not None and clock() >= self.close_at:
                 self.close()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="ADDRESS:PORT")
+    parser.add_argument("--connect", metavar="ADDRESS:PORT", help="be a client of the server there, until the connection is over")
     parser.add_argument("--drain", type=int, default=0, metavar="MS", help="at the end, send DRAIN and this much later CLOSE")
     parser.add_argument("--queue", type=int, default=33_554_432, metavar="BYTES",
                         help="stop reading a connection, and say BUSY, while more than this waits to be sent to it")
@@ -266,12 +307,17 @@ def main():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=default, metavar="N",
                             help=f"{lowest} to {highest}, default {'by others or none' if default is None else default}")
     given = vars(parser.parse_args())
-    own = {name: given.pop(name) for name in ("listen", "queue", "drain", "verbose")}
+    own = {name: given.pop(name) for name in ("listen", "connect", "queue", "drain", "verbose")}
     try:
         settings = Settings(**given)
     except ValueError as error:
         parser.error(str(error))
-    Server(settings, own["listen"], own["queue"], own["drain"], own["verbose"]).run()
+    server = Server(settings, own["queue"], own["verbose"])
+    if own["connect"]:
+        server.connect(own["connect"])
+    else:
+        print("listening on", server.listen(own["listen"]), flush=True)
+    Service(server, own["drain"]).run()
 
 
 if __name__ == "__main__":

@@ -199,6 +199,16 @@ class Hello:
                FEATURES: (4, _features)}
 
 
+def find_sync_key(payload):
+    """The first valid SYNC_KEY of a HELLO_ACK, be it behind an item at fault; 0 if there is none (PW-HS-018)."""
+    while len(payload) >= 4:
+        number, length = struct.unpack_from(">HH", payload)
+        value, payload = payload[4:4 + length], payload[4 + length:]
+        if number == SYNC_KEY and len(value) == length == 4 and any(value):
+            return int.from_bytes(value, "big")
+    return 0
+
+
 def read_close(payload):
     """The fields of CLOSE; what is malformed is passed over with all that follows (PW-CLS-008, PW-CLS-014)."""
     reason, received, retry_after = struct.unpack_from(">HQI", payload)

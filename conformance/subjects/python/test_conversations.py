@@ -1,7 +1,6 @@
 """Runs the conversations against connection.py: python3 -m unittest test_conversations
 
-All levels of comparison of the vectors' README. Left out are those in which the application judges HELLO, which this server
-does not let it do. Those of a client that was greeted are run too: behind the handshake the two sides are alike.
+All levels of comparison of the vectors' README.
 """
 
 import unittest
@@ -17,15 +16,8 @@ DISCONNECTED = {"reset": Reason.RESET, "network_lost": Reason.NETWORK_LOST}
 
 
 def conversations():
-    """Each with what runs it."""
     for file in sorted((VECTORS / "conversations").glob("*.json")):
-        for conversation in load(f"conversations/{file.stem}"):
-            steps, server = conversation["steps"], conversation["role"] == "server"
-            if server and not conversation["config"]["admission"]:
-                yield Runner, conversation
-            elif not server and any("established" in event for step in steps for event in step["events"]) and \
-                    all(step["do"] != "abort" for step in steps):  # which this server leaves to the operating system
-                yield Mirrored, conversation
+        yield from load(f"conversations/{file.stem}")
 
 
 class Runner:
@@ -34,7 +26,8 @@ class Runner:
     def __init__(self, conversation, size):
         config, keys = conversation["config"], conversation["keys"]
         self.settings = Settings(config["resync"], **{name: config[name] for name in pulsewire.NUMBERS if name in config})
-        self.side = Connection(self.settings, 0, keys["own"], config["acknowledges"])
+        self.side = Connection(self.settings, 0, keys["own"], config["acknowledges"], conversation["role"] == "client",
+                               config["admission"])
         self.size, self.room = size, None
 
     def run(self, step):
@@ -74,6 +67,12 @@ class Runner:
                 self.side.acknowledged(total, now)
             case {"room": room}:
                 self.room = room
+            case "accept":
+                self.side.accept(now)
+            case {"refuse": close}:
+                self.side.close(close["reason"], now, close["retry_after"], close["text"])
+            case "abort":
+                self.side.abort(now)
             case "drain":
                 self.side.drain()
             case "pause":
@@ -98,36 +97,6 @@ class Runner:
         return bytes(taken)
 
 
-class Mirrored(Runner):
-    """The same in the part of a client: HELLO_ACK is turned into the HELLO of another client, which has the same items."""
-
-    longer = None  # by how much what this side sent first, HELLO_ACK, is longer than HELLO
-    acknowledged = 0
-
-    def run(self, step):
-        if step["do"] == "start":
-            self.hello = data(step["out"])
-            return self.hello, []
-        return super().run(step)
-
-    def do(self, what, now):
-        if self.longer is None and "receive" in what:
-            received = data(what["receive"])
-            size = 12 + int.from_bytes(received[5:8], "big")
-            super().do({"receive": pulsewire.packet(pulsewire.HELLO, received[12:size], 0).hex()}, now)
-            self.side.hello.token = None  # of HELLO_ACK nobody is told it
-            hello_ack = len(self.side.outgoing(now))
-            self.side.taken(hello_ack, now)
-            self.longer = hello_ack - len(self.hello)
-            if self.acknowledged:
-                self.side.acknowledged(self.acknowledged + self.longer, now)
-            what = {"receive": received[size:].hex()}
-        elif "acknowledge" in what:
-            self.acknowledged = what["acknowledge"]
-            what = "wait" if self.longer is None else {"acknowledge": self.acknowledged + self.longer}
-        super().do(what, now)
-
-
 class Packets:
     """A stream that was written, packet by packet, as far as two implementations have to agree on it."""
 
@@ -148,8 +117,9 @@ class Packets:
 
     @staticmethod
     def packet(packet, words):
-        if packet[2] == pulsewire.HELLO_ACK:
-            return "HELLO_ACK", vars(Hello(packet[12:], ack=True))  # in any order, with defaults or without
+        if packet[2] in (pulsewire.HELLO, pulsewire.HELLO_ACK):
+            hello = vars(Hello(packet[12:], ack=packet[2] == pulsewire.HELLO_ACK))
+            return packet[2], hello | {"token": None}  # in any order, with defaults or without; there is none to send
         if packet[2] == pulsewire.CLOSE:
             close = pulsewire.read_close(packet[12:])
             return "CLOSE", close if words else close | {"text": None}
@@ -160,6 +130,8 @@ def told(side, events):
     """The events of a side as the conversations write them."""
     for event, *values in events:
         match event:
+            case "admission":
+                yield {event: {"token": values[0].token and values[0].token.hex()}}
             case "established":
                 hello, = values
                 yield {"established": {
@@ -195,7 +167,7 @@ def expected_events(step):
         (name, values), = event.items()
         if name == "message":
             values = values | {"payload": data(values["payload"])}
-        if name == "established" and values["token"] is not None:
+        if name in ("admission", "established") and values["token"] is not None:
             values = values | {"token": data(values["token"]).hex()}
         yield {name: values}
 
@@ -211,14 +183,14 @@ class Conversations(unittest.TestCase):
     maxDiff = 3000
 
     def test_conversations(self):
-        for kind, conversation in conversations():
+        for conversation in conversations():
             for size in (None, 1, 7):
                 with self.subTest(conversation["name"], size=size):
-                    self.converse(kind, conversation, size)
+                    self.converse(conversation, size)
 
-    def converse(self, kind, conversation, size):
+    def converse(self, conversation, size):
         with patch.multiple(connection, JOIN=1, RENEW=0.5):  # what the vectors assume
-            runner, got, wanted = kind(conversation, size), Packets(), Packets()
+            runner, got, wanted = Runner(conversation, size), Packets(), Packets()
             words = any("close" in step["do"] and isinstance(step["do"], dict) for step in conversation["steps"])
             for step in conversation["steps"]:
                 where = f"at {step['at']}: {step['do']}"
@@ -226,7 +198,7 @@ class Conversations(unittest.TestCase):
                 self.assertEqual(got.read(out, words), wanted.read(data(step["out"]), words), where)
                 self.assertEqual(apart(list(told(runner.side, events))), apart(list(expected_events(step))), where)
                 deadline = runner.deadline()
-                if step["deadline"] is not None and (kind is Runner or step["do"] != "start"):
+                if step["deadline"] is not None:
                     self.assertIsNotNone(deadline, where)
                     self.assertLessEqual(deadline, step["deadline"], where)
 

@@ -1,11 +1,15 @@
 """Times, turns and counts that no conversation of a server shows: python3 -m unittest test_timing"""
 
+import errno
 import struct
 import unittest
+from itertools import count
+from unittest.mock import Mock, patch
 
+import echo_server
 import pulsewire
 from connection import Connection
-from pulsewire import BUSY, CHECKSUM, CLOSE, DATA, DRAIN, FIRST, HELLO, MORE, PING, PONG, REJECT, Reason, Settings
+from pulsewire import BUSY, CHECKSUM, CLOSE, CLOSE_ACK, DATA, DRAIN, FIRST, HELLO, MORE, PING, PONG, REJECT, Reason, Settings
 from test_vectors import HELLO as GREETING
 
 KEY = 0x0A0B0C0D
@@ -236,6 +240,42 @@ class Sending(unittest.TestCase):
         side = established()
         side.send(0, False, b"x" * 70_000)
         self.assertEqual([len(packet) - 12 for packet in write(side, 0)], [65_536, 4_464])
+
+
+class Ends(unittest.TestCase):
+    def test_the_end_of_the_stream_does_not_cut_off_what_was_handed_out(self):
+        side = established()
+        side.send(2, False, b"x")
+        side.outgoing(0)
+        side.receive_eof(0)
+        self.assertEqual(side.events[-1][:4], ("ended", Reason.PEER_ENDED, "transport", False))
+        self.assertFalse(side.done_sending or side.finished)
+        self.assertEqual(kinds(write(side, 0)), [DATA])
+        self.assertTrue(side.finished)
+
+    def test_write_stall_leaves_its_close_the_time_of_last_words(self):
+        side = established(write_stall=500, linger=400, idle=60_000)
+        side.send(2, False, b"x")
+        side.outgoing(0)
+        side.tick(500)
+        self.assertEqual(side.events[-1][:2], ("ended", Reason.WRITE_STALL))
+        self.assertEqual((side.next_deadline(), side.dead), (900, False))
+        self.assertEqual(kinds(write(side, 899)), [DATA, CLOSE])
+
+    def test_what_the_peer_said_last_is_heard_when_a_write_fails(self):
+        server = Mock(asks=False, settings=Settings(True), numbers=count(), queue=1 << 20, timers=[], links=set())
+        close = pulsewire.packet(CLOSE, pulsewire.close_payload(Reason.BAD_PACKET, 0, 0, b""), KEY)
+        socket = Mock()
+        socket.recv.side_effect = [pulsewire.packet(HELLO, GREETING, 0), BlockingIOError, close, OSError(errno.ECONNRESET, "")]
+        socket.send.side_effect = OSError(errno.EPIPE, "")
+        with patch.object(echo_server, "TELLS", False):
+            link = echo_server.Link(server, socket, "peer")
+            link.protocol.key = KEY
+            link.read()
+            link.settle()
+        ends = [call.args[1:4] for call in server.log.call_args_list if call.args[1] == "ended:"]
+        self.assertEqual(ends, [("ended:", Reason.BAD_PACKET, "peer")])
+        socket.close.assert_called_once()
 
 
 class Heartbeats(unittest.TestCase):
@@ -479,6 +519,17 @@ class Counts(unittest.TestCase):
         side = established()
         side.close(300, 0)
         self.assertEqual(pulsewire.read_close(write(side, 0)[0][12:])["reason"], Reason.NORMAL)
+
+    def test_closes_that_cross(self):
+        """PW-CLS-002: who closed too does not half-close before CLOSE_ACK has come."""
+        side = established()
+        side.close(Reason.NORMAL, 0)
+        write(side, 0)
+        receive(side, control(CLOSE, ">HQI", 1, 0, 0), 0)
+        self.assertEqual(kinds(write(side, 0)), [CLOSE_ACK])
+        self.assertFalse(side.done_sending)
+        receive(side, control(CLOSE_ACK, ">Q", 0), 0)
+        self.assertTrue(side.done_sending)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,14 @@ impl Area {
         Self { letters: "TCP", name: "tcp" },
     ];
 
+    /// The number of the section of the specification in which its first requirement stands, such as `8`.
+    #[must_use]
+    pub fn section(&self) -> &'static str {
+        let first = pulsewire_spec::requirements().iter().find(|requirement| self.holds(requirement.id));
+        let heading = first.map_or("", |requirement| requirement.section);
+        heading.split(['.', ' ']).next().unwrap_or_default()
+    }
+
     /// Whether the requirement, or the case, with this id belongs to it.
     #[must_use]
     pub fn holds(&self, id: &str) -> bool {

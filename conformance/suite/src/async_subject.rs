@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::profile::Profile;
-use crate::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
+use crate::subject::{Command, Reply, Running, Subject, SubjectError};
 
 /// A [`Subject`] whose functions are async, on whatever runtime: [`OnRuntime`] makes a `Subject` of it.
 ///
@@ -57,7 +57,7 @@ pub trait AsyncRunning: Send {
     /// # Errors
     ///
     /// As there.
-    fn control(&mut self, command: Command) -> impl Future<Output = Result<Reply, Unsupported>>;
+    fn control(&mut self, command: Command) -> impl Future<Output = Result<Reply, SubjectError>>;
 
     /// As [`Running::stop`].
     fn stop(self) -> impl Future<Output = ()>;
@@ -74,7 +74,7 @@ type BlockOn = Arc<dyn for<'f> Fn(Work<'f>) + Send + Sync>;
 /// # use std::net::SocketAddr;
 /// # use pulsewire_conformance::Profile;
 /// # use pulsewire_conformance::async_subject::{AsyncRunning, AsyncSubject, OnRuntime};
-/// # use pulsewire_conformance::subject::{Command, Reply, Subject, SubjectError, Unsupported};
+/// # use pulsewire_conformance::subject::{Command, Reply, Subject, SubjectError};
 /// # struct Mine;
 /// # struct Started;
 /// # impl AsyncSubject for Mine {
@@ -85,7 +85,7 @@ type BlockOn = Arc<dyn for<'f> Fn(Work<'f>) + Send + Sync>;
 /// # }
 /// # impl AsyncRunning for Started {
 /// #     fn address(&self) -> SocketAddr { ([127, 0, 0, 1], 7).into() }
-/// #     async fn control(&mut self, _: Command) -> Result<Reply, Unsupported> { Err(Unsupported::UNKNOWN) }
+/// #     async fn control(&mut self, _: Command) -> Result<Reply, SubjectError> { Err(SubjectError::unknown_command()) }
 /// #     async fn stop(self) {}
 /// # }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -158,7 +158,7 @@ impl<R: AsyncRunning> Running for RunningOnRuntime<R> {
         self.running.address()
     }
 
-    fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
+    fn control(&mut self, command: Command) -> Result<Reply, SubjectError> {
         output(&self.block_on, self.running.control(command))
     }
 

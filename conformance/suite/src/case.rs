@@ -16,6 +16,8 @@ pub(crate) enum Need {
     NoResync,
     /// The subject runs with the numbers of the case; one with a fixed profile cannot.
     OwnNumbers,
+    /// The subject runs in memory and virtual time, where it can be put to sleep.
+    VirtualTime,
 }
 
 /// One check of one requirement of the specification.
@@ -32,6 +34,8 @@ pub struct Case {
     /// one in which the application and the clock do everything, so that another cut would try nothing else.
     pub(crate) chunkings: &'static [Chunking],
     pub(crate) run: fn(&mut Context<'_>) -> Outcome,
+    /// On sockets nothing else runs beside it: it takes so much of the machine that others would come too late.
+    pub(crate) alone: bool,
 }
 
 impl Case {
@@ -65,6 +69,12 @@ impl Case {
         self
     }
 
+    /// The same case, beside which nothing else runs on sockets.
+    pub(crate) const fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
     /// The profile to run the case with, apart from what the subject cannot change.
     pub(crate) fn wanted_profile(&self) -> Profile {
         let mut profile = (self.profile)();
@@ -74,13 +84,53 @@ impl Case {
         profile
     }
 
+    /// The numbers of a subject that cannot be given any, with those in their place that the case is about.
+    pub(crate) fn wished(&self, fixed: &Profile) -> Profile {
+        let (wanted, calm) = (self.wanted_profile(), Profile::calm());
+        macro_rules! pick {
+            ($($number:ident),*) => {
+                Profile { $($number: if wanted.$number == calm.$number { fixed.$number } else { wanted.$number },)* ..fixed.clone() }
+            };
+        }
+        pick!(
+            idle,
+            interval,
+            probes,
+            extension_max,
+            detect_within,
+            ping_floor,
+            frame_limit,
+            message_limit,
+            frame_sent,
+            handshake_timeout,
+            close_timeout,
+            write_stall,
+            linger,
+            assembly_base,
+            assembly_rate,
+            busy_max
+        )
+    }
+
+    /// Which other numbers of a subject would let the case apply, as far as it is about numbers: as a manifest calls them.
+    pub(crate) fn wish(&self, fixed: &Profile) -> Option<String> {
+        let numbers = fixed.differences(&self.wished(fixed));
+        (!numbers.is_empty()).then(|| numbers.join(", "))
+    }
+
+    /// Whether only a subject that runs in memory and virtual time can be tried: it has to be put to sleep.
+    #[must_use]
+    pub fn needs_virtual_time(&self) -> bool {
+        self.needs.contains(&Need::VirtualTime)
+    }
+
     /// Why a subject with this fixed profile cannot be tried.
     pub(crate) fn obstacle(&self, fixed: &Profile) -> Option<&'static str> {
         self.needs.iter().find_map(|need| match need {
             Need::Resync if !fixed.resync => Some("the subject does not announce RESYNC"),
             Need::NoResync if fixed.resync => Some("the subject announces RESYNC"),
             Need::OwnNumbers => Some("the subject cannot be given the numbers that this needs"),
-            Need::Resync | Need::NoResync => None,
+            Need::Resync | Need::NoResync | Need::VirtualTime => None,
         })
     }
 }

@@ -14,25 +14,31 @@ macro_rules! case {
             needs: &$needs,
             chunkings: crate::chunking::Chunking::ALL,
             run: $run,
+            alone: false,
         }
     };
 }
 
 mod admission;
 mod application;
+mod asleep;
+mod away;
 mod back_pressure;
+mod backlog;
 mod budget;
 mod busy;
 mod busy_peer;
 mod close;
 mod cookie;
 mod counts;
+mod cut;
 mod damage;
 mod data;
 mod drain;
 mod evidence;
 mod farewell;
 mod first_packet;
+mod flood;
 mod framing;
 mod handshake;
 mod header;
@@ -104,6 +110,11 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         writing::CASES,
         back_pressure::CASES,
         slow_reader::CASES,
+        backlog::CASES,
+        away::CASES,
+        asleep::CASES,
+        flood::CASES,
+        cut::CASES,
         application::CASES,
         drain::CASES,
         states::CASES,

@@ -12,12 +12,15 @@ use crate::profile::Profile;
 use crate::remote::greet;
 use crate::role::Role;
 use crate::sockets;
-use crate::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
+use crate::subject::{Command, Reply, Running, Subject, SubjectError};
 
 /// Stands for the suite's address in the words of a command.
 const ADDRESS: &str = "{addr}";
-/// How long a program may take to connect.
+/// How long a program may take to connect at first, when nobody knows how long it takes to start.
+const PATIENCE_AT_FIRST: Duration = Duration::from_secs(30);
+/// How long it may take at least in each case, and how many times as long as it took at first: the machine may be busier then.
 const PATIENCE: Duration = Duration::from_secs(5);
+const TIMES_AS_LONG: u32 = 10;
 /// How long a person may take to start one.
 const PATIENCE_BY_HAND: Duration = Duration::from_secs(60 * 60);
 /// How long a program may go on after its connection is over.
@@ -27,6 +30,8 @@ const FAREWELL: Duration = Duration::from_millis(200);
 pub struct ClientProgram {
     name: String,
     launch: Launch,
+    /// How long it may take to connect.
+    patience: Duration,
     profile: Profile,
 }
 
@@ -68,17 +73,22 @@ impl ClientProgram {
     /// Runs the client once.
     fn learn(name: String, launch: Launch, manifest: &Manifest) -> Result<Self, SubjectError> {
         let listener = sockets::listen()?;
+        let began = clock::now();
         let mut child = launch.start(listener.address()?, Stdio::piped())?;
         let stream = listener.accept(Some(launch.patience())).map_err(|error| {
             let heard = child.take().map(last_words).unwrap_or_default();
             SubjectError::failed(format!("{name} did not connect: {error}{heard}"))
         })?;
+        let patience = match launch {
+            Launch::Command(_) => PATIENCE.max(clock::elapsed(began) * TIMES_AS_LONG),
+            Launch::ByHand => PATIENCE_BY_HAND,
+        };
         let hello = greet(stream, Role::Client).map_err(|failure| {
             let heard = child.take().map(last_words).unwrap_or_default();
             SubjectError::failed(format!("no handshake with {name}: {}{heard}", failure.into_sentence()))
         })?;
         child.into_iter().for_each(end);
-        Ok(Self { name, launch, profile: manifest.profile_of(&hello)? })
+        Ok(Self { name, launch, patience, profile: manifest.profile_of(&hello)? })
     }
 }
 
@@ -107,7 +117,7 @@ impl Launch {
 
     fn patience(&self) -> Duration {
         match self {
-            Self::Command(_) => PATIENCE,
+            Self::Command(_) => PATIENCE_AT_FIRST,
             Self::ByHand => PATIENCE_BY_HAND,
         }
     }
@@ -162,12 +172,16 @@ impl Subject for ClientProgram {
         Ok(Box::new(RunningClient { address, child: self.launch.start(address, Stdio::null())? }))
     }
 
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Client]
+    }
+
     fn fixed_profile(&self) -> Option<Profile> {
         Some(self.profile.clone())
     }
 
     fn connect_patience(&self) -> Duration {
-        self.launch.patience()
+        self.patience
     }
 }
 
@@ -181,8 +195,8 @@ impl Running for RunningClient {
         self.address
     }
 
-    fn control(&mut self, _command: Command) -> Result<Reply, Unsupported> {
-        Err(Unsupported("the client takes no commands"))
+    fn control(&mut self, _command: Command) -> Result<Reply, SubjectError> {
+        Err(SubjectError::unsupported("the client takes no commands"))
     }
 
     fn stop(self: Box<Self>) {

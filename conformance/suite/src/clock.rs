@@ -25,6 +25,12 @@ pub(crate) fn give_way() {
     world::rest(Duration::ZERO);
 }
 
+/// Puts everybody to sleep but the caller, for so long: what was written lies there, and all wake up late at once. Only in a world, which
+/// it tells.
+pub(crate) fn pass_asleep(time: Duration) -> bool {
+    world::pass(time)
+}
+
 /// The time that has passed since `start`.
 pub(crate) fn elapsed(start: Instant) -> Duration {
     now().saturating_duration_since(start)

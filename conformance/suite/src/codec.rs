@@ -10,5 +10,6 @@ pub(crate) mod registry;
 pub(crate) use checksum::crc32c;
 pub(crate) use close::{Close, TEXT_MAX};
 pub(crate) use items::{Hello, Item, encode_items, parse_items};
-pub(crate) use packet::{Header, Packet};
+pub(crate) use packet::Header;
+pub use packet::Packet;
 pub(crate) use parser::Parser;

@@ -1,26 +1,32 @@
 //! What a case works with: the subject in one role, and connections to it.
 
+mod sending;
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chunking::{Chunking, Cutter};
 use crate::clock;
+use crate::edits::Edits;
+use crate::oracle::Oracle;
 use crate::peer::{PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::role::Role;
 use crate::sockets;
-use crate::subject::{
-    CloseFrame, Command, Event, Happening, Id, Origin, Refusal, Reply, Running, Subject, SubjectError, Unsupported,
-};
+use crate::subject::{CloseFrame, Command, Event, Happening, Id, Origin, Reply, Running, Subject, SubjectError};
 use crate::transcript::Transcript;
 use crate::variant::Variant;
-use crate::verdict::{Failure, Outcome, require, violation};
+use crate::verdict::{Failure, Outcome, in_vain, require, violation};
 use crate::world::{Listener, Stream};
 
 /// The longest that a case may wait for one timer of a subject whose profile is fixed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How often other connections answer PINGs while the next one is waited for.
+const BETWEEN_PINGS: Duration = Duration::from_millis(20);
 
 /// One run of one case.
 pub(crate) struct Context<'s> {
@@ -33,7 +39,10 @@ pub(crate) struct Context<'s> {
     pub(crate) profile: Profile,
     pub(crate) random: Random,
     transcript: Transcript,
+    edits: Arc<Edits>,
     running: Vec<Box<dyn Running>>,
+    /// Which of them is the oracle's server, once a connection was to go elsewhere.
+    elsewhere: Option<usize>,
     listener: Option<Listener>,
     /// The connections that the application was asked about.
     judged: Vec<Id>,
@@ -47,6 +56,7 @@ impl<'s> Context<'s> {
         wanted: Profile,
         variant: Variant,
         transcript: Transcript,
+        edits: &Edits,
     ) -> Self {
         let profile = subject.fixed_profile().unwrap_or(wanted);
         Self {
@@ -55,9 +65,11 @@ impl<'s> Context<'s> {
             chunking: variant.chunking,
             cuts: Random::from_seed(!seed),
             profile,
-            random: Random::from_seed(seed),
+            random: Random::from_seed(seed).made_plain(edits.plain),
             transcript,
+            edits: Arc::new(edits.clone()),
             running: Vec::new(),
+            elsewhere: None,
             listener: None,
             judged: Vec::new(),
         }
@@ -65,12 +77,23 @@ impl<'s> Context<'s> {
 
     /// A connection on which nothing was sent yet.
     pub(crate) fn open(&mut self) -> Result<Peer, Failure> {
+        self.open_beside(&mut [])
+    }
+
+    /// As [`open`](Self::open), while `others` answer PINGs: a client may take long to start.
+    fn open_beside(&mut self, others: &mut [Peer]) -> Result<Peer, Failure> {
+        let mut transcript = self.transcript.connection();
+        let is_elsewhere = self.edits.elsewhere.contains(&transcript.number());
+        if is_elsewhere {
+            transcript = transcript.aside();
+        }
         let (stream, runner) = match self.role {
-            Role::Server => (self.dial()?, 0),
-            Role::Client => (self.accept()?, self.running.len() - 1),
+            Role::Server => self.dial(is_elsewhere)?,
+            Role::Client => (self.accept(others, is_elsewhere)?, self.running.len() - 1),
         };
         let sync_key = self.random.sync_key();
-        let mut peer = Peer::new(stream, self.role, runner, sync_key, self.transcript.connection());
+        let mut peer = Peer::new(stream, self.role, runner, sync_key, transcript);
+        peer.edits = Arc::clone(&self.edits);
         let Profile { idle, interval, .. } = self.profile;
         peer.cutter = Cutter::new(self.chunking, self.cuts.next_u64());
         // A wait for an answer is four intervals at most.
@@ -85,7 +108,21 @@ impl<'s> Context<'s> {
 
     /// As [`establish`](Self::establish), after a change to what the peer announces.
     pub(crate) fn establish_with(&mut self, change: impl FnOnce(&mut Peer)) -> Result<Peer, Failure> {
-        let mut peer = self.open()?;
+        self.establish_with_beside(&mut [], change)
+    }
+
+    /// As [`establish`](Self::establish), while `others`, to which nothing else is to come, answer PINGs.
+    pub(crate) fn establish_beside(&mut self, others: &mut [Peer]) -> Result<Peer, Failure> {
+        self.establish_with_beside(others, |_| {})
+    }
+
+    /// As [`establish_beside`](Self::establish_beside), after a change to what the peer announces.
+    pub(crate) fn establish_with_beside(
+        &mut self,
+        others: &mut [Peer],
+        change: impl FnOnce(&mut Peer),
+    ) -> Result<Peer, Failure> {
+        let mut peer = self.open_beside(others)?;
         change(&mut peer);
         peer.handshake()?;
         peer.alive()?;
@@ -124,8 +161,7 @@ impl<'s> Context<'s> {
 
     /// As [`control`](Self::control), but leaves no trace in the transcript, so that it may be repeated.
     fn ask(&mut self, runner: usize, command: Command) -> Result<Reply, Failure> {
-        let reply = self.running[runner].control(command);
-        reply.map_err(|unsupported| Failure::NotApplicable(unsupported.0.into()))
+        self.running[runner].control(command).map_err(failure)
     }
 
     /// The ids that live at a server or client of the subject, oldest first.
@@ -147,85 +183,12 @@ impl<'s> Context<'s> {
         }
     }
 
-    /// Queues a message at the subject, which must take it.
-    pub(crate) fn send_from(&mut self, peer: &Peer, to: Id, class: u8, payload: &[u8]) -> Outcome {
-        self.obeyed(peer, Command::Send { to, class, payload: payload.to_vec() })
-    }
-
     /// Gives a command that the subject has to obey.
     pub(crate) fn obeyed(&mut self, peer: &Peer, command: Command) -> Outcome {
         let what = format!("{command:?}");
         let reply = self.control(peer, command)?;
         let name = what.split([' ', '(']).next().unwrap_or_default();
         require(reply == Reply::Done, format!("{name} for a live connection gave {}", describe(&reply)))
-    }
-
-    /// Queues a message and leaves no trace in the transcript; a connection that just ended is no failure.
-    pub(crate) fn send_quietly(&mut self, peer: &Peer, to: Id, payload: &[u8]) -> Outcome {
-        self.ask(peer.runner, Command::Send { to, class: 0, payload: payload.to_vec() }).map(|_| ())
-    }
-
-    /// More bytes than the transport takes from a sender whose peer does not read.
-    pub(crate) fn enough_to_wait(&self) -> usize {
-        // What systems take differs and grows; in memory it is known to be little.
-        if self.subject.in_memory() { 3 << 20 } else { 12 << 20 }
-    }
-
-    /// Bytes that have to be read so that a transport which takes nothing takes something again.
-    pub(crate) fn enough_for_room(&self) -> usize {
-        // Systems open their windows in large steps.
-        if self.subject.in_memory() { 4 << 10 } else { 512 << 10 }
-    }
-
-    /// Queues `message` again and again, until the subject's queue is full or more is queued than the transport takes; tells how
-    /// many.
-    pub(crate) fn fill_queue(&mut self, peer: &Peer, to: Id, message: &[u8]) -> Result<usize, Failure> {
-        let most = self.enough_to_wait() / message.len();
-        Ok(self.send_until_full(peer, to, most, |_| message.to_vec())?.unwrap_or(most))
-    }
-
-    /// As [`fill_queue`](Self::fill_queue), where a timer of the subject may end the connection meanwhile: nobody knows how long a
-    /// busy machine takes. `None` if it did.
-    pub(crate) fn fill_queue_or_end(&mut self, peer: &Peer, to: Id, message: &[u8]) -> Result<Option<usize>, Failure> {
-        let most = self.enough_to_wait() / message.len();
-        match self.send_until_refused(peer, to, most, |_| message.to_vec())? {
-            (count, None | Some(Refusal::Full)) => Ok(Some(count)),
-            (_, Some(Refusal::Stale | Refusal::Closed)) => Ok(None),
-            (_, Some(reason)) => violation(format!("a send to a live connection was refused as {reason:?}")),
-        }
-    }
-
-    /// Queues message after message until the subject's queue is full; tells how many it took, unless it took `most`.
-    pub(crate) fn send_until_full(
-        &mut self,
-        peer: &Peer,
-        to: Id,
-        most: usize,
-        message: impl Fn(usize) -> Vec<u8>,
-    ) -> Result<Option<usize>, Failure> {
-        match self.send_until_refused(peer, to, most, message)? {
-            (_, None) => Ok(None),
-            (count, Some(Refusal::Full)) => Ok(Some(count)),
-            (_, Some(reason)) => violation(format!("a send to a live connection was refused as {reason:?}")),
-        }
-    }
-
-    /// Queues message after message, `most` at most; tells how many were taken, and why the next one was not.
-    fn send_until_refused(
-        &mut self,
-        peer: &Peer,
-        to: Id,
-        most: usize,
-        message: impl Fn(usize) -> Vec<u8>,
-    ) -> Result<(usize, Option<Refusal>), Failure> {
-        for count in 0..most {
-            match self.ask(peer.runner, Command::Send { to, class: 0, payload: message(count) })? {
-                Reply::Done => {}
-                Reply::Refused { reason, .. } => return Ok((count, Some(reason))),
-                reply => return Err(Failure::Harness(format!("the adapter replied {} to Send", describe(&reply)))),
-            }
-        }
-        Ok((most, None))
     }
 
     /// Tells the subject to close.
@@ -328,10 +291,17 @@ impl<'s> Context<'s> {
                 return Ok(answer);
             }
             if clock::now() >= deadline {
-                return violation(sentence);
+                return in_vain(within, sentence);
             }
             clock::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Puts the subject to sleep, for so long: what was written lies there meanwhile, and it wakes up late.
+    pub(crate) fn sleep_of_subject(&mut self, time: Duration) -> Outcome {
+        self.transcript.note(format!("the subject sleeps for {} ms", time.as_millis()));
+        let asleep = clock::pass_asleep(time);
+        if asleep { Ok(()) } else { Err(Failure::Harness("only in virtual time a subject sleeps".into())) }
     }
 
     /// Ends what the case started.
@@ -341,33 +311,62 @@ impl<'s> Context<'s> {
         }
     }
 
-    fn dial(&mut self) -> Result<Stream, Failure> {
+    /// A connection to the server of the subject, or to one of the oracle; with its place among those that run.
+    fn dial(&mut self, is_elsewhere: bool) -> Result<(Stream, usize), Failure> {
+        // Case by case the subject's server is the first.
         if self.running.is_empty() {
-            let server = self.subject.serve(&self.profile).map_err(not_started)?;
+            let server = self.subject.serve(&self.profile).map_err(failure)?;
             keep(&mut self.running, server)?;
         }
-        let address = self.running[0].address();
-        sockets::dial(address, PATIENCE)
-            .map_err(|error| Failure::Harness(format!("no connection to {address}: {error}")))
+        let runner = match self.elsewhere {
+            _ if !is_elsewhere => 0,
+            Some(runner) => runner,
+            None => {
+                let server = self.oracle().serve(&self.profile).map_err(failure)?;
+                keep(&mut self.running, server)?;
+                *self.elsewhere.insert(self.running.len() - 1)
+            }
+        };
+        let address = self.running[runner].address();
+        let stream = sockets::dial(address, PATIENCE)
+            .map_err(|error| Failure::Harness(format!("no connection to {address}: {error}")))?;
+        Ok((stream, runner))
     }
 
-    fn accept(&mut self) -> Result<Stream, Failure> {
+    /// What answers where the subject need not.
+    fn oracle(&self) -> Oracle {
+        let oracle = Oracle::clean().with_seed(0);
+        if self.subject.in_memory() { oracle.in_memory() } else { oracle }
+    }
+
+    fn accept(&mut self, others: &mut [Peer], is_elsewhere: bool) -> Result<Stream, Failure> {
         let harness = |error: std::io::Error| Failure::Harness(format!("the suite cannot listen: {error}"));
         if self.listener.is_none() {
             self.listener = Some(sockets::listen().map_err(harness)?);
         }
         let listener = self.listener.as_ref().expect("it was made just now");
         let address: SocketAddr = listener.address().map_err(harness)?;
-        let client = self.subject.connect(&self.profile, address).map_err(not_started)?;
+        let client = if is_elsewhere {
+            self.oracle().connect(&self.profile, address)
+        } else {
+            self.subject.connect(&self.profile, address)
+        };
+        let client = client.map_err(failure)?;
         keep(&mut self.running, client)?;
         let patience = self.subject.connect_patience();
         let listener = self.listener.as_ref().expect("it was made just now");
-        listener.accept(Some(patience)).map_err(|error| match error.kind() {
-            ErrorKind::TimedOut => {
-                Failure::Violation(format!("the client did not connect within {} s", patience.as_secs()))
+        let began = clock::now();
+        let look = if others.is_empty() { patience } else { BETWEEN_PINGS };
+        loop {
+            match listener.accept(Some(look)) {
+                Ok(stream) => return Ok(stream),
+                Err(error) if error.kind() != ErrorKind::TimedOut => return Err(harness(error)),
+                Err(_) if clock::elapsed(began) < patience => others.iter_mut().try_for_each(Peer::answer_pings)?,
+                Err(_) => {
+                    return in_vain(patience, format!("the client did not connect within {} s", patience.as_secs()));
+                }
             }
-            _ => harness(error),
-        })
+        }
     }
 }
 
@@ -377,7 +376,8 @@ fn keep(running: &mut Vec<Box<dyn Running>>, mut started: Box<dyn Running>) -> O
     let reply = started.control(Command::Unknown { verb: "flibbertigibbet" });
     running.push(started);
     match reply {
-        Err(Unsupported(_)) => Ok(()),
+        Err(error) if error.is_unsupported() => Ok(()),
+        Err(error) => Err(failure(error)),
         Ok(reply) => {
             let sentence = format!("the adapter replied {} where there is no such command", describe(&reply));
             Err(Failure::Harness(sentence))
@@ -385,9 +385,9 @@ fn keep(running: &mut Vec<Box<dyn Running>>, mut started: Box<dyn Running>) -> O
     }
 }
 
-fn not_started(error: SubjectError) -> Failure {
+fn failure(error: SubjectError) -> Failure {
     let sentence = error.to_string();
-    if error.is_unsupported() { Failure::NotApplicable(sentence) } else { Failure::Harness(sentence) }
+    if error.is_unsupported() { Failure::Unsupported(sentence) } else { Failure::Harness(sentence) }
 }
 
 /// The reply as text for a transcript, without the domain, which differs from run to run.

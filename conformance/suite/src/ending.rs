@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn the_last_connection_is_told_by_what_the_subject_did() {
         assert_eq!(ConnectionEnd::of(&[]), ConnectionEnd::NeverOpened);
-        assert_eq!(end_after(|last| last.sent(b"x", 0)), ConnectionEnd::StillOpen);
+        assert_eq!(end_after(|last| last.sent(None, b"x", &[1], 0)), ConnectionEnd::StillOpen);
         assert_eq!(end_after(ConnectionTranscript::ended), ConnectionEnd::EndedWithoutAWord);
         assert_eq!(end_after(ConnectionTranscript::reset), ConnectionEnd::Reset);
         let acknowledged = |last: &ConnectionTranscript| came(last, &Packet::close_ack(0));

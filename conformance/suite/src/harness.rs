@@ -97,7 +97,7 @@ fn conforms(
     }
     match &only.verdict {
         Verdict::Pass => Ok(Conformity::Passed),
-        Verdict::NotApplicable(reason) if !subject.is_complete() => {
+        Verdict::NotApplicable(reason) if !binds(subject.as_ref(), case) => {
             Ok(Conformity::Skipped(format!("not applicable: {reason}")))
         }
         Verdict::NotApplicable(reason) => Err(format!("not applicable, although the subject is complete: {reason}")),
@@ -113,6 +113,11 @@ fn conforms(
         Verdict::Unimplemented(reason) => Err(format!("unimplemented: {reason}")),
         Verdict::Fail(_) | Verdict::Inconclusive(_) | Verdict::HarnessError(_) => Err(only.to_string()),
     }
+}
+
+/// Whether the case has to apply to the subject.
+fn binds(subject: &dyn Subject, case: &Case) -> bool {
+    subject.is_complete() && (subject.in_memory() || !case.needs_virtual_time())
 }
 
 #[cfg(test)]

@@ -29,10 +29,13 @@
 //! - A rejection counts only with the close reason that the requirement names.
 //! - Nothing is proved by waiting for it not to happen: a message sent afterwards comes back, and comes back first.
 //! - A timer may fire up to 5 ms early, because clocks have ticks, and up to one second late, because machines are busy.
-//! - A time limit that is missed by little on a busy machine is tried again, alone; missed again, it is inconclusive.
+//! - A time limit that is missed by little on a busy machine is tried again, alone, and so is whatever fails while the machine
+//!   stalls; if that happens again, it is inconclusive.
 //! - What a subject cannot be asked to do makes a case not applicable, with the reason.
 #![forbid(unsafe_code)]
 
+mod absence;
+mod adapter;
 mod area;
 pub mod async_subject;
 mod attempt;
@@ -43,6 +46,8 @@ mod client;
 mod clock;
 mod codec;
 mod context;
+mod dissect;
+mod edits;
 mod ending;
 mod expectations;
 pub mod harness;
@@ -58,29 +63,37 @@ mod report;
 mod role;
 mod run;
 mod selection;
+mod shrink;
 mod sockets;
+mod stop;
 pub mod subject;
 mod trace;
 mod transcript;
 mod variant;
 mod verdict;
+pub mod wire;
 pub mod world;
 
+pub use adapter::Adapter;
 pub use area::Area;
 pub use case::Case;
 pub use cases::cases;
 pub use chunking::Chunking;
 pub use client::ClientProgram;
+pub use dissect::{Dissector, Field, Part};
+pub use edits::{Edits, Place};
 pub use ending::ConnectionEnd;
 pub use expectations::{BadFile, Expectations};
 pub use manifest::Manifest;
 pub use options::Options;
 pub use profile::Profile;
 pub use remote::RemoteServer;
-pub use report::{BadLine, CaseReport, Plan, Report, Totals};
+pub use report::{BadLine, CaseReport, Cause, Detail, Group, Look, Plan, Report, Totals};
 pub use role::Role;
 pub use run::{run, run_case};
 pub use selection::{Selection, UselessPattern};
+pub use shrink::{Effort, Shrunk, Size, shrink};
+pub use stop::Stop;
 pub use trace::{Difference, Trace, TraceHead};
 pub use transcript::{Action, Sample, Step};
 pub use variant::Variant;

@@ -1,5 +1,7 @@
 //! What an implementation declares about itself, so that it can be judged without an adapter.
 
+mod ranges;
+
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -43,7 +45,7 @@ struct File {
 }
 
 /// Times in milliseconds. What is left out has the default of spec section 10.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Timers {
     idle: Option<u64>,
@@ -62,7 +64,7 @@ struct Timers {
 }
 
 /// What the handshake announces, and the largest frame sent, which has a default. What else is left out may be anything.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Limits {
     /// In milliseconds.
@@ -91,18 +93,26 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// If the text is malformed, a reason is empty, or an id matches no case of the suite.
+    /// If the text is malformed, a reason is empty, or an id matches no case of the suite; if a number is outside its range in spec section
+    /// 10, or numbers contradict each other, so that the implementation could not run with them.
     pub fn parse(text: &str) -> Result<Self, BadFile> {
         let File { name, timers, limits, unsupported, unimplemented } =
             toml::from_str(text).map_err(|error| BadFile(error.to_string()))?;
+        let manifest = Self { timers, limits, ..Self::default() };
+        ranges::check(&manifest)?;
         let read = |entries: Vec<Entry>| entries.into_iter().map(Omission::read).collect::<Result<_, _>>();
-        Ok(Self { name, timers, limits, unsupported: read(unsupported)?, unimplemented: read(unimplemented)? })
+        Ok(Self { name, unsupported: read(unsupported)?, unimplemented: read(unimplemented)?, ..manifest })
     }
 
     /// The name of the implementation in reports.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// Whether it declares a timer or a limit.
+    pub(crate) fn declares_numbers(&self) -> bool {
+        self.timers != Timers::default() || self.limits != Limits::default()
     }
 
     /// The numbers that it runs with, as far as it declares them; the others are the defaults of the specification.
@@ -218,6 +228,14 @@ mod tests {
     fn a_manifest_without_sense_is_refused() {
         for (text, complaint) in [
             ("[timers]\nidel = 200", "idel"),
+            ("[timers]\nidle = 1", "idle = 1 is outside its range, 10 to 86400000"),
+            ("[timers]\nprobes = 11", "probes = 11 is outside"),
+            ("[timers]\ninterval = -5", "invalid value"),
+            ("[limits]\nframe = 511", "frame = 511 is outside"),
+            ("[limits]\nping_floor = 0", "ping_floor = 0 is outside"),
+            ("[limits]\nframe = 4096\nmessage = 4095", "message = 4095 is below frame = 4096"),
+            ("[limits]\nmessage = 512\nframe = 1024", "message = 512 is below frame = 1024"),
+            ("[timers]\ndetect_within = 1000", "detect_within = 1000 is below idle + interval * probes = 11000"),
             ("[[unsupported]]\nid = 'PW-HDR-905'\nreason = 'x'", "PW-HDR-905"),
             ("[[unimplemented]]\nid = 'PW-HDR-005'\nreason = ''", "no reason"),
         ] {

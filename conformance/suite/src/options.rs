@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::edits::Edits;
 use crate::expectations::Expectations;
 use crate::manifest::Manifest;
 use crate::selection::Selection;
+use crate::stop::Stop;
 
 /// What to run, and how.
 #[derive(Clone, Debug)]
@@ -30,6 +32,10 @@ pub struct Options {
     pub traces: Option<PathBuf>,
     /// Whether to show progress on standard error, where that is a terminal.
     pub progress: bool,
+    /// What is changed about the cases, for a failure that shows with less: of no use but with one case.
+    pub edits: Edits,
+    /// Ends the run early.
+    pub stop: Stop,
 }
 
 impl Default for Options {
@@ -46,6 +52,8 @@ impl Default for Options {
             json_lines: None,
             traces: None,
             progress: false,
+            edits: Edits::default(),
+            stop: Stop::default(),
         }
     }
 }

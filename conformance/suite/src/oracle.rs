@@ -37,6 +37,8 @@ pub struct Oracle {
     /// Seeds for its servers and clients; without it they are unpredictable, as PW-KEY-004 has it.
     seeds: Option<Mutex<Random>>,
     in_memory: bool,
+    /// Whether it pauses often without being asked, as a side may that does not keep up with what comes.
+    pauses: bool,
     /// Tells the servers and clients apart.
     next_domain: AtomicU32,
 }
@@ -55,7 +57,7 @@ impl Oracle {
     }
 
     fn new(name: String, bug: Option<Bug>) -> Self {
-        Self { name, bug, seeds: None, in_memory: false, next_domain: AtomicU32::new(1) }
+        Self { name, bug, seeds: None, in_memory: false, pauses: false, next_domain: AtomicU32::new(1) }
     }
 
     /// The same oracle with the same sync keys in every run, so that transcripts can be compared.
@@ -70,13 +72,21 @@ impl Oracle {
         Self { name: self.name.replacen("oracle:", "oracle-in-memory:", 1), in_memory: true, ..self }
     }
 
+    /// The same oracle, but one that pauses for a moment behind each large packet of a message: a lawful habit, which no case may hold against it
+    /// (PW-HB-019).
+    #[must_use]
+    pub fn pausing(self) -> Self {
+        Self { pauses: true, ..self }
+    }
+
     fn behaviour(&self, profile: &Profile) -> Arc<Behaviour> {
         let random = || match &self.seeds {
             Some(seeds) => Random::from_seed(seeds.lock().unwrap_or_else(PoisonError::into_inner).next_u64()),
             None => Random::from_entropy(),
         };
         let domain = self.next_domain.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Behaviour::new(profile.clone(), self.bug, domain, random(), random()))
+        let behaviour = Behaviour::new(profile.clone(), self.bug, domain, random(), random());
+        Arc::new(Behaviour { pauses: self.pauses, ..behaviour })
     }
 }
 
@@ -94,7 +104,7 @@ impl Subject for Oracle {
     }
 
     fn seeded(&self, seed: u64) -> Option<Arc<dyn Subject>> {
-        let fresh = Self { in_memory: self.in_memory, ..Self::new(self.name.clone(), self.bug) };
+        let fresh = Self { in_memory: self.in_memory, pauses: self.pauses, ..Self::new(self.name.clone(), self.bug) };
         Some(Arc::new(fresh.with_seed(seed)))
     }
 
@@ -112,6 +122,8 @@ impl Subject for Oracle {
 struct Behaviour {
     profile: Profile,
     bug: Option<Bug>,
+    /// Whether it pauses without being asked.
+    pauses: bool,
     /// Of all its connections' ids.
     domain: u32,
     /// Apart from the jitter, which is drawn in an order that depends on time.
@@ -124,7 +136,7 @@ struct Behaviour {
 impl Behaviour {
     fn new(profile: Profile, bug: Option<Bug>, domain: u32, keys: Random, jitter: Random) -> Self {
         let (keys, jitter) = (Mutex::new(keys), Mutex::new(jitter));
-        Self { profile, bug, domain, keys, jitter, frame_limit_of_last_peer: AtomicU32::new(0) }
+        Self { profile, bug, pauses: false, domain, keys, jitter, frame_limit_of_last_peer: AtomicU32::new(0) }
     }
 
     /// Whether it has this bug.

@@ -49,11 +49,17 @@ fn describe_item(entry: &Item) -> String {
 }
 
 /// A number of at most 8 bytes; of more, the last 8 count.
-fn number(bytes: &[u8]) -> u64 {
+pub(crate) fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 fn flags(flags: u8) -> String {
+    let names = flag_names(flags);
+    if names.is_empty() { String::new() } else { format!(" [{}]", names.join(" ")) }
+}
+
+/// The names of the flags that are set.
+pub(crate) fn flag_names(flags: u8) -> Vec<String> {
     let named =
         [(flag::FIRST, "FIRST"), (flag::MORE, "MORE"), (flag::CHECKSUM, "CHECKSUM"), (flag::ENCRYPTED, "ENCRYPTED")];
     let mut names: Vec<String> =
@@ -61,7 +67,7 @@ fn flags(flags: u8) -> String {
     if flags & flag::UNDEFINED != 0 {
         names.push(format!("undefined {:#04x}", flags & flag::UNDEFINED));
     }
-    if names.is_empty() { String::new() } else { format!(" [{}]", names.join(" ")) }
+    names
 }
 
 /// At most `most` bytes in hex, and how many there are if there are more.
@@ -140,7 +146,7 @@ fn next(bytes: &[u8], key: u32) -> Option<Told> {
 }
 
 /// How many bytes come before the first at which a packet may begin.
-fn garbage_before_magic(bytes: &[u8]) -> usize {
+pub(crate) fn garbage_before_magic(bytes: &[u8]) -> usize {
     let [first, second] = Header::MAGIC;
     let may_begin = |at: &usize| bytes[*at] == first && bytes.get(at + 1).is_none_or(|byte| *byte == second);
     (0..bytes.len()).find(may_begin).unwrap_or(bytes.len())

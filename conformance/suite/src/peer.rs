@@ -1,22 +1,29 @@
 //! The scripted side: it sends exactly the bytes that a case wants, and believes nothing.
 
 mod expect;
+mod flood;
 mod handshake;
 mod inspect;
+mod write;
 
+use std::fmt;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::chunking::{Chunking, Cutter};
 use crate::clock;
 use crate::codec::registry::kind;
-use crate::codec::{Header, Hello, Packet, Parser};
+use crate::codec::{Hello, Packet, Parser};
+use crate::edits::Edits;
+use crate::packet_text;
 use crate::role::Role;
 use crate::transcript::ConnectionTranscript;
-use crate::verdict::{Failure, violation};
+use crate::verdict::{Failure, in_vain, violation};
 use crate::world::Stream;
 
 pub(crate) use expect::Message;
+pub(crate) use flood::{Flood, Flooding};
 use inspect::BetweenFrames;
 
 /// How long a case waits for what must come at once. Generous: a busy machine is no violation.
@@ -24,9 +31,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes that are read at once.
 const BUFFER: usize = 16_384;
+/// The longest that a case reads or writes one connection of several without a look at the others.
+const AT_ONCE: Duration = Duration::from_millis(10);
 
 /// What came from the subject.
-#[derive(Debug)]
 pub(crate) enum Arrival {
     /// A valid packet.
     Packet(Packet),
@@ -34,6 +42,17 @@ pub(crate) enum Arrival {
     End,
     /// The connection was reset.
     Reset,
+}
+
+impl fmt::Debug for Arrival {
+    /// In words, as sentences for people have it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packet(packet) => formatter.write_str(&packet_text::describe(packet)),
+            Self::End => formatter.write_str("the end of the stream"),
+            Self::Reset => formatter.write_str("a reset"),
+        }
+    }
 }
 
 /// The suite's end of one connection.
@@ -56,12 +75,20 @@ pub(crate) struct Peer {
     pub(crate) ping_due: Duration,
     /// Cuts what is sent.
     pub(crate) cutter: Cutter,
+    /// What is changed about the case.
+    pub(crate) edits: Arc<Edits>,
+    /// How many writes the case has begun.
+    writes: u32,
+    /// Messages of which less was sent, and what was sent of them.
+    shortened: Vec<(Message, Message)>,
     /// Taken just before the last bytes were sent: the subject's silence began no earlier.
     pub(crate) last_sent_at: Instant,
     parser: Parser,
     first_packet_came: bool,
     ended: Option<Ended>,
     write_failed: bool,
+    /// What the suite waits for, as far as a case has said it.
+    due: Option<String>,
     transcript: ConnectionTranscript,
     highest_ping_seen: Option<u64>,
     drain_seen: bool,
@@ -107,11 +134,15 @@ impl Peer {
             may_be_cut_off: false,
             ping_due: Duration::ZERO,
             cutter: Cutter::new(Chunking::Whole, 0),
+            edits: Arc::default(),
+            writes: 0,
+            shortened: Vec::new(),
             last_sent_at: clock::now(),
             parser: Parser::new(),
             first_packet_came: false,
             ended: None,
             write_failed: false,
+            due: None,
             transcript,
             highest_ping_seen: None,
             drain_seen: false,
@@ -137,59 +168,6 @@ impl Peer {
         self.subject_hello.as_ref().expect("a case asks only after the handshake")
     }
 
-    /// Sends bytes as they are, cut as the run wants it.
-    ///
-    /// A connection that the subject has ended is no failure here: what it sent before tells whether it was right.
-    pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.transcript.sent(bytes, self.key());
-        let mut left = bytes;
-        for length in self.cutter.cut(bytes.len()) {
-            let (piece, rest) = left.split_at(length);
-            self.write(piece)?;
-            if self.write_failed {
-                break;
-            }
-            left = rest;
-            if !left.is_empty() {
-                // Or a subject in memory would see none of the cuts.
-                clock::give_way();
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, piece: &[u8]) -> Result<(), Failure> {
-        self.last_sent_at = clock::now();
-        match self.stream().write_all(piece, PATIENCE) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::TimedOut => {
-                violation(format!("the subject read nothing for {} s", PATIENCE.as_secs()))
-            }
-            Err(error) => {
-                self.transcript.note(format!("a write failed: {:?}", error.kind()));
-                self.write_failed = true;
-                Ok(())
-            }
-        }
-    }
-
-    pub(crate) fn send(&mut self, packet: &Packet) -> Result<(), Failure> {
-        self.send_raw(&packet.encode(self.key()))
-    }
-
-    /// Sends packets in one piece.
-    pub(crate) fn send_glued(&mut self, packets: &[Packet]) -> Result<(), Failure> {
-        let key = self.key();
-        let bytes: Vec<u8> = packets.iter().flat_map(|packet| packet.encode(key)).collect();
-        self.send_raw(&bytes)
-    }
-
-    /// Sends only the header of a packet whose payload would have `length` bytes.
-    pub(crate) fn send_header(&mut self, packet: &Packet, length: u32) -> Result<(), Failure> {
-        let header = Header { length, ..packet.header() };
-        self.send_raw(&header.encode(self.key()))
-    }
-
     /// Ends this side's direction of the stream.
     pub(crate) fn half_close(&mut self) {
         self.stream().half_close();
@@ -211,6 +189,13 @@ impl Peer {
         self.stream.as_mut().expect("a case does not go on with a connection that it cut")
     }
 
+    /// Notes that this is due next.
+    fn expecting(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        self.transcript.expected(what.clone());
+        self.due = Some(what);
+    }
+
     /// The next arrival, within [`PATIENCE`].
     pub(crate) fn receive(&mut self) -> Result<Arrival, Failure> {
         self.receive_within(PATIENCE)
@@ -221,10 +206,34 @@ impl Peer {
         loop {
             let before = self.parser.rest().len();
             match self.receive_by(clock::now() + patience)? {
-                Some(arrival) => return Ok(arrival),
+                Some(arrival) => {
+                    self.due = None;
+                    return Ok(arrival);
+                }
                 // More of a large packet has come meanwhile.
                 None if self.parser.rest().len() > before => {}
-                None => return violation(format!("nothing came from the subject for {} s", patience.as_secs())),
+                None => {
+                    let due = self.due.take().map(|what| format!("; {what} was due")).unwrap_or_default();
+                    let sentence = format!("nothing came from the subject for {} s{due}", patience.as_secs());
+                    return in_vain(patience, sentence);
+                }
+            }
+        }
+    }
+
+    /// As [`receive_within`](Self::receive_within), but for BUSY: a subject that is asked for no pause may make one all the same, where it
+    /// does not keep up with what comes (PW-HB-019), and takes as much longer. Not for ever: what a case sends is soon dealt with.
+    fn receive_beside_pauses(&mut self, patience: Duration) -> Result<Arrival, Failure> {
+        let (due, mut wait) = (self.due.clone(), patience);
+        let latest = clock::now() + patience * 4;
+        loop {
+            match self.receive_within(wait)? {
+                Arrival::Packet(packet) if packet.kind == kind::BUSY => {
+                    let pause = Duration::from_millis(packet.pause().into());
+                    wait = (patience + pause).min(latest.saturating_duration_since(clock::now()));
+                    self.due.clone_from(&due);
+                }
+                arrival => return Ok(arrival),
             }
         }
     }
@@ -234,12 +243,15 @@ impl Peer {
         loop {
             if let Some(packet) = self.parse()? {
                 if packet.kind == kind::PING && self.answers_pings {
-                    self.send(&Packet::pong(packet.number()))?;
+                    self.answer(packet.number())?;
                     continue;
                 }
                 return Ok(Some(Arrival::Packet(packet)));
             }
             match self.ended {
+                Some(Ended::InOrder) if !self.parser.rest().is_empty() && !self.may_be_cut_off => {
+                    return violation("PW-HDR-001: the stream ended in the middle of a packet");
+                }
                 Some(Ended::InOrder) => return Ok(Some(Arrival::End)),
                 Some(Ended::Reset) => return Ok(Some(Arrival::Reset)),
                 None => {}
@@ -250,6 +262,16 @@ impl Peer {
             }
             self.read(left)?;
         }
+    }
+
+    /// Answers the PINGs that are there. Whatever else comes is for the case to look at, and so are PINGs behind it.
+    pub(crate) fn answer_pings(&mut self) -> Result<(), Failure> {
+        self.read_at_once(BUFFER)?;
+        while self.answers_pings && self.parser.next_is(kind::PING) {
+            let Some(ping) = self.parse()? else { break };
+            self.answer(ping.number())?;
+        }
+        Ok(())
     }
 
     /// Whether a write since the end of the stream was answered with a reset.
@@ -265,9 +287,22 @@ impl Peer {
     /// Reads at most so many bytes of what is there, and leaves them to the next demand: quick enough to keep pace on a busy machine.
     /// Tells how many it took; `None` if the stream has ended.
     pub(crate) fn read_some(&mut self, most: usize) -> Result<Option<usize>, Failure> {
+        self.read_some_within(most, PATIENCE)
+    }
+
+    /// As [`read_some`](Self::read_some), no longer than [`AT_ONCE`]: small pieces may come as fast as they are read.
+    pub(crate) fn read_at_once(&mut self, most: usize) -> Result<Option<usize>, Failure> {
+        self.read_some_within(most, AT_ONCE)
+    }
+
+    fn read_some_within(&mut self, most: usize, limit: Duration) -> Result<Option<usize>, Failure> {
+        if self.ended.is_some() {
+            return Ok(None);
+        }
         let begin = self.parser.rest().len();
         let mut taken = 0;
-        while taken < most {
+        let began = clock::now();
+        while taken < most && clock::elapsed(began) < limit {
             self.read_at_most((most - taken).min(BUFFER), Duration::ZERO)?;
             if self.ended.is_some() {
                 return Ok(None);
@@ -281,11 +316,20 @@ impl Peer {
         Ok(Some(taken))
     }
 
+    /// Reads what is there, in memory, without giving the subject a turn, and leaves it to the next demand.
+    pub(crate) fn read_there(&mut self) -> Result<(), Failure> {
+        while self.ended.is_none() && self.stream().has_unread() {
+            self.read_at_most(BUFFER, Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
     /// Waits until the subject has begun to send something, and leaves that to the next demand.
     pub(crate) fn await_bytes(&mut self) -> Result<(), Failure> {
         self.read_at_most(1, PATIENCE)?;
         let came = !self.parser.rest().is_empty();
-        if came { Ok(()) } else { violation(format!("nothing came from the subject for {} s", PATIENCE.as_secs())) }
+        let sentence = || format!("nothing came from the subject for {} s", PATIENCE.as_secs());
+        if came { Ok(()) } else { in_vain(PATIENCE, sentence()) }
     }
 
     /// Reads until so many bytes wait at least, and on until nothing comes for a moment, and leaves them to the next demand: that is
@@ -314,9 +358,6 @@ impl Peer {
             Ok(Some(0)) => {
                 self.transcript.ended();
                 self.ended = Some(Ended::InOrder);
-                if !self.parser.rest().is_empty() && !self.may_be_cut_off {
-                    return violation("PW-HDR-001: the stream ended in the middle of a packet");
-                }
             }
             Ok(Some(count)) => self.parser.push(&buffer[..count]),
             Err(error) => match error.kind() {

@@ -106,6 +106,34 @@ impl Profile {
         Self { idle, interval, probes, extension_max: None, ..Self::calm() }
     }
 
+    /// The numbers of `other` that differ from these, as a manifest has them: `idle = 200`.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
+        let time = |time: Duration| time.as_millis().to_string();
+        let perhaps = |maybe: Option<Duration>| maybe.map_or_else(|| "its default".into(), time);
+        let numbers = |profile: &Self| {
+            [
+                ("idle", time(profile.idle)),
+                ("interval", time(profile.interval)),
+                ("probes", profile.probes.to_string()),
+                ("extension_max", perhaps(profile.extension_max)),
+                ("detect_within", perhaps(profile.detect_within)),
+                ("ping_floor", time(profile.ping_floor)),
+                ("frame", profile.frame_limit.to_string()),
+                ("message", profile.message_limit.to_string()),
+                ("frame_sent", profile.frame_sent.to_string()),
+                ("handshake_timeout", time(profile.handshake_timeout)),
+                ("close_timeout", time(profile.close_timeout)),
+                ("write_stall", time(profile.write_stall)),
+                ("linger", time(profile.linger)),
+                ("assembly_base", time(profile.assembly_base)),
+                ("assembly_rate", profile.assembly_rate.to_string()),
+                ("busy_max", time(profile.busy_max)),
+            ]
+        };
+        let both = numbers(self).into_iter().zip(numbers(other));
+        both.filter(|(mine, others)| mine != others).map(|(_, (name, number))| format!("{name} = {number}")).collect()
+    }
+
     /// The longest silence without extensions: `idle + interval * probes` (PW-HB-013).
     #[must_use]
     pub fn longest_silence(&self) -> Duration {

@@ -7,12 +7,14 @@ use crate::role::Role;
 /// A SplitMix64 generator.
 pub(crate) struct Random {
     state: u64,
+    /// Keys are small, and payloads of one letter.
+    plain: bool,
 }
 
 impl Random {
     /// Always the same sequence for the same `seed`.
     pub(crate) fn from_seed(seed: u64) -> Self {
-        Self { state: seed }
+        Self { state: seed, plain: false }
     }
 
     /// A sequence of its own in every process and for every call.
@@ -31,8 +33,17 @@ impl Random {
         u32::try_from(self.next_u64() >> 32).expect("32 bits are left")
     }
 
+    /// The same, with plain values where cases draw keys and payloads.
+    pub(crate) fn made_plain(self, plain: bool) -> Self {
+        Self { plain, ..self }
+    }
+
     /// A sync key, which is not 0.
     pub(crate) fn sync_key(&mut self) -> u32 {
+        if self.plain {
+            self.state = self.state.wrapping_add(2);
+            return (self.state & 0xFF) as u32 | 1;
+        }
         self.next_u32() | 1
     }
 
@@ -42,6 +53,9 @@ impl Random {
     }
 
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        if self.plain {
+            return vec![b'a'; count];
+        }
         (0..count).map(|_| self.next_u64().to_be_bytes()[0]).collect()
     }
 }

@@ -10,7 +10,7 @@ use crate::peer::Peer;
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::role::Role;
-use crate::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
+use crate::subject::{Command, Reply, Running, Subject, SubjectError};
 use crate::transcript::Transcript;
 use crate::verdict::Failure;
 use crate::world::{self, Stream};
@@ -26,21 +26,32 @@ pub struct RemoteServer {
 }
 
 impl RemoteServer {
-    /// The server at `address`. Its limits, its PING_FLOOR and whether it resynchronises are learnt from a handshake;
+    /// The server at the first of these addresses that a connection can be opened to. Its limits, its PING_FLOOR and whether it resynchronises are learnt from a handshake;
     /// its timers are those that the manifest declares.
     ///
     /// # Errors
     ///
     /// If the server cannot be reached, does not complete a handshake, or announces other limits than the manifest declares.
-    pub fn new(address: SocketAddr, manifest: &Manifest) -> Result<Self, SubjectError> {
-        let stream = world::dial(address, CONNECT_TIMEOUT)
-            .map_err(|error| SubjectError::failed(format!("no connection to {address}: {error}")))?;
+    pub fn new(addresses: &[SocketAddr], manifest: &Manifest) -> Result<Self, SubjectError> {
+        let (address, stream) = dial_first(addresses)?;
         let hello = greet(stream, Role::Server).map_err(|failure| {
             SubjectError::failed(format!("no handshake with {address}: {}", failure.into_sentence()))
         })?;
         let name = manifest.name().map_or_else(|| address.to_string(), str::to_owned);
         Ok(Self { name, address, profile: manifest.profile_of(&hello)? })
     }
+}
+
+/// A name may stand for several addresses, of which a server need not listen on all.
+pub(crate) fn dial_first(addresses: &[SocketAddr]) -> Result<(SocketAddr, Stream), SubjectError> {
+    let mut errors = Vec::new();
+    for address in addresses {
+        match world::dial(*address, CONNECT_TIMEOUT) {
+            Ok(stream) => return Ok((*address, stream)),
+            Err(error) => errors.push(format!("no connection to {address}: {error}")),
+        }
+    }
+    Err(SubjectError::failed(if errors.is_empty() { "no address".into() } else { errors.join("; ") }))
 }
 
 /// What the subject at the other end announces; the connection is closed in order.
@@ -66,6 +77,15 @@ impl Subject for RemoteServer {
         Err(SubjectError::unsupported("a server that somebody else started is no client"))
     }
 
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Server]
+    }
+
+    fn presence(&self) -> Result<(), String> {
+        let stream = world::dial(self.address, CONNECT_TIMEOUT);
+        stream.map(drop).map_err(|error| format!("no connection to {}: {error}", self.address))
+    }
+
     fn fixed_profile(&self) -> Option<Profile> {
         Some(self.profile.clone())
     }
@@ -80,8 +100,8 @@ impl Running for RunningServer {
         self.address
     }
 
-    fn control(&mut self, _command: Command) -> Result<Reply, Unsupported> {
-        Err(Unsupported("the server takes no commands"))
+    fn control(&mut self, _command: Command) -> Result<Reply, SubjectError> {
+        Err(SubjectError::unsupported("the server takes no commands"))
     }
 
     fn stop(self: Box<Self>) {}

@@ -1,8 +1,10 @@
 //! What a run gives: verdicts as they come, and at its end a table for people and JSON for programs.
 
+mod cause;
 mod failure;
 mod json;
 mod ledger;
+mod look;
 mod progress;
 mod table;
 
@@ -10,8 +12,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use cause::generalised;
+pub use cause::{Cause, Group};
 pub use json::BadLine;
 pub(crate) use ledger::Ledger;
+pub use look::{Detail, Look};
 use serde::{Deserialize, Serialize};
 
 use crate::chunking::Chunking;
@@ -70,7 +75,7 @@ impl CaseReport {
 
     /// What the subject did, as far as the suite could see.
     pub fn observations(&self) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(|step| step.action != Action::Sent)
+        self.steps.iter().filter(|step| !matches!(step.action, Action::Sent | Action::Expected))
     }
 
     /// The id of the requirement that was broken, if one was: not always that of the case.
@@ -147,6 +152,23 @@ pub struct Totals {
     pub not_run: usize,
 }
 
+/// One of the numbers.
+type Count = fn(&Totals) -> usize;
+
+/// What is counted, with a word for each.
+const COUNTS: [(&str, Count); 10] = [
+    ("passed", |totals| totals.pass),
+    ("failed", |totals| totals.fail),
+    ("known to fail", |totals| totals.known_failure),
+    ("warnings", |totals| totals.warn),
+    ("remarks", |totals| totals.info),
+    ("inconclusive", |totals| totals.inconclusive),
+    ("not applicable", |totals| totals.not_applicable),
+    ("unimplemented", |totals| totals.unimplemented),
+    ("errors", |totals| totals.harness_error),
+    ("not run", |totals| totals.not_run),
+];
+
 impl Totals {
     fn of<'c>(cases: impl IntoIterator<Item = &'c CaseReport>) -> Self {
         let mut totals = Self::default();
@@ -174,6 +196,22 @@ impl Report {
     pub fn totals(&self) -> Totals {
         let not_run = self.plan.planned.saturating_sub(self.cases.len());
         Totals { not_run, ..Totals::of(&self.cases) }
+    }
+
+    /// What the run comes to, in one line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let totals = self.totals();
+        let counts = COUNTS.iter().map(|(word, count)| (word, count(&totals))).filter(|(_, count)| *count > 0);
+        let counts: Vec<String> = counts.map(|(word, count)| format!("{count} {word}")).collect();
+        let outcome = match self.exit_code() {
+            0 => "conforms",
+            1 if totals.fail > 0 => "violates requirements",
+            1 => "the list of known failures is out of date",
+            2 => "the harness failed",
+            _ => "incomplete",
+        };
+        format!("{outcome}: {}", if counts.is_empty() { "nothing ran".into() } else { counts.join(", ") })
     }
 
     /// The cases in which a requirement was violated, and nobody expected it.

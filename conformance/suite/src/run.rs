@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::absence::Presence;
 use crate::attempt::{Attempt, attempt};
 use crate::case::Case;
 use crate::options::Options;
@@ -17,16 +18,20 @@ use crate::verdict::Verdict;
 struct Task<'s> {
     position: usize,
     subject: &'s Arc<dyn Subject>,
+    /// Shared by all tasks of the subject.
+    presence: Arc<Presence>,
     case: &'static Case,
     variant: Variant,
 }
 
 /// Runs every selected case on every subject, in every role and chunking.
 ///
-/// A case that misses a time limit by little on a busy machine runs again when all others are done, alone.
+/// A case that fails as it may on a busy machine runs again when all others are done, alone. A subject that is gone
+/// is tried no more, and makes one fault of the report. [`Options::stop`] ends the run early: what has no verdict by then is counted.
 #[must_use]
 pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
-    let tasks = plan(subjects, &options.selection);
+    let presences: Vec<Arc<Presence>> = subjects.iter().map(|_| Arc::default()).collect();
+    let tasks = plan(subjects, &presences, &options.selection);
     let plan = Plan { planned: tasks.len(), seed: options.seed, strict: options.strict };
     let ledger = Mutex::new(Ledger::open(&plan, options));
     let (tasks, grey) = (Mutex::new(tasks), Mutex::new(Vec::new()));
@@ -42,7 +47,9 @@ pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
                     let Some(task) = lock(&tasks).pop_front() else {
                         return;
                     };
-                    let Attempt { report, is_grey } = attempt(task.subject, task.case, task.variant, options);
+                    let Some(Attempt { report, is_grey }) = try_task(&task, options) else {
+                        continue;
+                    };
                     if is_grey {
                         lock(&grey).push((task, report));
                     } else {
@@ -52,16 +59,38 @@ pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
             });
         }
     });
+    let mut trend = Trend::default();
     for (task, first) in grey.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        let second = attempt(task.subject, task.case, task.variant, options);
-        finish(task.position, settle(first, second));
+        if trend.is_clear() {
+            finish(task.position, if trend.is_grey { inconclusive(first) } else { first });
+        } else if let Some(second) = try_task(&task, options) {
+            trend.note(&second);
+            finish(task.position, settle(first, second));
+        }
     }
     let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
     reports.sort_by_key(|(position, _)| *position);
     let cases: Vec<CaseReport> = reports.into_iter().map(|(_, report)| report).collect();
-    let stale = options.expectations.faults(&cases, options.selection.is_everything());
-    let faults = ledger.into_inner().unwrap_or_else(PoisonError::into_inner).close(&stale);
+    let is_whole = options.selection.is_everything() && cases.len() == plan.planned;
+    let stale = options.expectations.faults(&cases, is_whole);
+    let gone = subjects.iter().zip(&presences).filter_map(|(subject, presence)| presence.fault(subject.name()));
+    let faults = ledger.into_inner().unwrap_or_else(PoisonError::into_inner).close(&stale, gone.collect());
     Report { plan, cases, stale, faults }
+}
+
+/// Runs a case once; `None` if that proves nothing, since the run is ended or the subject is gone.
+fn try_task(task: &Task<'_>, options: &Options) -> Option<Attempt> {
+    let Task { position, subject, presence, case, variant } = task;
+    if options.stop.is_wanted() || !presence.is_there() {
+        return None;
+    }
+    presence.begin(*position, format!("{} ({variant})", case.id));
+    let attempt = attempt(subject, case, *variant, options);
+    let is_doubtful = matches!(attempt.report.verdict, Verdict::Fail(_) | Verdict::Warn(_) | Verdict::HarnessError(_));
+    let absence = if is_doubtful && !options.stop.is_wanted() { subject.presence().err() } else { None };
+    presence.end(*position, absence);
+    let is_ended = options.stop.is_wanted() || !presence.is_there();
+    (!is_doubtful || !is_ended).then_some(attempt)
 }
 
 /// Runs one case on one subject, once; gives it up after the watchdog of `options`. No files are written.
@@ -91,28 +120,68 @@ pub(crate) fn run_alone(
     };
     let cases = vec![ledger.enter(report)];
     let stale = options.expectations.faults(&cases, false);
-    let faults = ledger.close(&stale);
+    let faults = ledger.close(&stale, Vec::new());
     Report { plan, cases, stale, faults }
 }
 
-fn plan<'s>(subjects: &'s [Arc<dyn Subject>], selection: &Selection) -> VecDeque<Task<'s>> {
+fn plan<'s>(
+    subjects: &'s [Arc<dyn Subject>],
+    presences: &[Arc<Presence>],
+    selection: &Selection,
+) -> VecDeque<Task<'s>> {
     let mut tasks = VecDeque::new();
-    for subject in subjects {
+    for (subject, presence) in subjects.iter().zip(presences) {
+        let roles = subject.roles();
         for case in crate::cases::cases().filter(|case| selection.holds(case)) {
-            for variant in case.variants().filter(|variant| selection.holds_chunking(variant.chunking)) {
-                tasks.push_back(Task { position: tasks.len(), subject, case, variant });
+            let chosen =
+                |variant: &Variant| selection.holds_chunking(variant.chunking) && roles.contains(&variant.role);
+            for variant in case.variants().filter(chosen) {
+                let (position, presence) = (tasks.len(), Arc::clone(presence));
+                tasks.push_back(Task { position, subject, presence, case, variant });
             }
         }
     }
     tasks
 }
 
-/// The verdict on a case that ran alone after it missed a time limit by little: what it did alone is what counts, unless
+/// What comes of cases that run a second time, alone. A subject that answers nothing fails in hundreds, each of which takes a while.
+#[derive(Default)]
+struct Trend {
+    /// Whether the last ones were as doubtful as before; else they failed for certain.
+    is_grey: bool,
+    /// So many of them in a row.
+    length: usize,
+}
+
+impl Trend {
+    /// After so many of one sort in a row the others are taken to be like them.
+    const CLEAR: usize = 20;
+
+    fn note(&mut self, second: &Attempt) {
+        let is_bad = second.is_grey || matches!(second.report.verdict, Verdict::Fail(_) | Verdict::HarnessError(_));
+        let goes_on = is_bad && self.length > 0 && self.is_grey == second.is_grey;
+        self.length = if goes_on { self.length + 1 } else { usize::from(is_bad) };
+        self.is_grey = second.is_grey;
+    }
+
+    fn is_clear(&self) -> bool {
+        self.length >= Self::CLEAR
+    }
+}
+
+fn inconclusive(mut report: CaseReport) -> CaseReport {
+    let reason = report.verdict.reason();
+    report.verdict =
+        Verdict::Inconclusive(format!("{reason}; the machine is busy, and others were as late when they ran alone"));
+    report
+}
+
+/// The verdict on a case that ran alone after it failed on a busy machine: what it did alone is what counts, unless
 /// that is as doubtful.
 fn settle(first: CaseReport, second: Attempt) -> CaseReport {
     let Attempt { mut report, is_grey } = second;
     if is_grey {
-        let sentence = format!("{}; a time limit missed by little, twice, on a busy machine", report.verdict.reason());
+        let sentence = format!("{}; twice, on a machine that was too busy to tell", report.verdict.reason());
         report.verdict = Verdict::Inconclusive(sentence);
     }
     report.first_attempt = Some(first.verdict.reason().into());

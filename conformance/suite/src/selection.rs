@@ -41,7 +41,7 @@ impl fmt::Display for UselessPattern {
 impl std::error::Error for UselessPattern {}
 
 impl Selection {
-    /// The cases whose id, area (letters or name), requirement and at least one chunking match.
+    /// The cases whose id (or that of their requirement), area (letters or name), requirement and at least one chunking match.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Selection {
         chunkings: &[String],
     ) -> Result<Self, UselessPattern> {
         Ok(Self {
-            cases: patterns("case", cases, |pattern, case| matches(pattern, case.id))?,
+            cases: patterns("case", cases, case_matches)?,
             areas: patterns("area", areas, area_matches)?,
             requirements: patterns("requirement", requirements, |pattern, case| matches(pattern, case.requirement()))?,
             chunkings: patterns("chunking", chunkings, is_cut_so)?,
@@ -88,7 +88,7 @@ impl Selection {
         let one = |patterns: &[Pattern], matches: &dyn Fn(&Pattern) -> bool| {
             patterns.is_empty() || patterns.iter().any(matches)
         };
-        one(&self.cases, &|pattern| matches(pattern, case.id))
+        one(&self.cases, &|pattern| case_matches(pattern, case))
             && one(&self.areas, &|pattern| area_matches(pattern, case))
             && one(&self.requirements, &|pattern| matches(pattern, case.requirement()))
             && one(&self.chunkings, &|pattern| is_cut_so(pattern, case))
@@ -111,6 +111,11 @@ fn patterns(
 
 fn matches(pattern: &Pattern, id: &str) -> bool {
     pattern.matches_with(id, ANY_CAPITALS)
+}
+
+/// The id of a requirement stands for all its cases.
+fn case_matches(pattern: &Pattern, case: &Case) -> bool {
+    matches(pattern, case.id) || matches(pattern, case.requirement())
 }
 
 fn is_cut_so(pattern: &Pattern, case: &Case) -> bool {
@@ -157,6 +162,7 @@ mod tests {
         assert_eq!(both, count(&[], &[], &["PW-HDR-001"]) + count(&[], &[], &["PW-KEY-001"]));
         assert_eq!(count(&[], &["key"], &["PW-*-001"]), count(&[], &["sync-*"], &["pw-key-001"]));
         assert_eq!(count(&["PW-HB-*"], &["HDR"], &[]), 0);
+        assert_eq!(count(&["PW-HB-013"], &[], &[]), count(&[], &[], &["PW-HB-013"]));
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::profile::Profile;
+use crate::role::Role;
 
 /// An implementation under test.
 ///
@@ -34,6 +37,20 @@ pub trait Subject: Send + Sync {
     /// If the client cannot be started, or the implementation has no client role ([`SubjectError::unsupported`]).
     fn connect(&self, profile: &Profile, address: SocketAddr) -> Result<Box<dyn Running>, SubjectError>;
 
+    /// The roles that it plays; cases of another role are not run.
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Server, Role::Client]
+    }
+
+    /// Whether it is still there: asked after a case that was not passed. What runs in this process always is.
+    ///
+    /// # Errors
+    ///
+    /// Why it is gone, for people. The run ends then.
+    fn presence(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// The profile of an implementation that cannot be given one, such as a server that somebody else started.
     fn fixed_profile(&self) -> Option<Profile> {
         None
@@ -51,10 +68,15 @@ pub trait Subject: Send + Sync {
         false
     }
 
-    /// Whether every case applies to it. A test of one that does not apply is then failed, not ignored: so that nothing falls
-    /// out of a complete implementation unnoticed.
+    /// Whether every case applies to it, but for those that need virtual time where it does not run [in memory](Self::in_memory).
+    /// A test of one that does not apply is then failed, not ignored: so that nothing falls out of a complete implementation unnoticed.
     fn is_complete(&self) -> bool {
         false
+    }
+
+    /// Whether a flood is to be small, since it runs in a process that does little at a time, or that other cases use too.
+    fn is_slow_at_floods(&self) -> bool {
+        self.fixed_profile().is_some()
     }
 
     /// How long to wait for a client to connect.
@@ -72,8 +94,23 @@ pub trait Running: Send {
     ///
     /// # Errors
     ///
-    /// [`Unsupported`] makes the case not applicable.
-    fn control(&mut self, command: Command) -> Result<Reply, Unsupported>;
+    /// [`SubjectError::unsupported`] makes the case not applicable; any other error is a fault of the harness.
+    fn control(&mut self, command: Command) -> Result<Reply, SubjectError>;
+
+    /// Does several things one after the other, and gives the reply to each. Where the way to the implementation is long, they are told at
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// As [`control`](Self::control), for any of them.
+    fn control_all(&mut self, commands: Vec<Command>) -> Result<Vec<Reply>, SubjectError> {
+        commands.into_iter().map(|command| self.control(command)).collect()
+    }
+
+    /// Of many things that are done in a row, how many the suite asks for at once.
+    fn commands_at_once(&self) -> usize {
+        1
+    }
 
     /// Ends every connection and releases everything, within a few seconds.
     fn stop(self: Box<Self>);
@@ -108,6 +145,13 @@ pub enum Command {
     Pause(Id),
     /// Read again.
     Resume(Id),
+    /// Cut a connection at once, whatever waits for it (section 9.2).
+    Abort(Id),
+    /// The application takes nothing of what comes from now on, since its task is elsewhere. It goes on to send when it is told to. The
+    /// implementation does what it does for such an application; where that has to pause then, this is [`Pause`](Self::Pause).
+    Hold(Id),
+    /// The application is back, and takes what came, be it only the end. Where it had to pause, this is [`Resume`](Self::Resume).
+    Release(Id),
     /// Accept the HELLO that the application judges (PW-HS-020).
     Accept(Id),
     /// Refuse it.
@@ -117,7 +161,7 @@ pub enum Command {
         /// What the CLOSE is to say.
         frame: CloseFrame,
     },
-    /// Nothing that any implementation knows: the answer is [`Unsupported::UNKNOWN`]. The suite asks this first of everything that it
+    /// Nothing that any implementation knows: the answer is [`SubjectError::unknown_command`]. The suite asks this first of everything that it
     /// starts, since an adapter that takes it would take anything.
     Unknown {
         /// A word without meaning.
@@ -144,7 +188,8 @@ pub enum Reply {
 }
 
 /// Why a command was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// The id names no connection that lives now (PW-CK-002).
     Stale,
@@ -157,7 +202,8 @@ pub enum Refusal {
 }
 
 /// The id of a connection (spec section 13).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "(u32, u32, u64)")]
 pub struct Id {
     /// The place that holds the connection's state; used again by later connections.
     pub slot: u32,
@@ -167,17 +213,25 @@ pub struct Id {
     pub cookie: u64,
 }
 
+impl From<(u32, u32, u64)> for Id {
+    fn from((slot, domain, cookie): (u32, u32, u64)) -> Self {
+        Self { slot, domain, cookie }
+    }
+}
+
 /// Something that the application was told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Event {
     /// The connection; `None` if its handshake failed and the implementation gives no id before it is complete.
     pub connection: Option<Id>,
     /// What happened.
+    #[serde(flatten)]
     pub what: Happening,
 }
 
 /// What happened to a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
 pub enum Happening {
     /// A HELLO waits for the judgement of the application (PW-HS-020).
     Admission,
@@ -206,6 +260,7 @@ pub enum Happening {
     /// The connection ended; its last event.
     Closed {
         /// The reason (spec section 11.3), 256 and above included, and what the peer's CLOSE said besides, if it ended it.
+        #[serde(flatten)]
         frame: CloseFrame,
         /// Who ended it.
         origin: Origin,
@@ -215,7 +270,7 @@ pub enum Happening {
 }
 
 /// What a CLOSE says to the application of its receiver.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct CloseFrame {
     /// The close reason (spec section 11.3).
     pub reason: u16,
@@ -223,6 +278,7 @@ pub struct CloseFrame {
     /// leaves that to the reason, or is not told.
     pub retry_after: Option<u32>,
     /// The item TEXT; empty for none.
+    #[serde(default)]
     pub text: String,
 }
 
@@ -234,7 +290,8 @@ impl From<u16> for CloseFrame {
 }
 
 /// Who ended a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The implementation or its application.
     Local,
@@ -244,17 +301,8 @@ pub enum Origin {
     Transport,
 }
 
-/// The implementation cannot do what a [`Command`] asks; says why, in words that follow a case's id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unsupported(pub &'static str);
-
-impl Unsupported {
-    /// The answer to [`Command::Unknown`].
-    pub const UNKNOWN: Self = Self("there is no such command");
-}
-
-/// Why a subject could not be started.
-#[derive(Clone, Debug)]
+/// Why a subject could not be started, or did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubjectError {
     sentence: String,
     unsupported: bool,
@@ -269,6 +317,12 @@ impl SubjectError {
     /// The implementation does not have this at all; cases that need it are not applicable.
     pub fn unsupported(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), unsupported: true }
+    }
+
+    /// The answer to [`Command::Unknown`].
+    #[must_use]
+    pub fn unknown_command() -> Self {
+        Self::unsupported("there is no such command")
     }
 
     /// Whether the cases are not applicable, rather than the harness at fault.

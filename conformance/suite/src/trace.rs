@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::chunking::Chunking;
+use crate::dissect::Dissector;
+use crate::edits::Edits;
 use crate::report::{BadLine, CaseReport};
 use crate::role::Role;
 use crate::transcript::Step;
@@ -34,6 +36,9 @@ pub struct TraceHead {
     pub seed: u64,
     /// The verdict and its sentence.
     pub verdict: String,
+    /// What was changed about the case.
+    #[serde(skip_serializing_if = "Edits::is_empty", default)]
+    pub edits: Edits,
 }
 
 /// Where two traces part.
@@ -68,8 +73,15 @@ impl Trace {
     pub fn of(report: &CaseReport, seed: u64) -> Self {
         let CaseReport { id, subject, role, chunking, verdict, steps, .. } = report;
         let verdict = format!("{}: {}", verdict.word(), verdict.reason());
-        let head =
-            TraceHead { case: id.clone(), subject: subject.clone(), role: *role, chunking: *chunking, seed, verdict };
+        let head = TraceHead {
+            case: id.clone(),
+            subject: subject.clone(),
+            role: *role,
+            chunking: *chunking,
+            seed,
+            verdict,
+            edits: Edits::default(),
+        };
         Self { head, steps: steps.clone() }
     }
 
@@ -119,6 +131,14 @@ impl Trace {
         self.first_difference(now, |one, other| is_alike(one, other) && one.at.as_micros() == other.at.as_micros())
     }
 
+    /// As [`difference`](Self::difference), but for what the keys and cookies change that a subject draws at random: for one that cannot
+    /// be seeded.
+    #[must_use]
+    pub fn difference_but_for_keys(&self, now: &Self) -> Option<Difference> {
+        let masked = |trace: &Self| Self { head: trace.head.clone(), steps: without_keys(&trace.steps) };
+        masked(self).difference(&masked(now))
+    }
+
     fn first_difference(&self, now: &Self, same: fn(&Step, &Step) -> bool) -> Option<Difference> {
         let text = |steps: &[Step], index: usize| steps.get(index).map(|step| step.text.clone());
         let most = self.steps.len().max(now.steps.len());
@@ -130,8 +150,81 @@ impl Trace {
     }
 }
 
+/// The steps with zeros for whatever depends on a key, and without the numbers that a subject draws at random.
+fn without_keys(steps: &[Step]) -> Vec<Step> {
+    let mut dissector = Dissector::new();
+    let mask = |step: &Step| {
+        let mut masked = step.clone();
+        for field in dissector.take(step).iter().flat_map(|part| &part.fields).filter(|field| field.is_keyed) {
+            masked.bytes.start[field.bytes.clone()].fill(0);
+        }
+        // It is of all bytes, keys included; how many they are is still compared.
+        masked.bytes.fingerprint = None;
+        masked.text = ["SYNC_KEY ", "cookie "].iter().fold(masked.text, |text, name| without_value(&text, name));
+        masked
+    };
+    steps.iter().map(mask).collect()
+}
+
+/// The text without the word behind each `name`.
+fn without_value(text: &str, name: &str) -> String {
+    let mut pieces = text.split(name);
+    let mut masked = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        masked += name;
+        masked += piece.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+    }
+    masked
+}
+
 /// Whether two steps are the same but for their times.
 fn is_alike(one: &Step, other: &Step) -> bool {
     let place = one.connection == other.connection && one.action == other.action;
     place && one.text == other.text && one.bytes == other.bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Trace, TraceHead, without_value};
+    use crate::chunking::Chunking;
+    use crate::clock;
+    use crate::codec::registry::kind;
+    use crate::codec::{Item, Packet, encode_items};
+    use crate::edits::Edits;
+    use crate::role::Role;
+    use crate::transcript::Transcript;
+
+    /// A handshake with a subject that draws this key, and a PING of this number.
+    fn trace(key: u32, number: u64) -> Trace {
+        let head = TraceHead {
+            case: "case".into(),
+            subject: "subject".into(),
+            role: Role::Server,
+            chunking: Chunking::Whole,
+            seed: 0,
+            verdict: "PASS: ".into(),
+            edits: Edits::default(),
+        };
+        let transcript = Transcript::new(clock::now());
+        let connection = transcript.connection();
+        let hello = Packet::control(kind::HELLO_ACK, encode_items(&[Item::versions(1, 1), Item::sync_key(key)]));
+        connection.received(&hello, &hello.encode(0));
+        let ping = Packet::ping(number).encode(key);
+        connection.sent(Some(1), &ping, &[ping.len()], key);
+        transcript.note(format!("youngest connection: slot 0 cookie {key}"));
+        Trace { head, steps: transcript.steps() }
+    }
+
+    #[test]
+    fn what_keys_change_is_a_difference_only_where_they_are_compared() {
+        let (one, other) = (trace(0x1111_1111, 7), trace(0x2222_2222, 7));
+        assert!(one.difference(&other).is_some());
+        assert_eq!(one.difference_but_for_keys(&other), None);
+        assert_eq!(one.difference_but_for_keys(&trace(0x2222_2222, 8)).map(|found| found.number), Some(2));
+    }
+
+    #[test]
+    fn values_are_taken_out_of_texts() {
+        assert_eq!(without_value("a cookie 12, cookie 3f and", "cookie "), "a cookie , cookie  and");
+    }
 }

@@ -23,6 +23,12 @@ pub struct Step {
     pub text: String,
     /// What was sent or received; empty for any other action.
     pub bytes: Sample,
+    /// Behind which of the kept bytes a write of the suite ended, and the next one began: how what was sent was cut.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub cuts: Vec<usize>,
+    /// Which write of the case over this connection it is, from 1; `None` for what was not sent, and for answers to PINGs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub write: Option<u32>,
 }
 
 /// What a [`Step`] is about.
@@ -31,6 +37,8 @@ pub struct Step {
 pub enum Action {
     /// The suite sent bytes.
     Sent,
+    /// The suite waits for this from here on.
+    Expected,
     /// A packet came from the subject, or bytes that are none.
     Received,
     /// The subject ended its side of the stream.
@@ -113,16 +121,20 @@ impl Transcript {
 
     /// A remark that belongs to no connection.
     pub(crate) fn note(&self, text: String) {
-        self.push(0, Action::Noted, text, Sample::default());
+        self.push(0, Action::Noted, text);
     }
 
     pub(crate) fn steps(&self) -> Vec<Step> {
         self.lock().steps.clone()
     }
 
-    fn push(&self, connection: u32, action: Action, text: String, bytes: Sample) {
+    fn push(&self, connection: u32, action: Action, text: String) {
         let at = self.elapsed();
-        self.lock().steps.push(Step { at, connection, action, text, bytes });
+        self.push_step(Step { at, connection, action, text, bytes: Sample::default(), cuts: Vec::new(), write: None });
+    }
+
+    fn push_step(&self, step: Step) {
+        self.lock().steps.push(step);
     }
 
     fn lock(&self) -> MutexGuard<'_, Record> {
@@ -139,32 +151,67 @@ pub(crate) struct ConnectionTranscript {
 }
 
 impl ConnectionTranscript {
-    /// The suite sends these bytes to a receiver with this key.
-    pub(crate) fn sent(&self, bytes: &[u8], key: u32) {
+    /// The connection, counted from 1.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// For a connection whose steps are not kept. Its number is taken all the same.
+    pub(crate) fn aside(self) -> Self {
+        Self { case: Transcript::new(self.case.began), ..self }
+    }
+
+    /// The suite sends these bytes, in pieces of these lengths, to a receiver with this key.
+    pub(crate) fn sent(&self, write: Option<u32>, bytes: &[u8], pieces: &[usize], key: u32) {
         let text = self.narrator.lock().unwrap_or_else(PoisonError::into_inner).tell(bytes, key);
-        self.case.push(self.number, Action::Sent, text, Sample::of(bytes));
+        let sample = Sample::of(bytes);
+        let ends = pieces.iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end)
+        });
+        let cuts = ends.take_while(|end| *end < sample.start.len()).collect();
+        let (at, connection) = (self.case.elapsed(), self.number);
+        self.case.push_step(Step { at, connection, action: Action::Sent, text, bytes: sample, cuts, write });
+    }
+
+    /// From here on the suite waits for this.
+    pub(crate) fn expected(&self, text: String) {
+        self.case.push(self.number, Action::Expected, text);
     }
 
     /// This packet came, in these bytes.
     pub(crate) fn received(&self, packet: &Packet, bytes: &[u8]) {
-        self.case.push(self.number, Action::Received, packet_text::describe(packet), Sample::of(bytes));
+        self.came(packet_text::describe(packet), bytes);
     }
 
     /// These bytes came, which are no packet.
     pub(crate) fn received_invalid(&self, bytes: &[u8], sentence: &str) {
-        self.case.push(self.number, Action::Received, format!("invalid bytes: {sentence}"), Sample::of(bytes));
+        self.came(format!("invalid bytes: {sentence}"), bytes);
+    }
+
+    fn came(&self, text: String, bytes: &[u8]) {
+        let (at, connection, bytes) = (self.case.elapsed(), self.number, Sample::of(bytes));
+        self.case.push_step(Step {
+            at,
+            connection,
+            action: Action::Received,
+            text,
+            bytes,
+            cuts: Vec::new(),
+            write: None,
+        });
     }
 
     pub(crate) fn ended(&self) {
-        self.case.push(self.number, Action::Ended, "end of the stream".into(), Sample::default());
+        self.case.push(self.number, Action::Ended, "end of the stream".into());
     }
 
     pub(crate) fn reset(&self) {
-        self.case.push(self.number, Action::Reset, "reset".into(), Sample::default());
+        self.case.push(self.number, Action::Reset, "reset".into());
     }
 
     pub(crate) fn note(&self, text: String) {
-        self.case.push(self.number, Action::Noted, text, Sample::default());
+        self.case.push(self.number, Action::Noted, text);
     }
 }
 
@@ -217,9 +264,10 @@ mod tests {
     #[test]
     fn steps_come_back_from_json() {
         let transcript = Transcript::new(clock::now());
-        transcript.connection().sent(b"GET", 0);
+        transcript.connection().sent(None, b"GET", &[1, 2], 0);
         transcript.note("sent".into());
         let steps = transcript.steps();
+        assert_eq!(steps[0].cuts, [1]);
         let json = serde_json::to_string(&steps).expect("numbers and strings");
         let mut read: Vec<super::Step> = serde_json::from_str(&json).expect("what was written");
         assert_eq!(read[0].action, Action::Sent);

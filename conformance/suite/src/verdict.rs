@@ -17,7 +17,7 @@ pub enum Verdict {
     Warn(String),
     /// The subject does not do what it MAY do. Worth knowing, and nothing more.
     Info(String),
-    /// The case ran, and proves nothing either way: a time limit was missed by little on a busy machine, twice.
+    /// The case ran, and proves nothing either way: twice the machine may have been at fault, which was busy.
     Inconclusive(String),
     /// The requirement does not bind this subject, or cannot be tried on it.
     NotApplicable(String),
@@ -92,8 +92,10 @@ pub(crate) enum Failure {
         /// By how much it was missed.
         miss: Duration,
     },
-    /// The case cannot be run on this subject.
+    /// The case cannot be run on this subject with its numbers.
     NotApplicable(String),
+    /// The case cannot be run on this subject, whatever its numbers are.
+    Unsupported(String),
     /// The suite or the machine is at fault.
     Harness(String),
 }
@@ -105,9 +107,15 @@ impl Failure {
             Self::Violation(sentence)
             | Self::Untimely { sentence, .. }
             | Self::NotApplicable(sentence)
+            | Self::Unsupported(sentence)
             | Self::Harness(sentence) => sentence,
         }
     }
+}
+
+/// Nothing happened that had to happen by now; a machine that is busy enough makes any wait too short.
+pub(crate) fn in_vain<T>(limit: Duration, sentence: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Untimely { sentence: sentence.into(), limit, miss: Duration::ZERO })
 }
 
 /// How a case ends.

@@ -118,6 +118,12 @@ pub(crate) fn rest(duration: Duration) -> bool {
     true
 }
 
+/// Lets time pass in the world that this thread belongs to while none of its threads has a turn; tells whether there is one.
+pub(crate) fn pass(time: Duration) -> bool {
+    let world = MEMBERSHIP.with_borrow(|membership| Some(membership.as_ref()?.world.clone()));
+    world.map(|world| world.schedule.pass(time)).is_some()
+}
+
 /// Waits until `ready` or the deadline; tells whether it is ready.
 ///
 /// # Panics

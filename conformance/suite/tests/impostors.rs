@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use pulsewire_conformance::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
-use pulsewire_conformance::{Options, Profile, Verdict, run};
+use pulsewire_conformance::subject::{Command, Reply, Running, Subject, SubjectError};
+use pulsewire_conformance::{CaseReport, Options, Profile, Verdict, cases, run};
 
 /// Does the same with every connection, whichever role it has.
 struct Impostor {
@@ -53,9 +53,9 @@ impl Running for RunningImpostor {
         self.address
     }
 
-    fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
+    fn control(&mut self, command: Command) -> Result<Reply, SubjectError> {
         Ok(match command {
-            Command::Unknown { .. } if !self.takes_anything => return Err(Unsupported::UNKNOWN),
+            Command::Unknown { .. } if !self.takes_anything => return Err(SubjectError::unknown_command()),
             Command::Events => Reply::Events(Vec::new()),
             _ => Reply::Connections(Vec::new()),
         })
@@ -67,13 +67,19 @@ impl Running for RunningImpostor {
 /// Cases at once. Under Wine each call goes through one server process, and with more of them connections fail.
 const JOBS: usize = if cfg!(windows) { 8 } else { 32 };
 
+/// Nobody can put an impostor with a socket to sleep.
+fn can_be_tried(report: &CaseReport) -> bool {
+    cases().any(|case| case.id == report.id && !case.needs_virtual_time())
+}
+
 fn passes_nothing(name: &'static str, act: fn(TcpStream)) {
     let report = run(
         &[Arc::new(Impostor { name, act, takes_anything: false })],
         &Options { strict: true, jobs: JOBS, ..Options::default() },
     );
-    for case in &report.cases {
-        let failed = matches!(case.verdict, Verdict::Fail(_));
+    for case in report.cases.iter().filter(|case| can_be_tried(case)) {
+        // A busy machine may be the cause of what did not come.
+        let failed = matches!(case.verdict, Verdict::Fail(_) | Verdict::Inconclusive(_));
         assert!(failed, "{} as {}: {:?}", case.id, case.role.name(), case.verdict);
     }
     assert_eq!(report.exit_code(), 1);
@@ -100,7 +106,7 @@ fn one_that_returns_every_byte() {
 fn one_that_takes_any_command() {
     let impostor = Impostor { name: "takes anything", act: drop, takes_anything: true };
     let report = run(&[Arc::new(impostor)], &Options { jobs: JOBS, ..Options::default() });
-    assert_eq!(report.totals().harness_error, report.cases.len());
+    assert_eq!(report.totals().harness_error, report.cases.iter().filter(|case| can_be_tried(case)).count());
     assert!(report.cases[0].verdict.reason().contains("no such command"), "{:?}", report.cases[0].verdict);
     assert_eq!(report.exit_code(), 2);
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulsewire_conformance::subject::{Command, Reply, Running, Subject, SubjectError, Unsupported};
+use pulsewire_conformance::subject::{Command, Reply, Running, Subject, SubjectError};
 use pulsewire_conformance::world::{self, Joiner, Stream};
 use pulsewire_conformance::{Case, CaseReport, Chunking, Options, Profile, Role, Variant, Verdict, cases, run_case};
 
@@ -56,8 +56,8 @@ impl Running for RunningSmall {
         self.address
     }
 
-    fn control(&mut self, _command: Command) -> Result<Reply, Unsupported> {
-        Err(Unsupported::UNKNOWN)
+    fn control(&mut self, _command: Command) -> Result<Reply, SubjectError> {
+        Err(SubjectError::unknown_command())
     }
 
     fn stop(self: Box<Self>) {

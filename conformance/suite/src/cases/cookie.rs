@@ -102,7 +102,7 @@ fn reuse_slot(context: &mut Context<'_>, peer: Peer, old: Id) -> Result<(Peer, I
         next.close()?;
         context.await_gone(next.runner, id)?;
     }
-    Err(Failure::NotApplicable(format!("the slot was not used again in {RECONNECTS_MAX} connections")))
+    Err(Failure::Unsupported(format!("the slot was not used again in {RECONNECTS_MAX} connections")))
 }
 
 fn send(context: &mut Context<'_>, peer: &Peer, to: Id, payload: &[u8]) -> Result<Reply, Failure> {

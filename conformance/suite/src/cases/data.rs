@@ -132,13 +132,15 @@ fn empty_message(context: &mut Context<'_>) -> Outcome {
 
 fn fragments(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
-    for (size, count) in [(1, 2), (1, 40), (7, 10), (500, 3)] {
+    let limit = peer.announced().message_limit as usize;
+    for (size, count) in [(1, 2), (1, 40), (7, 10), (500, 3)].into_iter().filter(|(size, count)| size * count <= limit)
+    {
         let payload = context.random.bytes(size * count);
         let message = Message::new(0, payload);
         peer.send_glued(&message.frames(size))?;
         peer.expect_message(&message)?;
     }
-    let payload = context.random.bytes(peer.announced().frame_limit as usize + 1);
+    let payload = context.random.bytes((peer.announced().frame_limit as usize + 1).min(limit));
     peer.echo(&Message::new(0, payload))?;
     peer.alive()
 }
@@ -309,7 +311,8 @@ fn order_of_messages(context: &mut Context<'_>) -> Outcome {
 
 fn encrypted_mark(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
-    for size in [0, 10, 5_000] {
+    let limit = peer.announced().message_limit as usize;
+    for size in [0, 10, limit.min(5_000)] {
         let payload = context.random.bytes(size);
         for encrypted in [true, false] {
             peer.echo(&Message { encrypted, ..Message::new(2, payload.clone()) })?;

@@ -206,6 +206,8 @@ fn payload_on_its_way(context: &mut Context<'_>, size: usize) -> Outcome {
 fn header_alone(context: &mut Context<'_>) -> Outcome {
     let idle = context.profile.idle;
     context.takes(idle * 4)?;
+    // The packet is under way until the PING has come.
+    not_stalled(context, 100, idle)?;
     let mut peer = context.establish_mute()?;
     for _ in 0..3 {
         if let Some(arrival) = peer.receive_by(clock::now() + idle / 2)? {
@@ -249,6 +251,9 @@ fn dropped_packets_cut(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish_mute()?;
     let bytes = dropped(&peer);
     let (header, rest) = bytes.split_at(Header::SIZE);
+    // One packet takes as long as all its pieces.
+    let packet = duration / 40 * u32::try_from(rest.len()).expect("a few bytes");
+    not_stalled(context, 14, packet)?;
     // The header in one piece, since no part of it is a sign of life.
     let pieces: Vec<&[u8]> = [header].into_iter().chain(rest.chunks(1)).collect();
     let mut sent = 0;
@@ -263,11 +268,17 @@ fn dropped_packets_cut(context: &mut Context<'_>) -> Outcome {
     peer.alive()
 }
 
+/// Not applicable if a packet of this length that is under way for so long runs into FRAME_STALL.
+fn not_stalled(context: &Context<'_>, length: u32, time: Duration) -> Outcome {
+    if context.profile.assembly_time(length) > time + LATENESS_TOLERANCE {
+        return Ok(());
+    }
+    Err(Failure::NotApplicable("with the subject's numbers the packet's own time is up before".into()))
+}
+
 fn part_of_busy(context: &mut Context<'_>) -> Outcome {
     context.takes(context.profile.longest_silence())?;
-    if context.profile.assembly_time(4) <= context.profile.longest_silence() + LATENESS_TOLERANCE {
-        return Err(Failure::NotApplicable("with the subject's numbers the packet's own time is up before".into()));
-    }
+    not_stalled(context, 4, context.profile.longest_silence())?;
     let step = (context.profile.longest_silence() + LATENESS_TOLERANCE) / 4;
     let mut peer = context.establish_mute()?;
     let bytes = Packet::busy(0).encode(peer.key());
@@ -292,9 +303,7 @@ fn dropped_busy(context: &mut Context<'_>) -> Outcome {
 
 fn partial_header(context: &mut Context<'_>) -> Outcome {
     context.takes(context.profile.longest_silence())?;
-    if context.profile.assembly_time(0) <= context.profile.longest_silence() + LATENESS_TOLERANCE {
-        return Err(Failure::NotApplicable("with the subject's numbers the packet's own time is up before".into()));
-    }
+    not_stalled(context, 0, context.profile.longest_silence())?;
     // Ten of twelve bytes, spread over more than the time in which the verdict is due.
     let step = (context.profile.longest_silence() + LATENESS_TOLERANCE) / 10;
     let mut peer = context.establish_mute()?;
@@ -308,6 +317,8 @@ fn partial_header(context: &mut Context<'_>) -> Outcome {
 fn skipped_bytes(context: &mut Context<'_>) -> Outcome {
     context.takes(context.profile.longest_silence())?;
     let step = context.profile.idle / 4;
+    // What is left of each piece waits for the next one, as the begin of a packet.
+    not_stalled(context, 0, step)?;
     let mut peer = context.establish_mute()?;
     given_up(context, &mut peer, step, |peer, _| peer.send_raw(&[0; 20]))
 }

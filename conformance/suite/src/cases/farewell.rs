@@ -1,8 +1,10 @@
 //! Section 9: what the application is told of a CLOSE, and what goes on behind one.
 
+use std::time::Duration;
+
 use super::close::{closing, closing_with_id};
 use super::drain::ended_with;
-use super::{BOTH, CLIENT, waiting};
+use super::{BOTH, CLIENT, LATENESS_TOLERANCE, waiting};
 use crate::case::Case;
 use crate::clock;
 use crate::codec::registry::{item, kind, reason};
@@ -11,7 +13,7 @@ use crate::context::Context;
 use crate::peer::PATIENCE;
 use crate::profile::Profile;
 use crate::subject::CloseFrame;
-use crate::verdict::{Outcome, require, violation};
+use crate::verdict::{Outcome, not_after, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!("PW-CLS-002/still-probes", "still probes a silent peer after its CLOSE", BOTH, Profile::brisk, still_probes),
@@ -56,6 +58,14 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         own_close_waits
+    )
+    .whole_only(),
+    case!(
+        "PW-CLS-012/no-longer-than-linger",
+        "closes the transport connection when linger has passed, though its peer does not end its side",
+        BOTH,
+        long_linger,
+        no_longer_than_linger
     )
     .whole_only(),
     case!(
@@ -122,6 +132,32 @@ fn own_close_waits(context: &mut Context<'_>) -> Outcome {
     peer.send(&Close::new(reason::GOING_AWAY, 1).to_packet())?;
     peer.half_close();
     ended_with(context, &peer, id, reason::GOING_AWAY)
+}
+
+/// So long that twice the time is told from a subject that is late.
+fn long_linger() -> Profile {
+    Profile { linger: Duration::from_secs(3), ..Profile::calm() }
+}
+
+fn no_longer_than_linger(context: &mut Context<'_>) -> Outcome {
+    let due = context.profile.linger;
+    context.takes(due * 2)?;
+    let mut peer = context.establish()?;
+    peer.send(&Packet { class: 1, ..Packet::ping(1) })?;
+    let began = clock::now();
+    peer.expect_rejection(reason::BAD_PACKET)?;
+    // Nobody acts on this, and it shows whether the connection is still there.
+    while !peer.was_reset()? {
+        require(
+            clock::elapsed(began) < due * 2 + PATIENCE,
+            "the transport connection is still open long after linger",
+        )?;
+        clock::sleep(Duration::from_millis(50));
+        peer.send(&Packet::ping(2))?;
+    }
+    let elapsed = clock::elapsed(began);
+    let sentence = format!("closed after {} ms, linger is {} ms", elapsed.as_millis(), due.as_millis());
+    not_after(elapsed, due + LATENESS_TOLERANCE, sentence)
 }
 
 fn reasons_not_for_the_wire(context: &mut Context<'_>) -> Outcome {

@@ -146,7 +146,7 @@ fn default_limits(context: &mut Context<'_>) -> Outcome {
 
 /// Nothing more is sent to the subject: it closes, not before its time, and says nothing wrong.
 pub(super) fn expect_handshake_timeout(peer: &mut Peer, began: Instant, due: Duration) -> Outcome {
-    let arrival = match peer.receive_by(began + due + PATIENCE) {
+    let arrival = match peer.receive_by(clock::now() + due + PATIENCE) {
         Ok(Some(arrival)) => arrival,
         Ok(None) => return violation("the connection is still open long after handshake_timeout"),
         // Its first packet was HELLO, and it has no key for another.

@@ -214,6 +214,9 @@ fn sending_no_replacement(context: &mut Context<'_>) -> Outcome {
 
 fn own_numbers_grow(context: &mut Context<'_>) -> Outcome {
     context.takes(context.profile.longest_silence() * 3)?;
+    if context.profile.probes == 1 {
+        return Err(Failure::NotApplicable("with one probe there is none to miss".into()));
+    }
     let mut peer = context.establish_mute()?;
     // Every PING that a peer receives is held to this, whether the ones before were answered or not.
     for turn in 0..6 {

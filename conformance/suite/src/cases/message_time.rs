@@ -1,6 +1,6 @@
 //! The time that an open message has (PW-DAT-013), and when it rests.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::busy::{pause, resume};
 use super::reject::refused;
@@ -117,10 +117,24 @@ fn establish(context: &mut Context<'_>) -> Result<(Peer, Duration), Failure> {
     Ok((context.establish()?, whole))
 }
 
+/// What comes within this time after the last bytes that were sent, and since when the time counts: a pause that the subject makes gives
+/// the message its whole time again (PW-HB-023).
+fn next_beside_pauses(peer: &mut Peer, time: Duration) -> Result<(Instant, Option<Arrival>), Failure> {
+    let mut since = peer.last_sent_at;
+    loop {
+        match peer.receive_by(since + time)? {
+            Some(Arrival::Packet(packet)) if packet.kind == kind::BUSY => {
+                since = clock::now() + Duration::from_millis(packet.pause().into());
+            }
+            arrival => return Ok((since, arrival)),
+        }
+    }
+}
+
 /// CLOSE with MESSAGE_STALL comes when the time of the message is up.
 fn expect_stall(peer: &mut Peer, whole: Duration) -> Outcome {
     let sent = peer.last_sent_at;
-    let Some(arrival) = peer.receive_by(sent + whole + LATENESS_TOLERANCE)? else {
+    let (since, Some(arrival)) = next_beside_pauses(peer, whole + LATENESS_TOLERANCE)? else {
         return violation(format!("a message stays open, though its {} ms are up", whole.as_millis()));
     };
     let Arrival::Packet(packet) = arrival else {
@@ -130,15 +144,19 @@ fn expect_stall(peer: &mut Peer, whole: Duration) -> Outcome {
     let elapsed = clock::elapsed(sent);
     let sentence = format!("MESSAGE_STALL after {} ms, {} ms were left", elapsed.as_millis(), whole.as_millis());
     not_before(elapsed + CLOCK_TOLERANCE, whole, sentence.as_str())?;
-    not_after(elapsed, whole + LATENESS_TOLERANCE, sentence)?;
+    not_after(clock::elapsed(since), whole + LATENESS_TOLERANCE, sentence)?;
     peer.expect_end()
 }
 
-/// Nothing comes for so long.
+/// Nothing but BUSY comes for so long.
 fn quiet(peer: &mut Peer, duration: Duration) -> Outcome {
-    match peer.receive_by(clock::now() + duration)? {
-        None => Ok(()),
-        Some(arrival) => violation(format!("{arrival:?} came while a message was open in time")),
+    let until = clock::now() + duration;
+    loop {
+        match peer.receive_by(until)? {
+            None => return Ok(()),
+            Some(Arrival::Packet(packet)) if packet.kind == kind::BUSY => {}
+            Some(arrival) => return violation(format!("{arrival:?} came while a message was open in time")),
+        }
     }
 }
 
@@ -222,8 +240,7 @@ fn refused_and_never_ended(context: &mut Context<'_>) -> Outcome {
     peer.send(&Packet::data(0, 0, *b"ended"))?;
     peer.alive()?;
     let mut peer = refused(context)?;
-    let deadline = peer.last_sent_at + whole + LATENESS_TOLERANCE;
-    match peer.receive_by(deadline)? {
+    match next_beside_pauses(&mut peer, whole + LATENESS_TOLERANCE)?.1 {
         Some(Arrival::Packet(packet)) => drop(peer.check_close(&packet, reason::MESSAGE_STALL)?),
         Some(Arrival::End | Arrival::Reset) => return violation("the connection ended without CLOSE"),
         None => return violation("a refused message stays open"),
@@ -235,6 +252,11 @@ fn refused_and_never_ended(context: &mut Context<'_>) -> Outcome {
 fn ended_by_close(context: &mut Context<'_>) -> Outcome {
     let whole = context.profile.message_time();
     context.takes(whole * 3)?;
+    // The peer neither reads nor answers meanwhile.
+    let unread = whole * 2 + LATENESS_TOLERANCE;
+    if context.profile.shortest_silence() <= unread || context.profile.write_stall <= unread {
+        return Err(Failure::NotApplicable("with the subject's numbers it gives the silent peer up before".into()));
+    }
     let (mut peer, id) = context.establish_with_id()?;
     let count = waiting::fill(context, &mut peer, id)?;
     peer.send(&begin())?;

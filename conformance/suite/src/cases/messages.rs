@@ -84,7 +84,8 @@ fn at_the_limit(context: &mut Context<'_>) -> Outcome {
 fn limits_of_each_peer(context: &mut Context<'_>) -> Outcome {
     let mut peers = Vec::new();
     for limit in [512, 4_096, 700] {
-        peers.push(context.establish_with(|peer| peer.hello.frame_limit = limit)?);
+        let peer = context.establish_with_beside(&mut peers, |peer| peer.hello.frame_limit = limit)?;
+        peers.push(peer);
     }
     // Every frame that a peer receives is held to its own limit.
     for size in [3_000, 513] {

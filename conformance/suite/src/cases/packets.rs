@@ -1,5 +1,6 @@
 //! Sections 3 to 5: rules that hold for every kind of packet, where most tries would be of DATA alone.
 
+use std::slice;
 use std::time::Duration;
 
 use super::hello_items::accept;
@@ -168,7 +169,7 @@ fn checksum_before_fragments(context: &mut Context<'_>) -> Outcome {
 
 fn key_of_another_connection(context: &mut Context<'_>) -> Outcome {
     let mut other = context.establish()?;
-    let mut peer = context.establish()?;
+    let mut peer = context.establish_beside(slice::from_mut(&mut other))?;
     let message = Message::new(0, *b"whose key?");
     let bytes = message.frames(512)[0].encode(other.key());
     peer.send_raw(&bytes)?;

@@ -97,7 +97,12 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 fn crowd(context: &mut Context<'_>, count: usize) -> Result<Vec<Peer>, Failure> {
-    (0..count).map(|_| context.establish()).collect()
+    let mut peers = Vec::new();
+    for _ in 0..count {
+        let peer = context.establish_beside(&mut peers)?;
+        peers.push(peer);
+    }
+    Ok(peers)
 }
 
 fn others_live_on(context: &mut Context<'_>) -> Outcome {
@@ -114,7 +119,7 @@ fn others_live_on(context: &mut Context<'_>) -> Outcome {
     ];
     let mut others = crowd(context, 2)?;
     for (packet, code) in faults {
-        let mut peer = context.establish()?;
+        let mut peer = context.establish_beside(&mut others)?;
         peer.send(&packet)?;
         peer.expect_rejection(code)?;
         for other in &mut others {

@@ -121,7 +121,7 @@ fn short_linger() -> Profile {
 }
 
 /// Whether the application was told that the connection is over.
-fn is_over(context: &mut Context<'_>, peer: &Peer, id: Id) -> Result<bool, Failure> {
+pub(super) fn is_over(context: &mut Context<'_>, peer: &Peer, id: Id) -> Result<bool, Failure> {
     let ended = |event: &Event| matches!(event.what, Happening::Closed { .. }) && event.connection == Some(id);
     Ok(context.events(peer)?.iter().any(ended))
 }

@@ -35,7 +35,7 @@ fn reset(context: &mut Context<'_>) -> Outcome {
         && !system_tells_resets().map_err(|error| Failure::Harness(error.to_string()))?
     {
         let sentence = "this system tells a reader of the end of the stream where the connection was reset";
-        return Err(Failure::NotApplicable(sentence.into()));
+        return Err(Failure::Unsupported(sentence.into()));
     }
     let sentence = format!("a reset is reported as {} by {origin:?}", reason::name(frame.reason));
     require(frame.reason == reason::RESET && origin == Origin::Transport, sentence)

@@ -10,6 +10,14 @@ use crate::verdict::{Failure, Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[
     case!(
+        "PW-DAT-005/as-large-as-a-frame",
+        "begins no second message between the frames of a large one, though one that waits has just the size of a frame",
+        BOTH,
+        large_messages,
+        as_large_as_a_frame
+    )
+    .whole_only(),
+    case!(
         "PW-DAT-009/own-largest-frame",
         "sends no frame above its own frame_sent, though its peer takes larger ones",
         BOTH,
@@ -49,6 +57,29 @@ fn short_frames() -> Profile {
 /// One message is more than the transport takes.
 fn large_messages() -> Profile {
     Profile { frame_limit: 65_536, message_limit: 16_777_216, ..Profile::calm() }
+}
+
+fn as_large_as_a_frame(context: &mut Context<'_>) -> Outcome {
+    const LIMIT: usize = 8_192;
+    let mut peer = context.establish_with(|peer| peer.hello.frame_limit = LIMIT as u32)?;
+    let id = context.youngest(&peer)?;
+    let large = Message::new(0, vec![0xAA; context.enough_to_wait()]);
+    context.send_from(&peer, id, large.class, &large.payload)?;
+    // Less than there is room for, and at last just as much.
+    let waiting: Vec<Message> =
+        (0..20).rev().map(|less| Message::new(1 + less as u8 % 4, vec![less as u8; LIMIT - less])).collect();
+    for message in &waiting {
+        context.send_from(&peer, id, message.class, &message.payload)?;
+    }
+    let mut missing = waiting;
+    missing.push(large);
+    while !missing.is_empty() {
+        let came = peer.next_message()?;
+        let place = missing.iter().position(|message| message.class == came.class);
+        let due = place.map(|place| missing.remove(place));
+        require(due == Some(came), "another message of a class came than was sent next")?;
+    }
+    peer.alive()
 }
 
 fn own_largest_frame(context: &mut Context<'_>) -> Outcome {

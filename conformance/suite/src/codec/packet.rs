@@ -56,21 +56,27 @@ impl Header {
 
 /// A packet without its check and trailer, which `encode` adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Packet {
-    pub(crate) kind: u8,
-    pub(crate) flags: u8,
-    pub(crate) class: u8,
-    pub(crate) payload: Vec<u8>,
+pub struct Packet {
+    /// The kind (section 11.1).
+    pub kind: u8,
+    /// The flags (section 3), also those that are not defined.
+    pub flags: u8,
+    /// The class (section 11.2).
+    pub class: u8,
+    /// The payload, of less than 16 MiB.
+    pub payload: Vec<u8>,
 }
 
 impl Packet {
     /// A control packet without flags.
-    pub(crate) fn control(kind: u8, payload: impl Into<Vec<u8>>) -> Self {
+    #[must_use]
+    pub fn control(kind: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self { kind, flags: 0, class: 0, payload: payload.into() }
     }
 
     /// A DATA packet with CHECKSUM besides `flags`.
-    pub(crate) fn data(flags: u8, class: u8, payload: impl Into<Vec<u8>>) -> Self {
+    #[must_use]
+    pub fn data(flags: u8, class: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self { kind: kind::DATA, flags: flags | flag::CHECKSUM, class, payload: payload.into() }
     }
 
@@ -141,8 +147,13 @@ impl Packet {
         Header { kind: self.kind, flags: self.flags, class: self.class, length }
     }
 
-    /// The packet on the wire under `key`.
-    pub(crate) fn encode(&self, key: u32) -> Vec<u8> {
+    /// The packet on the wire under `key`, the sync key of its receiver (section 4); 0 for the first packet of a direction.
+    ///
+    /// # Panics
+    ///
+    /// If the payload has 16 MiB or more.
+    #[must_use]
+    pub fn encode(&self, key: u32) -> Vec<u8> {
         let mut bytes = self.header().encode(key).to_vec();
         bytes.extend_from_slice(&self.payload);
         if self.has(flag::CHECKSUM) {

@@ -28,6 +28,11 @@ impl Parser {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Forgets all bytes that are not yet a whole packet.
+    pub(crate) fn forget(&mut self) {
+        self.buffer.clear();
+    }
+
     /// Bytes that are not yet a whole packet.
     pub(crate) fn rest(&self) -> &[u8] {
         &self.buffer
@@ -36,6 +41,11 @@ impl Parser {
     /// The bytes of the packet that was taken last.
     pub(crate) fn last(&self) -> &[u8] {
         &self.last
+    }
+
+    /// Whether the next packet is of this kind, as far as its header is there.
+    pub(crate) fn next_is(&self, kind: u8) -> bool {
+        self.buffer.get(..Header::SIZE).is_some_and(|head| Header::decode(head).kind == kind)
     }
 
     /// Takes the next whole packet.

@@ -100,6 +100,7 @@ bugs! {
     AcceptsMixedClasses, "accepts-mixed-classes", "PW-DAT-003", "Joins frames of different classes.";
     AcceptsEmptyFragment, "accepts-empty-fragment", "PW-DAT-004", "Takes an empty frame with MORE.";
     RestartsMessage, "restarts-message", "PW-DAT-005", "Forgets the open message when another begins.";
+    CutsBetweenFrames, "cuts-between-frames", "PW-DAT-005", "Cuts a message that just fits between two frames of another one.";
     HoldsOtherClasses, "holds-other-classes", "PW-DAT-006", "Closes on a message of another class between frames.";
     AcceptsOrphanFragment, "accepts-orphan-fragment", "PW-DAT-007", "Passes over a continuation without a beginning.";
     IgnoresMessageLimit, "ignores-message-limit", "PW-DAT-008", "Lets messages grow above the limit that it announced.";
@@ -112,6 +113,7 @@ bugs! {
     SmallOvertakes, "small-overtakes", "PW-DAT-011", "Sends small messages before large ones that wait.";
     DropsOldest, "drops-oldest", "PW-DAT-011", "Drops the oldest message when too many wait.";
     TakesWhenFull, "takes-when-full", "PW-DAT-011", "Says that it took messages for which its queue has no room.";
+    FourClassesAtMost, "four-classes-at-most", "PW-DAT-011", "Forgets what waits of a class when something of a fifth one has to wait.";
     ControlEndsMessage, "control-ends-message", "PW-DAT-010", "Forgets the open message when a control packet comes.";
     LosesEncryptedMark, "loses-encrypted-mark", "PW-DAT-012", "Does not hand ENCRYPTED to the application.";
     MessagesNeverStall, "messages-never-stall", "PW-DAT-013", "Keeps an open message for ever.";
@@ -190,6 +192,8 @@ bugs! {
     NoPong, "no-pong", "PW-HB-008", "Does not answer PING.";
     PongWrongNumber, "pong-wrong-number", "PW-HB-008", "Answers PING with a number of its own.";
     QueuesPongs, "queues-pongs", "PW-HB-008", "Lets a PONG wait for each PING.";
+    FloodDefersAnswers, "flood-defers-answers", "PW-HB-008", "Sends nothing as long as bytes come.";
+    FloodSilencesOthers, "flood-silences-others", "PW-HB-008", "Sends nothing on its other connections as long as bytes come on one.";
     AcceptsStrangePong, "accepts-strange-pong", "PW-HB-009", "Ignores a PONG for a PING that it never sent.";
     WaitsForTransport, "waits-for-transport", "PW-HB-011", "Waits for ever for the transport to take a PING.";
     ForgivesNoLump, "forgives-no-lump", "PW-HB-011", "Adds up the waits between lumps that its peer takes.";
@@ -199,8 +203,10 @@ bugs! {
     VerdictTooEarly, "verdict-too-early", "PW-HB-013", "Gives up one probe too early.";
     GarbageIsEvidence, "garbage-is-evidence", "PW-HB-003", "Takes any received byte for a sign of life.";
     PongsAreNoEvidence, "pongs-are-no-evidence", "PW-HB-014", "Gives up a peer that says nothing but PONG.";
+    FloodDeafensToOthers, "flood-deafens-to-others", "PW-HB-014", "Reads nothing on its other connections as long as bytes come on one.";
     PongWaitsInLine, "pong-waits-in-line", "PW-HB-015", "Sends PONG behind the messages that wait.";
     PingWaitsInLine, "ping-waits-in-line", "PW-HB-015", "Sends PING behind the messages that wait.";
+    MissesInItsSleep, "misses-in-its-sleep", "PW-HB-016", "Counts a probe as unanswered, however late it looks.";
     NoFloodLimit, "no-flood-limit", "PW-HB-017", "Answers any number of PINGs.";
     NeverRefills, "never-refills", "PW-HB-017", "Bears 16 PINGs in the whole life of the connection.";
     SavesUpPings, "saves-up-pings", "PW-HB-017", "Bears as many PINGs at once as were not sent before.";
@@ -208,6 +214,7 @@ bugs! {
     NeverRecovers, "never-recovers", "PW-HB-018", "Does not tell the application that a suspect has answered.";
     DropsWhilePausing, "drops-while-pausing", "PW-HB-019", "Reads on while it pauses, and drops what comes.";
     PausesSilently, "pauses-silently", "PW-HB-019", "Stops reading without BUSY.";
+    AwaySilently, "away-silently", "PW-HB-019", "Stops reading without BUSY while its application is elsewhere.";
     BusyOnce, "busy-once", "PW-HB-019", "Does not repeat BUSY while it goes on pausing.";
     NoBusyZero, "no-busy-zero", "PW-HB-019", "Reads again without BUSY with 0.";
     BusyWaitsInLine, "busy-waits-in-line", "PW-HB-019", "Sends BUSY behind the messages that wait.";
@@ -231,9 +238,11 @@ bugs! {
     AnswersOneByOne, "answers-one-by-one", "PW-HB-025", "Takes PONG for the answer to the PING with its number alone.";
     JittersBelowFloor, "jitters-below-floor", "PW-HB-026", "Shortens a silence of the PING_FLOOR by its jitter.";
     NoCloseAck, "no-close-ack", "PW-CLS-001", "Ends without CLOSE_ACK.";
+    ForgetsWhatWaitsAtClose, "forgets-what-waits-at-close", "PW-CLS-001", "Sends nothing of what waited when the peer's CLOSE came.";
     SendsAfterClose, "sends-after-close", "PW-CLS-002", "Sends messages after its CLOSE.";
     QuietAfterClose, "quiet-after-close", "PW-CLS-002", "Sends no PING after its CLOSE.";
     CloseOvertakes, "close-overtakes", "PW-CLS-003", "Sends CLOSE before the messages that wait.";
+    FloodDefersApplication, "flood-defers-application", "PW-CLS-003", "Does nothing that its application asks for as long as bytes come.";
     FaultWaitsInLine, "fault-waits-in-line", "PW-CLS-003", "Sends CLOSE for a fault behind the messages that wait.";
     WrongReceivedCount, "wrong-received-count", "PW-CLS-004", "Counts frames instead of messages.";
     DeafAfterClose, "deaf-after-close", "PW-CLS-005", "Drops messages that come after its CLOSE.";
@@ -241,6 +250,7 @@ bugs! {
     ReportsReasonOfPeer, "reports-reason-of-peer", "PW-CLS-006", "Reports the peer's reason where both closed.";
     JudgesBothClosing, "judges-both-closing", "PW-CLS-006", "Gives up a silent peer after both have sent CLOSE.";
     NoCloseTimeout, "no-close-timeout", "PW-CLS-007", "Waits for ever for CLOSE_ACK.";
+    FloodDefersCloseTimeout, "flood-defers-close-timeout", "PW-CLS-007", "Does not judge close_timeout as long as bytes come.";
     AnyByteDefersCloseTimeout, "any-byte-defers-close-timeout", "PW-CLS-007", "Counts close_timeout anew with each byte that is taken behind its CLOSE.";
     CloseTimeRunsWhileItWaits, "close-time-runs-while-it-waits", "PW-CLS-007", "Counts close_timeout from the moment at which the application closed.";
     RejectsUnknownReason, "rejects-unknown-reason", "PW-CLS-008", "Closes on a CLOSE with a reason that it does not know.";
@@ -264,7 +274,12 @@ bugs! {
     ClosesAtOnce, "closes-at-once", "PW-CLS-012", "Closes the transport without reading on.";
     LingersWhileItAnswers, "lingers-while-it-answers", "PW-CLS-012", "Counts linger from the peer's CLOSE on, though messages and CLOSE_ACK wait.";
     LingerRunsWhileItSends, "linger-runs-while-it-sends", "PW-CLS-012", "Closes the transport when linger has passed, although the peer still takes bytes.";
+    LingerBeginsTwice, "linger-begins-twice", "PW-CLS-012", "Reads on for linger twice.";
+    FloodDefersLinger, "flood-defers-linger", "PW-CLS-012", "Reads on as long as bytes come.";
+    LingersWhenCut, "lingers-when-cut", "PW-CLS-012", "Reads on for linger when its application cuts the connection.";
     WritesForEver, "writes-for-ever", "PW-CLS-015", "Waits for ever for a peer that does not read.";
+    FloodDefersWriteStall, "flood-defers-write-stall", "PW-CLS-015", "Does not judge what its peer does not take as long as bytes come.";
+    BacklogRunsOutOfTime, "backlog-runs-out-of-time", "PW-CLS-015", "Gives what waits write_stall in all, though its peer takes it all the time.";
     OneBlocksAll, "one-blocks-all", "PW-CLS-015", "Sends nothing on any connection while one takes nothing.";
     AnyProgressIsEnough, "any-progress-is-enough", "PW-CLS-015", "Waits for ever for a peer that takes a byte now and then.";
     LastPacketsTakeAnyTime, "last-packets-take-any-time", "PW-CLS-015", "Waits for ever for its last packets to be taken.";
@@ -289,4 +304,9 @@ bugs! {
     QueueBelongsToSlot, "queue-belongs-to-slot", "PW-CK-004", "Leaves unsent messages in the slot for its next connection.";
     IdOutlivesConnection, "id-outlives-connection", "PW-CK-005", "Keeps the id of a connection that was closed for a fault.";
     ReportsResetAsEnd, "reports-reset-as-end", "PW-TCP-004", "Reports a reset as the end of the stream.";
+    ReportsCutAsReset, "reports-cut-as-reset", "PW-TCP-004", "Reports a connection that its application cut as a reset.";
+    JudgesBeforeItReads, "judges-before-it-reads", "PW-TCP-001", "Judges its time limits before it acts on what has come.";
+    JudgesBeforeItWrites, "judges-before-it-writes", "PW-TCP-001", "Judges what its peer does not take before it tries to write once more.";
+    WritesNothingWhilePausing, "writes-nothing-while-pausing", "PW-TCP-001", "Sends no messages while it pauses.";
+    SleepIsNoExcuse, "sleep-is-no-excuse", "PW-TIM-001", "Closes for a time limit, however late it looks.";
 }

@@ -5,6 +5,7 @@ mod admission;
 mod conversations;
 mod counts;
 mod ending;
+mod flooded;
 mod life;
 mod packets;
 mod phase;
@@ -42,6 +43,10 @@ const TURN: Duration = Duration::from_millis(10);
 const TURN_WHILE_BLOCKED: Duration = Duration::from_millis(1);
 /// Bytes of a PING.
 const PING_SIZE: u64 = 20;
+/// How long one that pauses without being asked does so.
+const REST: Duration = Duration::from_millis(5);
+/// Bytes of a packet that it does so behind.
+const MUCH: usize = 500;
 
 /// A connection and everything that belongs to it.
 pub(super) struct Connection {
@@ -65,8 +70,14 @@ pub(super) struct Connection {
     faults_before: u64,
     /// The application was told that the peer is suspect.
     suspect: bool,
+    /// The application is elsewhere, and this side pauses for it.
+    away: bool,
+    /// Since when bytes may be called rare again. Only bugs look at it.
+    quiet_from: Instant,
     /// While this side pauses: when the next BUSY goes out.
     busy_due: Option<Instant>,
+    /// Until then it pauses without being asked.
+    rests_until: Option<Instant>,
     /// DRAIN that went out.
     drains_sent: u32,
     /// How it ends, once that is known.
@@ -118,7 +129,10 @@ impl Connection {
             latest: now,
             faults_before: table.faults(),
             suspect: false,
+            away: false,
+            quiet_from: now,
             busy_due: None,
+            rests_until: None,
             drains_sent: 0,
             ending: None,
             orderly: false,
@@ -136,26 +150,42 @@ impl Connection {
     pub(super) fn run(mut self) {
         let mut buffer = vec![0; 65_536];
         while !matches!(self.phase, Phase::Gone) {
-            self.obey_application(clock::now());
-            self.send(clock::now());
+            if !self.waits_for_quiet(Bug::FloodDefersApplication) {
+                self.obey_application(clock::now());
+            }
+            if !self.waits_for_quiet(Bug::FloodDefersAnswers) && !self.waits_for_others(Bug::FloodSilencesOthers) {
+                self.send(clock::now());
+            }
             if self.is_pausing() && self.behaviour.has(Bug::DropsWhilePausing) {
                 let _ = self.link.read(&mut buffer, TURN_WHILE_BLOCKED);
-            } else if self.peer_ended || self.is_pausing() {
+            } else if self.peer_ended || self.is_pausing() || self.waits_for_others(Bug::FloodDeafensToOthers) {
                 clock::sleep(TURN_WHILE_BLOCKED);
             } else {
-                match self.link.read(&mut buffer, self.patience()) {
-                    Received::Bytes(count) => {
-                        // What was asked for before these bytes came is in force.
-                        self.obey_application(clock::now());
-                        self.receive(&buffer[..count], clock::now());
-                    }
-                    Received::Nothing => {}
-                    Received::End => self.stream_ended(),
-                    Received::Reset if self.behaviour.has(Bug::ReportsResetAsEnd) => self.stream_ended(),
-                    Received::Reset => self.end(CloseFrame::from(reason::RESET), Origin::Transport),
-                }
+                self.read(&mut buffer);
             }
+            self.last_try(clock::now());
             self.check_deadlines(clock::now());
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) {
+        match self.link.read(buffer, self.patience()) {
+            Received::Bytes(count) => {
+                let now = clock::now();
+                self.bytes_came(now);
+                if self.behaviour.has(Bug::JudgesBeforeItReads) {
+                    self.check_deadlines(now);
+                }
+                // What was asked for before these bytes came is in force.
+                if !self.waits_for_quiet(Bug::FloodDefersApplication) {
+                    self.obey_application(now);
+                }
+                self.receive(&buffer[..count], now);
+            }
+            Received::Nothing => {}
+            Received::End => self.stream_ended(),
+            Received::Reset if self.behaviour.has(Bug::ReportsResetAsEnd) => self.stream_ended(),
+            Received::Reset => self.end(CloseFrame::from(reason::RESET), Origin::Transport),
         }
     }
 
@@ -354,6 +384,9 @@ impl Connection {
                 self.act(packet, now)
             }
             Found::Packet(packet) => {
+                if packet.kind == kind::DATA && packet.payload.len() >= MUCH && self.behaviour.pauses {
+                    self.rests_until = Some(now + REST);
+                }
                 self.evidence(packet.kind, now);
                 self.act(packet, now)
             }

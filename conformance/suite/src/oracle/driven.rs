@@ -14,7 +14,7 @@ use crate::peer::Message;
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::role::Role;
-use crate::subject::{Command, Happening, Id, Reply, Unsupported};
+use crate::subject::{Command, Happening, Id, Reply, SubjectError};
 
 /// A message that the application of the connection got. It is not returned, as the oracle under test does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Driven {
     /// # Errors
     ///
     /// As [`Running::control`](crate::subject::Running::control).
-    pub fn control(&mut self, command: impl FnOnce(Id) -> Command) -> Result<Reply, Unsupported> {
+    pub fn control(&mut self, command: impl FnOnce(Id) -> Command) -> Result<Reply, SubjectError> {
         self.table.control(command(self.connection.id()))
     }
 
@@ -112,7 +112,7 @@ mod tests {
     use std::time::Duration;
 
     use super::Driven;
-    use crate::codec::registry::kind;
+    use crate::codec::registry::{kind, reason};
     use crate::codec::{Close, Hello, Packet, encode_items};
     use crate::peer::Message;
     use crate::profile::Profile;
@@ -121,10 +121,8 @@ mod tests {
 
     const KEY: u32 = 7;
 
-    /// A server whose handshake is complete, and that draws no jitter.
-    fn greeted() -> (Driven, Profile) {
-        let profile = Profile::brisk();
-        let mut driven = Driven::new(Role::Server, profile.clone(), KEY);
+    /// HELLO of a client whose floor takes the jitter away.
+    fn hello(profile: &Profile) -> Vec<u8> {
         let ping_floor = u32::try_from(profile.idle.as_millis()).expect("less than a second");
         let peer = Hello {
             lowest_version: 1,
@@ -135,9 +133,25 @@ mod tests {
             ping_floor,
             resync: false,
         };
-        driven.receive(&Packet::control(kind::HELLO, encode_items(&peer.to_items())).encode(0), Duration::ZERO);
+        Packet::control(kind::HELLO, encode_items(&peer.to_items())).encode(0)
+    }
+
+    /// A server whose handshake is complete, and that draws no jitter.
+    fn greeted() -> (Driven, Profile) {
+        let profile = Profile::brisk();
+        let mut driven = Driven::new(Role::Server, profile.clone(), KEY);
+        driven.receive(&hello(&profile), Duration::ZERO);
         assert!(!driven.settle(Duration::ZERO).is_empty(), "HELLO_ACK");
         (driven, profile)
+    }
+
+    #[test]
+    fn behind_a_fault_of_the_peer_hello_ack_goes_out_no_more() {
+        let profile = Profile::brisk();
+        let mut driven = Driven::new(Role::Server, profile.clone(), KEY);
+        let close = Close::from_frame(&CloseFrame::from(reason::BAD_PACKET), 0).to_packet().encode(KEY);
+        driven.receive(&[hello(&profile), close].concat(), Duration::ZERO);
+        assert!(driven.settle(Duration::ZERO).is_empty(), "PW-CLS-009");
     }
 
     /// Suspect, because a PING stayed unanswered; and when.

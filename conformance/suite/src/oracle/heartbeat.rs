@@ -251,7 +251,7 @@ impl Heartbeat {
                 return Action::Wait;
             }
         }
-        if now > deadline + self.interval && !self.grace_used {
+        if now > deadline + self.interval && !self.grace_used && !self.behaviour.has(Bug::MissesInItsSleep) {
             self.grace_used = true;
         } else {
             self.unanswered += 1;

@@ -36,7 +36,10 @@ pub(super) struct Outgoing {
     ping: Option<u64>,
     /// Before that time none is handed out (PW-HB-026).
     ping_allowed_at: Instant,
-    busy: Option<u32>,
+    /// This side pauses. Only a bug looks at it.
+    pauses: bool,
+    /// At most a BUSY of 0 and one behind it.
+    busy: VecDeque<u32>,
     drain: VecDeque<u64>,
     rejects: VecDeque<Refusal>,
     /// REJECT that were ever queued. Only a bug looks at it.
@@ -76,7 +79,8 @@ impl Outgoing {
             pongs: VecDeque::new(),
             ping: None,
             ping_allowed_at: now,
-            busy: None,
+            pauses: false,
+            busy: VecDeque::new(),
             drain: VecDeque::new(),
             rejects: VecDeque::new(),
             rejected: 0,
@@ -123,8 +127,13 @@ impl Outgoing {
         self.ping = None;
     }
 
+    /// A later BUSY replaces one that waits, but not a BUSY of 0: behind that it queues, unless it is 0 itself (PW-HB-019).
     pub(super) fn push_busy(&mut self, pause: u32) {
-        self.busy = Some(pause);
+        self.pauses = pause > 0;
+        self.busy.pop_back_if(|last| *last > 0);
+        if pause > 0 || self.busy.is_empty() {
+            self.busy.push_back(pause);
+        }
     }
 
     pub(super) fn push_drain(&mut self, received: u64) {
@@ -168,9 +177,12 @@ impl Outgoing {
         }
     }
 
-    /// Nothing more goes out but what is on the wire.
+    /// Nothing more goes out but what is on the wire: HELLO_ACK neither, where that still waits.
     pub(super) fn finish(&mut self) {
-        self.over = !self.behaviour.has(Bug::FlushesAfterFault);
+        if !self.behaviour.has(Bug::FlushesAfterFault) {
+            self.over = true;
+            self.first.clear();
+        }
     }
 
     /// Forgets the messages of which no byte was handed out.
@@ -193,14 +205,24 @@ impl Outgoing {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let control = self.pongs.is_empty() && self.ping.is_none() && self.busy.is_none() && self.drain.is_empty();
+        let control = self.pongs.is_empty() && self.ping.is_none() && self.busy.is_empty() && self.drain.is_empty();
         let waits = !control || !self.rejects.is_empty() || self.has_messages() || !self.last.is_empty();
         self.wire.is_taken() && self.first.is_empty() && (self.over || self.fault.is_none() && !waits)
+    }
+
+    /// Whether the time of what was handed out has passed.
+    pub(super) fn is_overdue(&self, moment: Moment) -> bool {
+        self.wire.is_overdue(moment)
     }
 
     /// Whether what was handed out goes away too slowly (PW-CLS-015).
     pub(super) fn is_stalled(&mut self, interval: Duration, moment: Moment) -> bool {
         self.wire.is_stalled(interval, moment)
+    }
+
+    /// The connection is over: its last packets have their whole time (PW-CLS-015).
+    pub(super) fn begin_anew(&mut self, moment: Moment) {
+        self.wire.begin_anew(moment);
     }
 
     /// Writes as much as the transport takes, up to a limit: a transport that takes everything must not keep this side from
@@ -280,7 +302,9 @@ impl Outgoing {
             self.ping_allowed_at = now + self.ping_floor();
             return Some(Packet::ping(number));
         }
-        if let Some(pause) = self.busy.take_if(|_| !waits(Bug::BusyWaitsInLine)) {
+        if !waits(Bug::BusyWaitsInLine)
+            && let Some(pause) = self.busy.pop_front()
+        {
             return Some(Packet::busy(pause));
         }
         if !waits(Bug::DrainWaitsInLine)
@@ -292,6 +316,9 @@ impl Outgoing {
     }
 
     fn next_frame(&mut self) -> Option<Packet> {
+        if self.pauses && self.behaviour.has(Bug::WritesNothingWhilePausing) {
+            return None;
+        }
         self.messages.next_frame(self.peer.as_ref()?)
     }
 

@@ -11,7 +11,7 @@ use super::link::Link;
 use super::table::Table;
 use crate::clock;
 use crate::role::Role;
-use crate::subject::{Command, Reply, Running, Unsupported};
+use crate::subject::{Command, Reply, Running, SubjectError};
 use crate::world::{self, Joiner, Listener};
 
 /// How long an echo client tries to connect.
@@ -77,7 +77,7 @@ impl Running for RunningOracle {
         self.address
     }
 
-    fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
+    fn control(&mut self, command: Command) -> Result<Reply, SubjectError> {
         self.table.control(command)
     }
 

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::{Behaviour, Bug};
 use crate::codec::registry::reason;
 use crate::peer::Message;
-use crate::subject::{CloseFrame, Command, Event, Happening, Id, Refusal, Reply, Unsupported};
+use crate::subject::{CloseFrame, Command, Event, Happening, Id, Refusal, Reply, SubjectError};
 
 /// Bytes that may wait for one connection.
 const QUEUE_LIMIT: usize = 32 * 1024 * 1024;
@@ -20,6 +21,8 @@ pub(super) struct Table {
     faults: AtomicU64,
     /// The connection whose transport takes nothing. Only a bug looks at it.
     blocked: Mutex<Option<Id>>,
+    /// The connection on which bytes came, and until when that keeps others waiting. Only bugs look at it.
+    flooded: Mutex<Option<(Id, Instant)>>,
 }
 
 struct Contents {
@@ -39,6 +42,10 @@ struct Entry {
     judgement: Option<Judgement>,
     drains: u32,
     paused: bool,
+    /// The application is elsewhere.
+    held: bool,
+    /// The application cuts the connection.
+    cut: bool,
     queue: VecDeque<Message>,
     queued_bytes: usize,
 }
@@ -65,6 +72,8 @@ pub(super) struct Wishes {
     /// How often DRAIN was asked for.
     pub(super) drains: u32,
     pub(super) paused: bool,
+    pub(super) held: bool,
+    pub(super) cut: bool,
     pub(super) close: Option<CloseFrame>,
 }
 
@@ -72,7 +81,8 @@ impl Table {
     pub(super) fn new(behaviour: Arc<Behaviour>) -> Self {
         let contents =
             Contents { slots: Vec::new(), left_over: Vec::new(), last_cookie: 0, events: Vec::new(), stopping: false };
-        Self { behaviour, contents: Mutex::new(contents), faults: AtomicU64::new(0), blocked: Mutex::new(None) }
+        let (blocked, flooded) = (Mutex::new(None), Mutex::new(None));
+        Self { behaviour, contents: Mutex::new(contents), faults: AtomicU64::new(0), blocked, flooded }
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
@@ -102,6 +112,8 @@ impl Table {
             judgement: None,
             drains: 0,
             paused: false,
+            held: false,
+            cut: false,
             queue,
             queued_bytes: 0,
         });
@@ -145,8 +157,8 @@ impl Table {
             messages.extend(entry.queue.drain(..));
             entry.queued_bytes = 0;
         }
-        let (drains, paused, close) = (entry.drains, entry.paused, entry.closing.clone());
-        Wishes { judgement: entry.judgement.take(), messages, drains, paused, close }
+        let Entry { drains, paused, held, cut, .. } = *entry;
+        Wishes { judgement: entry.judgement.take(), messages, drains, paused, held, cut, close: entry.closing.clone() }
     }
 
     /// The connection is over: its id becomes invalid, before the transport is closed (PW-CK-005).
@@ -185,6 +197,20 @@ impl Table {
         true
     }
 
+    /// Bytes came on a connection; where none came on another before, others wait for this one until then.
+    pub(super) fn bytes_came(&self, id: Id, now: Instant, until: Instant) {
+        let mut flooded = self.flooded.lock().unwrap_or_else(PoisonError::into_inner);
+        if !flooded.is_some_and(|(other, until)| other != id && now < until) {
+            *flooded = Some((id, until));
+        }
+    }
+
+    /// Whether bytes come on another connection.
+    pub(super) fn is_another_flooded(&self, id: Id, now: Instant) -> bool {
+        let flooded = self.flooded.lock().unwrap_or_else(PoisonError::into_inner);
+        flooded.is_some_and(|(other, until)| other != id && now < until)
+    }
+
     /// Every connection is to end.
     pub(super) fn stop(&self) {
         self.lock().stopping = true;
@@ -195,7 +221,7 @@ impl Table {
     }
 
     /// Does what the suite asks.
-    pub(super) fn control(&self, command: Command) -> Result<Reply, Unsupported> {
+    pub(super) fn control(&self, command: Command) -> Result<Reply, SubjectError> {
         let mut contents = self.lock();
         let reply = match command {
             Command::Connections => {
@@ -235,6 +261,9 @@ impl Table {
                 self.change(&mut contents, id, may_pause, |entry| entry.paused = true)
             }
             Command::Resume(id) => self.change(&mut contents, id, |_| true, |entry| entry.paused = false),
+            Command::Abort(id) => self.change(&mut contents, id, |_| true, |entry| entry.cut = true),
+            Command::Hold(id) => self.change(&mut contents, id, |_| true, |entry| entry.held = true),
+            Command::Release(id) => self.change(&mut contents, id, |_| true, |entry| entry.held = false),
             Command::Accept(id) => self.change(&mut contents, id, Entry::is_judged, |entry| {
                 entry.judgement = Some(Judgement::Accept);
             }),
@@ -244,7 +273,7 @@ impl Table {
                     entry.judgement = Some(Judgement::Refuse(frame));
                 })
             }
-            Command::Unknown { .. } => return Err(Unsupported::UNKNOWN),
+            Command::Unknown { .. } => return Err(SubjectError::unknown_command()),
         };
         Ok(reply)
     }

@@ -36,18 +36,6 @@ impl Message {
 }
 
 impl Peer {
-    /// Sends a message in as many frames as the subject's limit makes necessary.
-    pub(crate) fn send_message(&mut self, message: &Message) -> Outcome {
-        let size = self.announced().frame_limit as usize;
-        self.send_glued(&message.frames(size))
-    }
-
-    /// Sends a message and expects nothing but it in return.
-    pub(crate) fn echo(&mut self, message: &Message) -> Outcome {
-        self.send_message(message)?;
-        self.expect_message(message)
-    }
-
     /// The subject lives and its application works: a message that was never sent before comes back, and nothing else.
     ///
     /// Messages of one class keep their order, so this also proves that no earlier message of class 0 was delivered
@@ -60,6 +48,7 @@ impl Peer {
     /// The next message must be this one.
     pub(crate) fn expect_message(&mut self, message: &Message) -> Outcome {
         let came = self.next_message()?;
+        let message = self.as_sent(message);
         require(came == *message, format!("the message {} came instead of {}", shorten(&came), shorten(message)))
     }
 
@@ -112,7 +101,8 @@ impl Peer {
     }
 
     fn expect_kind_within(&mut self, kind: u8, patience: Duration) -> Result<Packet, Failure> {
-        match self.receive_within(patience)? {
+        self.expecting(kind::name(kind));
+        match self.receive_beside_pauses(patience)? {
             Arrival::Packet(packet) if packet.kind == kind => Ok(packet),
             Arrival::Packet(packet) => violation(format!("{} came instead of {}", describe(&packet), kind::name(kind))),
             Arrival::End => violation(format!("the stream ended without {}", kind::name(kind))),
@@ -133,7 +123,8 @@ impl Peer {
 
     /// The next packet must be a CLOSE with this reason.
     pub(crate) fn expect_close(&mut self, code: u16) -> Result<Close, Failure> {
-        match self.receive()? {
+        self.expecting(format!("CLOSE with {}", reason::name(code)));
+        match self.receive_beside_pauses(PATIENCE)? {
             Arrival::Packet(packet) if packet.kind == kind::CLOSE => self.check_close(&packet, code),
             Arrival::Packet(packet) => {
                 violation(format!("{} came instead of CLOSE with {}", describe(&packet), reason::name(code)))
@@ -145,6 +136,7 @@ impl Peer {
 
     /// Nothing more comes: the stream ends. A reset is as good; the requirement about resets has cases of its own.
     pub(crate) fn expect_end(&mut self) -> Outcome {
+        self.expecting("the end of the stream");
         match self.receive()? {
             Arrival::End | Arrival::Reset => Ok(()),
             Arrival::Packet(packet) => violation(format!("{} came instead of the end", describe(&packet))),
@@ -153,6 +145,7 @@ impl Peer {
 
     /// The end, before which a CLOSE with this reason may come.
     pub(crate) fn expect_end_or_close(&mut self, code: u16) -> Outcome {
+        self.expecting(format!("the end of the stream, or CLOSE with {}", reason::name(code)));
         match self.receive()? {
             Arrival::End | Arrival::Reset => Ok(()),
             Arrival::Packet(packet) => {

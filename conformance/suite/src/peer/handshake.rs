@@ -59,6 +59,7 @@ impl Peer {
 
     /// Reads the first packet of a client: a HELLO.
     pub(crate) fn read_hello(&mut self, kind: u8) -> Outcome {
+        self.expecting(kind::name(kind));
         let packet = match self.receive()? {
             Arrival::Packet(packet) if packet.kind == kind => packet,
             Arrival::Packet(packet) => {

@@ -1,10 +1,14 @@
 //! The report for programs: a summary, and the lines that it is made from.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
 
 use super::{CaseReport, End, Plan, Report, Totals};
+use crate::cases::cases;
+use crate::chunking::Chunking;
+use crate::role::Role;
 
 #[derive(Serialize)]
 struct Summary<'r> {
@@ -51,8 +55,25 @@ impl Report {
         serde_json::to_string_pretty(&summary).expect("strings and numbers always make JSON")
     }
 
+    /// Puts the cases into the order of the suite; subjects stay in the order in which they came.
+    fn sort(&mut self) {
+        let places: HashMap<&str, usize> = cases().enumerate().map(|(place, case)| (case.id, place)).collect();
+        let mut subjects: Vec<String> = Vec::new();
+        for case in &self.cases {
+            if !subjects.contains(&case.subject) {
+                subjects.push(case.subject.clone());
+            }
+        }
+        self.cases.sort_by_key(|case| {
+            let subject = subjects.iter().position(|subject| *subject == case.subject);
+            let place = places.get(case.id.as_str()).copied().unwrap_or(usize::MAX);
+            let chunking = Chunking::ALL.iter().position(|chunking| *chunking == case.chunking);
+            (subject, place, case.role == Role::Client, chunking)
+        });
+    }
+
     /// The report that the lines of a run make, also of one that was killed: first the plan, then the verdicts in the order
-    /// in which they came, then what is known at the end. A last line that is cut off counts as not written.
+    /// in which they came, then what is known at the end. The report has them in the order of the suite. A last line that is cut off counts as not written.
     ///
     /// # Errors
     ///
@@ -75,6 +96,7 @@ impl Report {
                 Err(_) => report.cases.push(serde_json::from_str(line).map_err(bad(number))?),
             }
         }
+        report.sort();
         Ok(report)
     }
 }

@@ -61,9 +61,10 @@ impl<'o> Ledger<'o> {
         report
     }
 
-    /// Ends the lines and the progress, and gives what went wrong.
-    pub(crate) fn close(mut self, stale: &[String]) -> Vec<String> {
+    /// Ends the lines and the progress, and gives what went wrong, `faults` too.
+    pub(crate) fn close(mut self, stale: &[String], faults: Vec<String>) -> Vec<String> {
         self.progress.end();
+        self.faults.extend(faults);
         self.write_line(&End { stale_expectations: stale.to_vec(), faults: self.faults.clone() });
         self.faults
     }

@@ -1,6 +1,7 @@
 //! Progress on standard error, where that is a terminal.
 
 use std::io::{IsTerminal, stderr};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -18,8 +19,12 @@ impl Progress {
         if !shown || !stderr().is_terminal() {
             return Self { bar: ProgressBar::hidden(), failed: 0 };
         }
-        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {wide_msg}").expect("the template is constant");
-        Self { bar: ProgressBar::new(cases as u64).with_style(style), failed: 0 }
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} left; {wide_msg}")
+            .expect("the template is constant");
+        let bar = ProgressBar::new(cases as u64).with_style(style);
+        // Time goes on also while no case ends.
+        bar.enable_steady_tick(Duration::from_secs(1));
+        Self { bar, failed: 0 }
     }
 
     pub(super) fn finished(&mut self, report: &CaseReport) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
-use super::{CaseReport, Report, Totals, failure};
+use super::{CaseReport, Detail, Look, Report, Totals, failure};
 use crate::area::Area;
 use crate::chunking::Chunking;
 use crate::verdict::Verdict;
@@ -29,9 +29,42 @@ const COLUMNS: [Column; 10] = [
 /// The first columns are shown always, the others where they count something.
 const ALWAYS_SHOWN: usize = 2;
 
-impl Display for Report {
-    /// A table by subject, area and chunking, then everything that was not passed, then what it comes to.
+/// A report as a text with this look.
+struct Text<'r> {
+    report: &'r Report,
+    look: Look,
+}
+
+impl Display for Text<'_> {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let Self { report, look } = *self;
+        if look.detail != Detail::Brief {
+            report.tables(formatter, look)?;
+            for cause in report.causes() {
+                failure::explain(formatter, &cause, look)?;
+            }
+            report.remarks(formatter)?;
+        }
+        report.result(formatter, look)
+    }
+}
+
+impl Display for Report {
+    /// The ordinary text without colours.
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        self.text(Look::default()).fmt(formatter)
+    }
+}
+
+impl Report {
+    /// The report for people: a table by subject, area and chunking, then everything that was not passed, by likely causes, then what
+    /// it comes to.
+    #[must_use]
+    pub fn text(&self, look: Look) -> impl Display {
+        Text { report: self, look }
+    }
+
+    fn tables(&self, formatter: &mut Formatter<'_>, look: Look) -> fmt::Result {
         let all = self.totals();
         let is_shown = |index: usize, column: &Column| index < ALWAYS_SHOWN || (column.count)(&all) > 0;
         let shown = COLUMNS.iter().enumerate().filter(|(index, column)| is_shown(*index, column));
@@ -39,47 +72,57 @@ impl Display for Report {
         let subjects: BTreeSet<&str> = self.cases.iter().map(|case| case.subject.as_str()).collect();
         for subject in subjects {
             let cases: Vec<&CaseReport> = self.cases.iter().filter(|case| case.subject == subject).collect();
-            table(formatter, subject, &cases, &shown)?;
+            table(formatter, subject, &cases, &shown, look)?;
         }
-        for case in &self.cases {
-            failure::explain(formatter, case)?;
-        }
-        self.remarks(formatter)
+        Ok(())
     }
 }
 
-fn table(formatter: &mut Formatter<'_>, subject: &str, cases: &[&CaseReport], columns: &[&Column]) -> fmt::Result {
-    write!(formatter, "{subject:<24}")?;
+fn table(
+    formatter: &mut Formatter<'_>,
+    subject: &str,
+    cases: &[&CaseReport],
+    columns: &[&Column],
+    look: Look,
+) -> fmt::Result {
+    let bold = look.heading();
+    write!(formatter, "{bold}{subject:<24}")?;
     for Column { heading, .. } in columns {
         write!(formatter, " {heading:>6}")?;
     }
-    writeln!(formatter)?;
+    writeln!(formatter, "{bold:#}")?;
     for area in Area::ALL {
         let of_area: Vec<&CaseReport> = cases.iter().copied().filter(|case| area.holds(&case.id)).collect();
         if !of_area.is_empty() {
-            row(formatter, area.name, &Totals::of(of_area), columns)?;
+            row(formatter, &format!("{:<3}{}", area.section(), area.name), &Totals::of(of_area), columns, look)?;
         }
     }
     for chunking in Chunking::ALL {
         let cut_so: Vec<&CaseReport> = cases.iter().copied().filter(|case| case.chunking == *chunking).collect();
         if !cut_so.is_empty() && cut_so.len() < cases.len() {
-            row(formatter, &format!("sent in {}", chunking.name()), &Totals::of(cut_so), columns)?;
+            row(formatter, &format!("sent in {}", chunking.name()), &Totals::of(cut_so), columns, look)?;
         }
     }
-    row(formatter, "all", &Totals::of(cases.iter().copied()), columns)?;
+    row(formatter, "all", &Totals::of(cases.iter().copied()), columns, look)?;
     writeln!(formatter)
 }
 
-fn row(formatter: &mut Formatter<'_>, name: &str, totals: &Totals, columns: &[&Column]) -> fmt::Result {
+fn row(formatter: &mut Formatter<'_>, name: &str, totals: &Totals, columns: &[&Column], look: Look) -> fmt::Result {
     write!(formatter, "  {name:<22}")?;
     for Column { heading, count } in columns {
-        write!(formatter, " {:>width$}", count(totals), width = heading.len().max(6))?;
+        let count = count(totals);
+        let style = match *heading {
+            "pass" => look.good(),
+            "fail" | "error" if count > 0 => look.bad(),
+            _ => look.faint(),
+        };
+        write!(formatter, " {style}{count:>width$}{style:#}", width = heading.len().max(6))?;
     }
     writeln!(formatter)
 }
 
 impl Report {
-    /// Why cases did not count, and what the run comes to.
+    /// Why cases did not count.
     fn remarks(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for case in &self.cases {
@@ -93,16 +136,28 @@ impl Report {
         for ((word, reason), count) in reasons {
             writeln!(formatter, "{word}  {count} {}: {reason}", if count == 1 { "case" } else { "cases" })?;
         }
+        Ok(())
+    }
+
+    /// What the run comes to.
+    fn result(&self, formatter: &mut Formatter<'_>, look: Look) -> fmt::Result {
+        let bad = look.bad();
         for fault in self.stale.iter().chain(&self.faults) {
-            writeln!(formatter, "ERROR {fault}")?;
+            writeln!(formatter, "{bad}ERROR{bad:#} {fault}")?;
         }
         let (violated, not_run) = (self.violated(), self.totals().not_run);
         if !violated.is_empty() {
-            writeln!(formatter, "violated: {}", Vec::from_iter(violated).join(", "))?;
+            writeln!(formatter, "{bad}violated:{bad:#} {}", Vec::from_iter(violated).join(", "))?;
         }
         if not_run > 0 {
-            writeln!(formatter, "incomplete: {not_run} of {} cases have no verdict", self.plan.planned)?;
+            writeln!(formatter, "incomplete: {not_run} of {} runs have no verdict", self.plan.planned)?;
         }
-        Ok(())
+        self.headline(formatter, look)
+    }
+
+    /// One line, such as `nothing is wrong: 1,234 runs passed`.
+    fn headline(&self, formatter: &mut Formatter<'_>, look: Look) -> fmt::Result {
+        let style = if self.exit_code() == 0 { look.good() } else { look.bad() };
+        writeln!(formatter, "{style}{}{style:#}", self.summary())
     }
 }

@@ -186,6 +186,11 @@ impl Endpoint {
         Ok(count)
     }
 
+    /// Whether bytes came that were not read.
+    pub(super) fn has_unread(&self) -> bool {
+        !lock(&self.link).sides[self.side].inbox.is_empty()
+    }
+
     /// Waits until a write would do something.
     pub(super) fn await_room(&self, until: Instant) -> Result<()> {
         let (link, side) = (Arc::clone(&self.link), self.side);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a thread of a world that is over unwinds with: why it is over.
 pub(crate) struct Over(pub(crate) String);
@@ -64,6 +64,11 @@ impl Schedule {
 
     pub(super) fn now(&self) -> Instant {
         self.lock().now
+    }
+
+    /// Lets time pass while no thread has a turn, as when the whole machine sleeps.
+    pub(super) fn pass(&self, time: Duration) {
+        self.lock().now += time;
     }
 
     /// Adds a thread, and gives its number. The first one that there is has its turn at once.

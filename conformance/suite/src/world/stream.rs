@@ -149,6 +149,14 @@ impl Stream {
         }
     }
 
+    /// Whether a read in memory would give bytes without waiting; over TCP nobody asks.
+    pub(crate) fn has_unread(&self) -> bool {
+        match &self.medium {
+            Medium::Memory(endpoint) => endpoint.has_unread(),
+            Medium::Tcp(_) => false,
+        }
+    }
+
     /// Writes what the transport takes at once, and tells how much that was.
     ///
     /// # Errors

@@ -50,12 +50,13 @@ impl Connection {
         if !self.behaviour.has(Bug::IdOutlivesConnection) {
             self.table.refuse_sends(self.id, frame);
         }
+        self.outgoing.begin_anew(self.moment(now));
         self.phase = Phase::Failing { limit: Limit::new(now) };
     }
 
     /// Ends this side's direction and reads on for a while.
     pub(super) fn linger(&mut self, now: Instant) {
-        self.orderly = matches!(self.phase, Phase::Closing { over: Some(_), .. } | Phase::Acknowledging { .. });
+        self.orderly |= matches!(self.phase, Phase::Acknowledging { .. });
         if self.peer_ended || self.behaviour.has(Bug::ClosesAtOnce) {
             let (frame, origin) = self.known_ending();
             self.end(frame, origin);
@@ -75,9 +76,9 @@ impl Connection {
         self.phase = Phase::Lingering { limit };
     }
 
-    /// The connection is over; the transport is closed when the thread ends.
+    /// The transport is closed when the thread ends. Where the connection was over before, that end stays (PW-CLS-011).
     pub(super) fn end(&mut self, frame: CloseFrame, origin: Origin) {
-        if !matches!(self.phase, Phase::Lingering { .. }) {
+        if !self.phase.is_over() {
             self.ending = Some((frame, origin));
         }
         self.forget_id();
@@ -91,29 +92,47 @@ impl Connection {
             return;
         }
         match self.phase {
-            Phase::Acknowledging { .. } | Phase::Failing { .. } => {}
+            // The last packets go out all the same (PW-CLS-012).
+            Phase::Failing { .. } | Phase::Closing { over: Some(_), .. } => {}
             // Its own CLOSE was not handed out: that of the peer gives the reason, if it came (PW-CLS-011).
             Phase::Closing { sent: None, .. } if self.peer_said.is_some() => {
                 let of_peer = self.peer_said.clone().filter(|_| !self.behaviour.has(Bug::ReportsWaitingClose));
                 let (frame, origin) = of_peer.map_or_else(|| self.known_ending(), |frame| (frame, Origin::Peer));
-                self.end(frame, origin);
+                self.cut_short(frame, origin);
             }
             Phase::Greeting { .. } | Phase::Judging { .. } | Phase::Open | Phase::Closing { sent: None, .. } => {
                 let orderly = self.behaviour.has(Bug::ReportsEndAsOrderly);
                 let (code, origin) =
                     if orderly { (reason::NORMAL, Origin::Peer) } else { (reason::PEER_ENDED, Origin::Transport) };
-                self.end(CloseFrame::from(code), origin);
+                self.cut_short(CloseFrame::from(code), origin);
             }
-            Phase::Closing { sent: Some(_), .. } | Phase::Lingering { .. } | Phase::Gone => {
+            Phase::Acknowledging { .. } | Phase::Closing { sent: Some(_), .. } => {
+                let (frame, origin) = self.known_ending();
+                self.cut_short(frame, origin);
+            }
+            Phase::Lingering { .. } | Phase::Gone => {
                 let (frame, origin) = self.known_ending();
                 self.end(frame, origin);
             }
         }
     }
 
+    /// The stream ended before the connection was over: what is on the wire goes out, and nothing else (PW-CLS-011, PW-CLS-012).
+    fn cut_short(&mut self, frame: CloseFrame, origin: Origin) {
+        if !self.behaviour.has(Bug::IdOutlivesConnection) {
+            self.table.refuse_sends(self.id, frame.clone());
+        }
+        self.ending = Some((frame, origin));
+        self.outgoing.finish();
+        self.outgoing.begin_anew(self.moment(self.latest));
+        self.phase = Phase::Failing { limit: Limit::new(self.latest) };
+    }
+
     /// Does what is due.
     pub(in super::super) fn check_deadlines(&mut self, now: Instant) {
         let now = self.no_earlier(now);
+        let [close_waits, linger_waits] =
+            [Bug::FloodDefersCloseTimeout, Bug::FloodDefersLinger].map(|bug| self.waits_for_quiet(bug));
         let (interval, bug) = (self.interval(), |bug| self.behaviour.has(bug));
         let profile = &self.behaviour.profile;
         match &mut self.phase {
@@ -128,16 +147,20 @@ impl Connection {
                 }
             }
             Phase::Closing { over: Some(limit), .. } | Phase::Failing { limit } | Phase::Lingering { limit } => {
-                // A bug that goes on sending needs the time for it.
-                let more = if bug(Bug::FlushesAfterFault) { 10 } else { 1 };
-                if limit.is_up(profile.linger * more, interval, now) {
+                let more = match () {
+                    // It needs the time to go on sending.
+                    () if bug(Bug::FlushesAfterFault) => 10,
+                    () if bug(Bug::LingerBeginsTwice) => 2,
+                    () => 1,
+                };
+                if limit.is_up(profile.linger * more, interval, now) && !linger_waits {
                     let (frame, origin) = self.known_ending();
                     self.end(frame, origin);
                 }
             }
             Phase::Closing { sent: Some(limit), over: None, .. } => {
-                if limit.is_up(profile.close_timeout, interval, now) && !bug(Bug::NoCloseTimeout) {
-                    self.end(CloseFrame::from(reason::CLOSE_TIMEOUT), Origin::Local);
+                if limit.is_up(profile.close_timeout, interval, now) && !bug(Bug::NoCloseTimeout) && !close_waits {
+                    self.fail(Fault::new(reason::CLOSE_TIMEOUT), now);
                 }
             }
             Phase::Acknowledging { since, .. } if bug(Bug::LingersWhileItAnswers) => {
@@ -156,14 +179,13 @@ impl Connection {
         self.check_stalls(now);
     }
 
-    /// The heartbeat goes on while the connection closes, until both CLOSE are sent and answered (PW-CLS-006).
+    /// The heartbeat goes on while the connection closes, until CLOSE_ACK is sent, behind which no PING goes (PW-CLS-001).
     fn judges_silence(&self) -> bool {
+        let asks = !self.outgoing.close_ack_sent() || self.behaviour.has(Bug::JudgesBothClosing);
         match self.phase {
-            Phase::Open | Phase::Acknowledging { .. } => true,
-            Phase::Closing { .. } => {
-                let both = self.outgoing.close_ack_sent() && !self.behaviour.has(Bug::JudgesBothClosing);
-                !both && !self.behaviour.has(Bug::QuietAfterClose)
-            }
+            Phase::Open => true,
+            Phase::Acknowledging { .. } => asks,
+            Phase::Closing { .. } => asks && !self.behaviour.has(Bug::QuietAfterClose),
             Phase::Greeting { .. }
             | Phase::Judging { .. }
             | Phase::Failing { .. }
@@ -187,10 +209,19 @@ impl Connection {
         self.check_writing(interval, now);
     }
 
+    /// Tries to write before it judges that what waits goes away too slowly: the peer may have made room meanwhile (PW-TCP-001).
+    pub(super) fn last_try(&mut self, now: Instant) {
+        let gone = matches!(self.phase, Phase::Gone);
+        if !gone && self.outgoing.is_overdue(self.moment(now)) && !self.behaviour.has(Bug::JudgesBeforeItWrites) {
+            self.send(now);
+        }
+    }
+
     /// What was handed out may go away too slowly, also when the connection is over and its last packets go out (PW-CLS-015).
     fn check_writing(&mut self, interval: Duration, now: Instant) {
         let over = self.phase.is_over();
         if over && self.behaviour.has(Bug::LastPacketsTakeAnyTime)
+            || self.waits_for_quiet(Bug::FloodDefersWriteStall)
             || !self.outgoing.is_stalled(interval, self.moment(now))
         {
             return;

@@ -47,6 +47,10 @@ impl Connection {
 
     /// The effective `interval`; before the handshake this side's own.
     pub(super) fn interval(&self) -> Duration {
+        if self.behaviour.has(Bug::SleepIsNoExcuse) {
+            // Never so late.
+            return Duration::from_secs(60 * 60 * 24);
+        }
         self.heartbeat.as_ref().map_or(self.behaviour.profile.interval, |heartbeat| heartbeat.effective().1)
     }
 }

@@ -139,6 +139,7 @@ impl Connection {
                 self.table.refuse_sends(self.id, frame.clone());
                 self.ending = Some((frame, Origin::Peer));
                 self.outgoing.finish();
+                self.outgoing.begin_anew(self.moment(now));
                 self.phase = Phase::Failing { limit: Limit::new(now) };
             }
             Phase::Closing { .. } if self.behaviour.has(Bug::IgnoresCrossingClose) => {}
@@ -156,6 +157,9 @@ impl Connection {
             | Phase::Gone => {
                 self.table.refuse_sends(self.id, frame.clone());
                 self.accept_messages();
+                if self.behaviour.has(Bug::ForgetsWhatWaitsAtClose) {
+                    self.outgoing.take_messages();
+                }
                 self.ending = Some((frame, Origin::Peer));
                 self.phase = Phase::Acknowledging { queued: false, since: now };
             }
@@ -194,6 +198,8 @@ impl Connection {
         self.outgoing.cancel_ping();
         if let Phase::Closing { over, .. } = &mut self.phase {
             *over = Some(Limit::new(now));
+            self.orderly = true;
+            self.outgoing.begin_anew(self.moment(now));
         }
         Ok(())
     }

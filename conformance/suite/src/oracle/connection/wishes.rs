@@ -25,13 +25,19 @@ impl Connection {
         }
         let open = matches!(self.phase, Phase::Open);
         let wishes = self.table.wishes(self.id, open);
+        if wishes.cut {
+            self.cut(now);
+            return;
+        }
         if let Some(judgement) = wishes.judgement {
             self.obey_judgement(judgement, now);
         }
         for message in wishes.messages {
             self.outgoing.push_message(message);
         }
-        self.obey_pause(wishes.paused, now);
+        self.away = wishes.held;
+        let rests = self.rests_until.is_some_and(|until| now < until);
+        self.obey_pause(wishes.paused || wishes.held || rests, now);
         if open {
             self.obey_drain(wishes.drains);
         }
@@ -44,6 +50,18 @@ impl Connection {
             self.ending = Some((frame, Origin::Local));
             let early = self.behaviour.has(Bug::CloseTimeRunsWhileItWaits);
             self.phase = Phase::Closing { queued: false, sent: early.then(|| Limit::new(now)), over: None };
+        }
+    }
+
+    /// The application cuts the connection: nothing more is sent, and the transport is closed at once (PW-CLS-012).
+    fn cut(&mut self, now: Instant) {
+        let code = if self.behaviour.has(Bug::ReportsCutAsReset) { reason::RESET } else { reason::ABORTED };
+        let origin = if code == reason::RESET { Origin::Transport } else { Origin::Local };
+        if !self.behaviour.has(Bug::LingersWhenCut) {
+            self.end(CloseFrame::from(code), origin);
+        } else if !matches!(self.phase, Phase::Lingering { .. }) {
+            self.ending = Some((CloseFrame::from(code), origin));
+            self.linger(now);
         }
     }
 
@@ -96,7 +114,8 @@ impl Connection {
         let idle = self.heartbeat.as_ref().map_or(self.behaviour.profile.idle, |heartbeat| heartbeat.effective().0);
         let pause = (idle * 2).min(PAUSE_MAX);
         self.busy_due = Some(now + pause * 2 / 5);
-        if !self.behaviour.has(Bug::PausesSilently) {
+        let silent = self.away && self.behaviour.has(Bug::AwaySilently);
+        if !silent && !self.behaviour.has(Bug::PausesSilently) {
             self.outgoing.push_busy(u32::try_from(pause.as_millis()).expect("at most 60,000 ms"));
         }
     }

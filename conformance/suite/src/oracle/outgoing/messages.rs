@@ -49,6 +49,9 @@ impl MessageQueue {
 
     fn queue(&mut self, class: u8) -> &mut VecDeque<Message> {
         let known = self.classes.iter().position(|(other, _)| *other == class);
+        if known.is_none() && self.classes.len() >= 4 && self.behaviour.has(Bug::FourClassesAtMost) {
+            self.classes.pop_front();
+        }
         let index = known.unwrap_or_else(|| {
             self.classes.push_back((class, VecDeque::new()));
             self.classes.len() - 1
@@ -108,7 +111,12 @@ impl MessageQueue {
             return Some(frame);
         };
         let message = self.take(index);
-        let frame = self.cut(&message, peer).pop()?;
+        let mut frame = self.cut(&message, peer).pop()?;
+        if self.behaviour.has(Bug::CutsBetweenFrames) && frame.header().packet_size() == open.room {
+            let rest = frame.payload.split_off(frame.payload.len() / 2);
+            frame.flags |= flag::MORE;
+            open.frames.push_front(Packet::data(0, frame.class, rest));
+        }
         *self.begun.entry(message.class).or_default() += 1;
         self.completed += 1;
         open.room = open.room.saturating_sub(frame.header().packet_size());

@@ -16,6 +16,8 @@ pub(super) struct Wire {
     bytes: Vec<u8>,
     /// How many of them the transport took.
     taken: usize,
+    /// When it took some last. Only a bug looks at it.
+    taken_at: Instant,
     kind: u8,
     handed_out: Mark,
     /// Where the stretch without an acknowledged byte began.
@@ -42,6 +44,7 @@ impl Wire {
             behaviour,
             bytes: Vec::new(),
             taken: 0,
+            taken_at: now,
             kind: kind::HELLO,
             handed_out: mark,
             stretch: mark,
@@ -53,19 +56,25 @@ impl Wire {
 
     /// Hands out the next packet, when all of the last one is taken.
     pub(super) fn hand_out(&mut self, packet: &Packet, key: u32, moment: Moment) {
+        let goes_on = self.behaviour.has(Bug::BacklogRunsOutOfTime) && self.taken_at == moment.now;
         self.bytes = packet.encode(key);
         if self.behaviour.has(Bug::PadsPackets) {
             self.bytes.push(0);
         }
         (self.taken, self.kind) = (0, packet.kind);
-        self.begin_stretch(moment);
-        self.handed_out = self.stretch;
+        if !goes_on {
+            self.begin_stretch(moment);
+            self.handed_out = self.stretch;
+        }
     }
 
     /// The transport took so many more bytes.
     pub(super) fn take(&mut self, count: usize, moment: Moment) {
         self.taken += count;
-        self.begin_stretch(moment);
+        self.taken_at = moment.now;
+        if !self.behaviour.has(Bug::BacklogRunsOutOfTime) {
+            self.begin_stretch(moment);
+        }
     }
 
     /// What the transport has not taken.
@@ -81,19 +90,29 @@ impl Wire {
         self.kind
     }
 
+    /// Whether the time of what was handed out has passed.
+    pub(super) fn is_overdue(&self, moment: Moment) -> bool {
+        let waits = !self.is_taken() && !self.behaviour.has(Bug::WritesForEver);
+        waits && moment.now >= self.deadline(moment)
+    }
+
     /// Whether what was handed out goes away too slowly (PW-CLS-015).
     pub(super) fn is_stalled(&mut self, interval: Duration, moment: Moment) -> bool {
-        let waits = !self.is_taken() && !self.behaviour.has(Bug::WritesForEver);
-        if !waits || moment.now < self.deadline(moment) {
+        if !self.is_overdue(moment) {
             return false;
         }
         let late = moment.now > self.deadline(moment) + interval && !self.excused;
         if late {
             self.excused = true;
-            self.stretch = Mark { at: moment.now, rested: self.rested_until(moment) };
-            self.handed_out = self.stretch;
+            self.begin_anew(moment);
         }
         !late
+    }
+
+    /// The times of what waits begin anew.
+    pub(super) fn begin_anew(&mut self, moment: Moment) {
+        self.stretch = Mark { at: moment.now, rested: self.rested_until(moment) };
+        self.handed_out = self.stretch;
     }
 
     /// No byte may wait longer than `write_stall` for the next to be acknowledged, nor than that and the time for all of them.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use external_transport::Endpoint;
-use pulsewire_conformance::subject::{self, Command, Id, Refusal, Reply, Running, Subject, SubjectError, Unsupported};
+use pulsewire_conformance::subject::{self, Command, Id, Refusal, Reply, Running, Subject, SubjectError};
 use pulsewire_conformance::{Profile, Role};
 use pulsewire_protocol::{Class, Clock, Connection, ConnectionId, Event, Message, Seed};
 
@@ -122,7 +122,7 @@ impl Running for RunningExternal {
         self.address
     }
 
-    fn control(&mut self, command: Command) -> Result<Reply, Unsupported> {
+    fn control(&mut self, command: Command) -> Result<Reply, SubjectError> {
         Ok(match command {
             Command::Connections => {
                 Reply::Connections(lock(&self.seen).live.iter().copied().map(translate::id_to_suite).collect())
@@ -135,13 +135,17 @@ impl Running for RunningExternal {
                 connection.resume(clock.now());
             }),
             Command::Drain(id) => self.tell(id, |connection, clock| connection.drain(clock.now())),
-            Command::Pause(id) => self.tell(id, |connection, clock| connection.pause(clock.now())),
-            Command::Resume(id) => self.tell(id, |connection, clock| connection.resume(clock.now())),
+            // An application that is elsewhere pauses.
+            Command::Pause(id) | Command::Hold(id) => self.tell(id, |connection, clock| connection.pause(clock.now())),
+            Command::Resume(id) | Command::Release(id) => {
+                self.tell(id, |connection, clock| connection.resume(clock.now()))
+            }
+            Command::Abort(id) => self.tell(id, |connection, clock| connection.abort(clock.now())),
             Command::Accept(id) => self.tell(id, |connection, clock| connection.accept(clock.now())),
             Command::Refuse { connection, frame } => self.tell(connection, |connection, clock| {
                 connection.refuse(clock.now(), translate::frame_from_suite(&frame))
             }),
-            Command::Unknown { .. } => return Err(Unsupported::UNKNOWN),
+            Command::Unknown { .. } => return Err(SubjectError::unknown_command()),
         })
     }
 
