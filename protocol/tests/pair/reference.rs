@@ -169,6 +169,7 @@ impl Reference {
             Event::Gap(_) | Event::TooLarge(_) | Event::Rejected(_) => {
                 assert!(established && self.setup.damage, "damage where there was none: {event:?}");
             }
+            Event::Writable { .. } => assert!(established && !closing, "room on a connection that takes nothing more"),
             Event::Suspect(_) => assert!(established && !self.setup.is_calm(), "suspect without a cause"),
             Event::Recovered(_) => {
                 let suspect =

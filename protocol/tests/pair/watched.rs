@@ -1,5 +1,6 @@
 //! A pair under watch: every transition checks what must hold always.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pulsewire_protocol::{Class, CloseReason, Config, Connection, Damage, Event, Message, Origin, SendRefused};
@@ -15,6 +16,8 @@ pub struct WatchedPair {
     pair: Pair,
     /// What each end accepted for sending.
     accepted: [Vec<Message<'static>>; 2],
+    /// The classes of which each end was refused a message for want of room, and has not been told of room since.
+    refused: [BTreeSet<Class>; 2],
     /// How many events of each end were checked.
     checked: [usize; 2],
     /// How many messages each end accepted up to the latest of each class that the other one received.
@@ -41,6 +44,7 @@ impl WatchedPair {
         Self {
             pair: if setup.established { Pair::established(client, server) } else { Pair::new(client, server) },
             accepted: Default::default(),
+            refused: Default::default(),
             checked: [0; 2],
             matched: [[0; 256]; 2],
             received: [0; 2],
@@ -93,7 +97,10 @@ impl WatchedPair {
                 match refused.reason {
                     SendRefused::NotEstablished => assert!(!connection.is_open() && !connection.is_over()),
                     SendRefused::Closed(_) => assert!(!connection.is_open()),
-                    SendRefused::Full => assert!(connection.queued() > 0),
+                    SendRefused::Full => {
+                        assert!(connection.queued() > 0);
+                        self.refused[end].insert(Class(class));
+                    }
                     SendRefused::TooLarge { limit } => assert!(size > limit as usize),
                     SendRefused::ReservedClass => assert!(Class(class).is_reserved()),
                     other => panic!("{other:?} is no reason here"),
@@ -114,8 +121,12 @@ impl WatchedPair {
             for index in self.checked[end]..events.len() {
                 let (before, event) = (&events[..index], &events[index]);
                 reference.check_event(end, event, before);
-                if let Event::Message(message) = event {
-                    self.check_message(reference, end, message);
+                match event {
+                    Event::Message(message) => self.check_message(reference, end, message),
+                    Event::Writable { class } => {
+                        assert!(self.refused[end].remove(class), "room for {class:?}, which was not refused");
+                    }
+                    _ => {}
                 }
             }
             self.checked[end] = events.len();
