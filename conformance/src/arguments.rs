@@ -193,6 +193,11 @@ pub(crate) struct CommonArguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(crate) seed: u64,
 
+    /// Of how many things that must not matter to a case (limits, RESYNC, classes, sizes) every choice is tried: 0 to 3; without it, 1
+    /// on sockets and 2 in memory
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub(crate) strength: Option<u8>,
+
     /// The time for one case
     #[arg(long, value_name = "SECONDS", default_value_t = 90)]
     pub(crate) watchdog: u64,

@@ -90,6 +90,7 @@ fn options(arguments: &CommonArguments) -> Result<Options, String> {
         jobs: arguments.jobs,
         selection: input::selection(&arguments.filter)?,
         seed: arguments.seed,
+        strength: arguments.strength,
         strict: arguments.strict,
         watchdog: Duration::from_secs(arguments.watchdog),
         expectations: input::expectations(arguments.expectations.as_deref())?,

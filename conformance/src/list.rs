@@ -72,7 +72,7 @@ fn list_requirements(selection: &Selection) -> String {
         covered += usize::from(!tried.is_empty());
     }
     let chosen = || cases().filter(|case| selection.holds(case));
-    let variants = |case: &Case| case.variants().filter(|variant| selection.holds_chunking(variant.chunking)).count();
+    let variants = |case: &Case| case.variants(1).filter(|variant| selection.holds_chunking(variant.chunking)).count();
     let (count, runs) = (chosen().count(), chosen().map(variants).sum::<usize>());
     text + &format!("{covered} of {listed} requirements have a case; {count} cases make {runs} runs\n")
 }

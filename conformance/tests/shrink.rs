@@ -18,7 +18,7 @@ fn case(id: &str) -> &'static Case {
 /// The failure of an oracle with this bug, in memory and as small as it gets.
 fn shrunk(bug: Bug, id: &str, role: Role, chunking: Chunking) -> Result<Shrunk, String> {
     let subject: Arc<dyn Subject> = Arc::new(Oracle::with_bug(bug).in_memory());
-    let report = run_case(&subject, case(id), Variant { role, chunking }, &Options::default());
+    let report = run_case(&subject, case(id), Variant::plain(role, chunking), &Options::default());
     assert!(matches!(report.verdict, Verdict::Fail(_)), "{id}: {:?}", report.verdict);
     shrink(&subject, &Trace::of(&report, 0), &Options::default(), Effort::default())
 }
@@ -57,7 +57,7 @@ fn what_is_left_fails_alike_and_is_no_larger() -> Tested {
     for bug in [Bug::AcceptsUnknownFlag, Bug::AcceptsRepeatedItem] {
         let subject: Arc<dyn Subject> = Arc::new(Oracle::with_bug(bug).in_memory());
         for case in cases().filter(|case| case.requirement() == bug.requirement()) {
-            for variant in case.variants().filter(|variant| variant.chunking != Chunking::Bytes) {
+            for variant in case.variants(0).filter(|variant| variant.chunking != Chunking::Bytes) {
                 let report = run_case(&subject, case, variant, &Options::default());
                 if !matches!(report.verdict, Verdict::Fail(_)) {
                     continue;
@@ -80,7 +80,7 @@ fn what_is_left_fails_alike_and_is_no_larger() -> Tested {
 #[test]
 fn what_does_not_fail_again_is_told() -> Tested {
     let failing: Arc<dyn Subject> = Arc::new(Oracle::with_bug(Bug::NoPong).in_memory());
-    let variant = Variant { role: Role::Server, chunking: Chunking::Whole };
+    let variant = Variant::whole(Role::Server);
     let report = run_case(&failing, case("PW-HB-008/pong-has-the-number"), variant, &Options::default());
     let mended: Arc<dyn Subject> = Arc::new(Oracle::clean().in_memory());
     let result = shrink(&mended, &Trace::of(&report, 0), &Options::default(), Effort::default());

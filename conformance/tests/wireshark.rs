@@ -9,7 +9,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use conformance::capture::{CLIENT_PORTS, SERVER_PORT, capture};
-use pulsewire_conformance::{Action, Chunking, Dissector, Edits, Field, Part, Role, Sample, Step, Trace, TraceHead};
+use pulsewire_conformance::{
+    Action, Chunking, Dissector, Edits, Field, Part, Role, Sample, Setting, Step, Trace, TraceHead,
+};
 use pulsewire_spec::vectors::{self, ConversationAction};
 use tool::{Tested, Tool, assert_code};
 
@@ -167,6 +169,7 @@ fn tshark_reads_every_vector_as_the_suite_does() -> Tested {
         subject: "the specification".into(),
         role: Role::Server,
         chunking: Chunking::Whole,
+        setting: Setting::PLAIN,
         seed: 0,
         verdict: "PASS: ".into(),
         edits: Edits::default(),

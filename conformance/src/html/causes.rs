@@ -87,7 +87,9 @@ pub(super) fn changes(columns: &[Column<'_>]) -> Vec<Change> {
                 runs.push((case, vec![None; columns.len()]));
                 runs.len() - 1
             });
-            runs[place].1[index] = Some(Outcome::of(case));
+            // Of runs that differ in their setting alone, the worst.
+            let outcome = &mut runs[place].1[index];
+            *outcome = (*outcome).max(Some(Outcome::of(case)));
         }
     }
     let mut groups: Vec<(Group<'_>, Vec<Option<Outcome>>)> = Vec::new();

@@ -82,6 +82,7 @@ pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, variant: 
         subject: subject.name().into(),
         role: variant.role,
         chunking: variant.chunking,
+        setting: variant.setting,
         verdict,
         end: ConnectionEnd::of(&steps),
         duration,

@@ -2,8 +2,10 @@
 
 use crate::chunking::Chunking;
 use crate::context::Context;
+use crate::covering::covering_array;
 use crate::profile::Profile;
 use crate::role::Role;
+use crate::setting::{Parameter, Setting};
 use crate::variant::Variant;
 use crate::verdict::Outcome;
 
@@ -33,6 +35,8 @@ pub struct Case {
     /// time between them (or that counts on a packet to come whole, as bytes of a trailer are a sign of life by themselves), and
     /// one in which the application and the clock do everything, so that another cut would try nothing else.
     pub(crate) chunkings: &'static [Chunking],
+    /// What it is about, so that it keeps the value for which it is written.
+    pub(crate) about: &'static [Parameter],
     pub(crate) run: fn(&mut Context<'_>) -> Outcome,
     /// On sockets nothing else runs beside it: it takes so much of the machine that others would come too late.
     pub(crate) alone: bool,
@@ -57,15 +61,49 @@ impl Case {
         self.chunkings
     }
 
-    /// Every way in which the case is run.
-    pub fn variants(&self) -> impl Iterator<Item = Variant> + use<> {
+    /// What must not matter to the case, whatever it is set to.
+    pub fn parameters(&self) -> impl Iterator<Item = Parameter> {
+        let is_free = |parameter: &Parameter| {
+            let is_needed = |need: &Need| match need {
+                Need::Resync | Need::NoResync => *parameter == Parameter::SubjectResync,
+                Need::OwnNumbers | Need::VirtualTime => false,
+            };
+            !self.about.contains(parameter) && !self.needs.iter().any(is_needed)
+        };
+        Parameter::ALL.iter().copied().filter(is_free)
+    }
+
+    /// Every way in which the case is run, with every choice of values for `strength` of the parameters that must not matter, and the
+    /// chunking among them. With 1 these are as many as there are chunkings, which may leave out a value; with 0 all are plain.
+    pub fn variants(&self, strength: u8) -> impl Iterator<Item = Variant> + use<> {
+        let parameters: Vec<Parameter> = self.parameters().collect();
+        let mut levels = vec![self.chunkings.len()];
+        levels.extend(parameters.iter().map(|parameter| parameter.deviations().len() + 1));
+        let cut = 0..self.chunkings.len();
+        let rows: Vec<Vec<usize>> = match strength {
+            0 => cut.map(|chunking| [vec![chunking], vec![0; parameters.len()]].concat()).collect(),
+            1 => cut.map(|row| levels.iter().map(|count| row % count).collect()).collect(),
+            more => covering_array(&levels, more.into(), 0),
+        };
         let (roles, chunkings) = (self.roles, self.chunkings);
-        chunkings.iter().flat_map(|chunking| roles.iter().map(|role| Variant { role: *role, chunking: *chunking }))
+        let in_each_role = move |row: Vec<usize>| {
+            let deviations = parameters.iter().zip(&row[1..]);
+            let chosen = deviations.filter_map(|(parameter, value)| parameter.deviations().get(value.checked_sub(1)?));
+            let (chunking, setting) = (chunkings[row[0]], chosen.copied().fold(Setting::PLAIN, Setting::with));
+            roles.iter().map(move |role| Variant { role: *role, chunking, setting })
+        };
+        rows.into_iter().flat_map(in_each_role)
     }
 
     /// The same case, run with whole writes alone.
     pub(crate) const fn whole_only(mut self) -> Self {
         self.chunkings = &[Chunking::Whole];
+        self
+    }
+
+    /// The same case, which is about these parameters.
+    pub(crate) const fn about(mut self, parameters: &'static [Parameter]) -> Self {
+        self.about = parameters;
         self
     }
 

@@ -15,6 +15,7 @@ use crate::peer::{PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::role::Role;
+use crate::setting::Setting;
 use crate::sockets;
 use crate::subject::{CloseFrame, Command, Event, Happening, Id, Origin, Reply, Running, Subject, SubjectError};
 use crate::transcript::Transcript;
@@ -33,6 +34,8 @@ pub(crate) struct Context<'s> {
     subject: &'s dyn Subject,
     pub(crate) role: Role,
     chunking: Chunking,
+    /// What differs from what cases are written for, and must not matter.
+    setting: Setting,
     /// Draws the seed for the cuts of each connection. Apart from the rest, which is the same however it is cut.
     cuts: Random,
     /// The numbers that the subject runs with.
@@ -58,11 +61,12 @@ impl<'s> Context<'s> {
         transcript: Transcript,
         edits: &Edits,
     ) -> Self {
-        let profile = subject.fixed_profile().unwrap_or(wanted);
+        let profile = subject.fixed_profile().unwrap_or_else(|| variant.setting.applied_to(wanted));
         Self {
             subject,
             role: variant.role,
             chunking: variant.chunking,
+            setting: variant.setting,
             cuts: Random::from_seed(!seed),
             profile,
             random: Random::from_seed(seed).made_plain(edits.plain),
@@ -95,6 +99,8 @@ impl<'s> Context<'s> {
         let mut peer = Peer::new(stream, self.role, runner, sync_key, transcript);
         peer.edits = Arc::clone(&self.edits);
         let Profile { idle, interval, .. } = self.profile;
+        peer.setting = self.setting;
+        self.setting.announce(&mut peer.hello);
         peer.cutter = Cutter::new(self.chunking, self.cuts.next_u64());
         // A wait for an answer is four intervals at most.
         peer.ping_due = idle.max(interval * 4);

@@ -8,6 +8,7 @@ use crate::expectations::Expectations;
 use crate::manifest::Manifest;
 use crate::selection::Selection;
 use crate::stop::Stop;
+use crate::subject::Subject;
 
 /// What to run, and how.
 #[derive(Clone, Debug)]
@@ -18,6 +19,9 @@ pub struct Options {
     pub selection: Selection,
     /// What everything random is drawn from: keys and payloads of the suite, and of subjects that can be seeded.
     pub seed: u64,
+    /// Of how many things that must not matter every choice of values is tried, from 0 to 3; without it 1 on sockets, and 2 in memory.
+    /// See [`Case::variants`](crate::Case::variants).
+    pub strength: Option<u8>,
     /// Whether a SHOULD counts as a MUST.
     pub strict: bool,
     /// How long a case may take. One that hangs is a fault of the harness, and costs no other case.
@@ -38,6 +42,13 @@ pub struct Options {
     pub stop: Stop,
 }
 
+impl Options {
+    /// [`strength`](Self::strength) for this subject.
+    pub(crate) fn strength_for(&self, subject: &dyn Subject) -> u8 {
+        self.strength.unwrap_or(if subject.in_memory() { 2 } else { 1 })
+    }
+}
+
 impl Default for Options {
     /// Every case, 32 at once, each for 90 s at most; seed 0; not strict; no files.
     fn default() -> Self {
@@ -45,6 +56,7 @@ impl Default for Options {
             jobs: 32,
             selection: Selection::default(),
             seed: 0,
+            strength: None,
             strict: false,
             watchdog: Duration::from_secs(90),
             expectations: Expectations::default(),

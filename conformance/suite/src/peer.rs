@@ -18,6 +18,7 @@ use crate::codec::{Hello, Packet, Parser};
 use crate::edits::Edits;
 use crate::packet_text;
 use crate::role::Role;
+use crate::setting::Setting;
 use crate::transcript::ConnectionTranscript;
 use crate::verdict::{Failure, in_vain, violation};
 use crate::world::Stream;
@@ -75,6 +76,8 @@ pub(crate) struct Peer {
     pub(crate) ping_due: Duration,
     /// Cuts what is sent.
     pub(crate) cutter: Cutter,
+    /// What differs from what cases are written for, apart from [`hello`](Self::hello).
+    pub(crate) setting: Setting,
     /// What is changed about the case.
     pub(crate) edits: Arc<Edits>,
     /// How many writes the case has begun.
@@ -134,6 +137,7 @@ impl Peer {
             may_be_cut_off: false,
             ping_due: Duration::ZERO,
             cutter: Cutter::new(Chunking::Whole, 0),
+            setting: Setting::PLAIN,
             edits: Arc::default(),
             writes: 0,
             shortened: Vec::new(),

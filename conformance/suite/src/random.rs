@@ -47,6 +47,11 @@ impl Random {
         self.next_u32() | 1
     }
 
+    /// A number below `end`, which is not 0.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.next_u32() as usize % end
+    }
+
     /// A fraction from 0 to 1.
     pub(crate) fn fraction(&mut self) -> f64 {
         f64::from(self.next_u32()) / f64::from(u32::MAX)

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::chunking::Chunking;
 use crate::ending::ConnectionEnd;
 use crate::role::Role;
+use crate::setting::Setting;
 use crate::transcript::{Action, Step};
 use crate::variant::Variant;
 use crate::verdict::{Verdict, broken_requirement};
@@ -43,6 +44,9 @@ pub struct CaseReport {
     pub role: Role,
     /// How what the suite sent was cut.
     pub chunking: Chunking,
+    /// The values of what must not matter; where it failed, only those without which it does not.
+    #[serde(skip_serializing_if = "Setting::is_plain", default)]
+    pub setting: Setting,
     /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -70,7 +74,7 @@ impl CaseReport {
     /// In which of its ways the case was run.
     #[must_use]
     pub fn variant(&self) -> Variant {
-        Variant { role: self.role, chunking: self.chunking }
+        Variant { role: self.role, chunking: self.chunking, setting: self.setting }
     }
 
     /// What the subject did, as far as the suite could see.

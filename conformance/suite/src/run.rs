@@ -7,9 +7,9 @@ use std::thread;
 use crate::absence::Presence;
 use crate::attempt::{Attempt, attempt};
 use crate::case::Case;
+use crate::narrow::Narrowing;
 use crate::options::Options;
 use crate::report::{CaseReport, Ledger, Plan, Report};
-use crate::selection::Selection;
 use crate::subject::Subject;
 use crate::variant::Variant;
 use crate::verdict::Verdict;
@@ -24,14 +24,16 @@ struct Task<'s> {
     variant: Variant,
 }
 
-/// Runs every selected case on every subject, in every role and chunking.
+/// Runs every selected case on every subject, in every role and chunking, with as many settings as [`Options::strength`] says. What fails
+/// is tried in simpler settings, and reported in the simplest in which it fails.
 ///
 /// A case that fails as it may on a busy machine runs again when all others are done, alone. A subject that is gone
 /// is tried no more, and makes one fault of the report. [`Options::stop`] ends the run early: what has no verdict by then is counted.
 #[must_use]
 pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
     let presences: Vec<Arc<Presence>> = subjects.iter().map(|_| Arc::default()).collect();
-    let tasks = plan(subjects, &presences, &options.selection);
+    let tasks = plan(subjects, &presences, options);
+    let narrowing = Narrowing::new();
     let plan = Plan { planned: tasks.len(), seed: options.seed, strict: options.strict };
     let ledger = Mutex::new(Ledger::open(&plan, options));
     let (tasks, grey) = (Mutex::new(tasks), Mutex::new(Vec::new()));
@@ -47,7 +49,7 @@ pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
                     let Some(task) = lock(&tasks).pop_front() else {
                         return;
                     };
-                    let Some(Attempt { report, is_grey }) = try_task(&task, options) else {
+                    let Some(Attempt { report, is_grey }) = try_task(&task, options, &narrowing) else {
                         continue;
                     };
                     if is_grey {
@@ -63,7 +65,7 @@ pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
     for (task, first) in grey.into_inner().unwrap_or_else(PoisonError::into_inner) {
         if trend.is_clear() {
             finish(task.position, if trend.is_grey { inconclusive(first) } else { first });
-        } else if let Some(second) = try_task(&task, options) {
+        } else if let Some(second) = try_task(&task, options, &narrowing) {
             trend.note(&second);
             finish(task.position, settle(first, second));
         }
@@ -79,13 +81,18 @@ pub fn run(subjects: &[Arc<dyn Subject>], options: &Options) -> Report {
 }
 
 /// Runs a case once; `None` if that proves nothing, since the run is ended or the subject is gone.
-fn try_task(task: &Task<'_>, options: &Options) -> Option<Attempt> {
-    let Task { position, subject, presence, case, variant } = task;
+fn try_task(task: &Task<'_>, options: &Options, narrowing: &Narrowing) -> Option<Attempt> {
+    let first = try_once(task, task.variant, options)?;
+    Some(narrowing.narrow(first, |setting| try_once(task, Variant { setting, ..task.variant }, options)))
+}
+
+fn try_once(task: &Task<'_>, variant: Variant, options: &Options) -> Option<Attempt> {
+    let Task { position, subject, presence, case, .. } = task;
     if options.stop.is_wanted() || !presence.is_there() {
         return None;
     }
     presence.begin(*position, format!("{} ({variant})", case.id));
-    let attempt = attempt(subject, case, *variant, options);
+    let attempt = attempt(subject, case, variant, options);
     let is_doubtful = matches!(attempt.report.verdict, Verdict::Fail(_) | Verdict::Warn(_) | Verdict::HarnessError(_));
     let absence = if is_doubtful && !options.stop.is_wanted() { subject.presence().err() } else { None };
     presence.end(*position, absence);
@@ -111,7 +118,8 @@ pub(crate) fn run_alone(
     let plan = Plan { planned: 1, seed: options.seed, strict: options.strict };
     let options = &Options { json_lines: None, progress: false, ..options.clone() };
     let mut ledger = Ledger::open(&plan, options);
-    let Attempt { report, is_grey } = attempt(subject, case, variant, options);
+    let again = |setting| Some(attempt(subject, case, Variant { setting, ..variant }, options));
+    let Attempt { report, is_grey } = Narrowing::new().narrow(attempt(subject, case, variant, options), again);
     let report = if is_grey {
         let _alone = lock(&SECOND_TRY);
         settle(report, attempt(subject, case, variant, options))
@@ -124,18 +132,15 @@ pub(crate) fn run_alone(
     Report { plan, cases, stale, faults }
 }
 
-fn plan<'s>(
-    subjects: &'s [Arc<dyn Subject>],
-    presences: &[Arc<Presence>],
-    selection: &Selection,
-) -> VecDeque<Task<'s>> {
+fn plan<'s>(subjects: &'s [Arc<dyn Subject>], presences: &[Arc<Presence>], options: &Options) -> VecDeque<Task<'s>> {
+    let selection = &options.selection;
     let mut tasks = VecDeque::new();
     for (subject, presence) in subjects.iter().zip(presences) {
         let roles = subject.roles();
         for case in crate::cases::cases().filter(|case| selection.holds(case)) {
             let chosen =
                 |variant: &Variant| selection.holds_chunking(variant.chunking) && roles.contains(&variant.role);
-            for variant in case.variants().filter(chosen) {
+            for variant in case.variants(options.strength_for(subject.as_ref())).filter(chosen) {
                 let (position, presence) = (tasks.len(), Arc::clone(presence));
                 tasks.push_back(Task { position, subject, presence, case, variant });
             }

@@ -9,6 +9,7 @@ use crate::dissect::Dissector;
 use crate::edits::Edits;
 use crate::report::{BadLine, CaseReport};
 use crate::role::Role;
+use crate::setting::Setting;
 use crate::transcript::Step;
 use crate::variant::Variant;
 
@@ -32,6 +33,9 @@ pub struct TraceHead {
     pub role: Role,
     /// How what the suite sent was cut.
     pub chunking: Chunking,
+    /// The values of what must not matter.
+    #[serde(skip_serializing_if = "Setting::is_plain", default)]
+    pub setting: Setting,
     /// The seed of the run.
     pub seed: u64,
     /// The verdict and its sentence.
@@ -63,7 +67,7 @@ impl TraceHead {
     /// In which of its ways the case was run.
     #[must_use]
     pub fn variant(&self) -> Variant {
-        Variant { role: self.role, chunking: self.chunking }
+        Variant { role: self.role, chunking: self.chunking, setting: self.setting }
     }
 }
 
@@ -71,13 +75,14 @@ impl Trace {
     /// The trace of a case that ran with this seed.
     #[must_use]
     pub fn of(report: &CaseReport, seed: u64) -> Self {
-        let CaseReport { id, subject, role, chunking, verdict, steps, .. } = report;
+        let CaseReport { id, subject, role, chunking, setting, verdict, steps, .. } = report;
         let verdict = format!("{}: {}", verdict.word(), verdict.reason());
         let head = TraceHead {
             case: id.clone(),
             subject: subject.clone(),
             role: *role,
             chunking: *chunking,
+            setting: *setting,
             seed,
             verdict,
             edits: Edits::default(),
@@ -85,11 +90,12 @@ impl Trace {
         Self { head, steps: steps.clone() }
     }
 
-    /// A file name of its own for each case, subject, role and chunking.
+    /// A file name of its own for each case, subject, role, chunking and setting.
     #[must_use]
     pub fn file_name(&self) -> String {
-        let TraceHead { case, subject, role, chunking, .. } = &self.head;
-        let name = format!("{subject}.{case}.{}.{}.jsonl", role.name(), chunking.name());
+        let TraceHead { case, subject, role, chunking, setting, .. } = &self.head;
+        let setting = if setting.is_plain() { String::new() } else { format!(".{:x}", setting.number()) };
+        let name = format!("{subject}.{case}.{}.{}{setting}.jsonl", role.name(), chunking.name());
         name.replace(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-')), "_")
     }
 
@@ -192,6 +198,7 @@ mod tests {
     use crate::codec::{Item, Packet, encode_items};
     use crate::edits::Edits;
     use crate::role::Role;
+    use crate::setting::Setting;
     use crate::transcript::Transcript;
 
     /// A handshake with a subject that draws this key, and a PING of this number.
@@ -201,6 +208,7 @@ mod tests {
             subject: "subject".into(),
             role: Role::Server,
             chunking: Chunking::Whole,
+            setting: Setting::PLAIN,
             seed: 0,
             verdict: "PASS: ".into(),
             edits: Edits::default(),

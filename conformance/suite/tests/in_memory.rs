@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pulsewire_conformance::subject::{Command, Reply, Running, Subject, SubjectError};
 use pulsewire_conformance::world::{self, Joiner, Stream};
-use pulsewire_conformance::{Case, CaseReport, Chunking, Options, Profile, Role, Variant, Verdict, cases, run_case};
+use pulsewire_conformance::{Case, CaseReport, Options, Profile, Role, Variant, Verdict, cases, run_case};
 
 /// Does the same with every connection, whichever role it has.
 struct Small {
@@ -71,12 +71,7 @@ fn case(id: &str) -> &'static Case {
 }
 
 fn report(subject: Small, id: &str, role: Role) -> CaseReport {
-    run_case(
-        &(Arc::new(subject) as Arc<dyn Subject>),
-        case(id),
-        Variant { role, chunking: Chunking::Whole },
-        &Options::default(),
-    )
+    run_case(&(Arc::new(subject) as Arc<dyn Subject>), case(id), Variant::whole(role), &Options::default())
 }
 
 /// Reads nothing for so long, and then goes without a word.

@@ -87,7 +87,7 @@ fn runs_of(bug: Bug) -> Vec<Run> {
     let mut runs = Vec::new();
     for chunking in Chunking::ALL {
         let cases = cases().filter(|case| case.requirement() == bug.requirement());
-        let variants = cases.flat_map(|case| case.variants().map(move |variant| (case, variant)));
+        let variants = cases.flat_map(|case| case.variants(1).map(move |variant| (case, variant)));
         let chosen = variants.filter(|(_, variant)| variant.chunking == *chunking);
         runs.extend(chosen.map(|(case, variant)| Run { case, report: run_case(&subject, case, variant, &options()) }));
         if runs.iter().any(|run| matches!(run.report.verdict, Verdict::Fail(_))) {

@@ -13,7 +13,7 @@ use pulsewire_conformance::{Options, Selection};
 /// How long a case may take.
 const WATCHDOG: Duration = Duration::from_secs(60);
 /// Cases at once: they mostly wait. Under Wine each call goes through one server process, and more of them than this are late.
-const JOBS: usize = if cfg!(windows) { 8 } else { 16 };
+const JOBS: usize = if cfg!(windows) { 8 } else { 32 };
 /// The exit code for tests that were called wrongly.
 const CALLED_WRONGLY: i32 = 2;
 

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::peer::Message;
 use crate::profile::Profile;
 use crate::role::Role;
+use crate::setting::Parameter;
 use crate::verdict::Outcome;
 
 pub(super) const CASES: &[Case] = &[
@@ -77,6 +78,7 @@ pub(super) const CASES: &[Case] = &[
         late_for_close_ack,
         [Need::VirtualTime]
     )
+    .about(&[Parameter::SubjectTimers])
     .whole_only(),
     case!(
         "PW-TIM-001/late-for-a-reader",

@@ -7,6 +7,7 @@ use crate::codec::{Header, Packet};
 use crate::context::Context;
 use crate::peer::Peer;
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::verdict::{Failure, Outcome};
 
 pub(super) const CASES: &[Case] = &[
@@ -25,7 +26,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         too_many_dropped_packets,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-FRM-011/too-many-bytes",
         "bears as many skipped bytes in a window as 16 of its frames have, and closes with RESYNC_BUDGET above",
@@ -41,7 +43,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         bytes_of_dropped_packets,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-FRM-011/one-gap-in-pieces",
         "counts bytes skipped in a row as one gap, however they come",
@@ -58,7 +61,8 @@ pub(super) const CASES: &[Case] = &[
         default_frames,
         damaged_full_frames,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class]),
 ];
 
 /// The gaps that one window permits.

@@ -8,6 +8,7 @@ use crate::codec::{Close, Packet};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::verdict::{Failure, Outcome, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -17,42 +18,48 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         message_never_sent
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-REJ-008/of-another-class",
         "counts the messages of each class by themselves when it judges the ordinal of a REJECT",
         BOTH,
         Profile::calm,
         of_another_class
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-REJ-008/ordinal-does-not-grow",
         "closes with BAD_COUNT on an ordinal that is not above the last one for its class",
         BOTH,
         Profile::calm,
         ordinal_does_not_grow
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-REJ-008/too-many",
         "closes with BAD_COUNT on more REJECTs for a class than it has begun to send messages of it",
         BOTH,
         Profile::calm,
         too_many
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-CLS-019/refused-and-received",
         "closes with BAD_COUNT on a count that holds messages which were refused",
         BOTH,
         Profile::calm,
         refused_and_received
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-CLS-019/received-and-refused",
         "closes with BAD_COUNT on a REJECT for which the last count leaves no room",
         BOTH,
         Profile::calm,
         received_and_refused
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-CLS-019/begun-only",
         "closes with BAD_COUNT on a count that holds a message of which it still sends",

@@ -7,6 +7,7 @@ use crate::codec::{Close, Packet};
 use crate::context::Context;
 use crate::peer::{Message, Peer};
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::verdict::{Failure, Outcome};
 
 pub(super) const CASES: &[Case] = &[
@@ -33,7 +34,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         what_is_passed_over,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class, Parameter::Size]),
 ];
 
 fn no_effect(context: &mut Context<'_>) -> Outcome {
@@ -47,7 +49,7 @@ fn no_effect(context: &mut Context<'_>) -> Outcome {
     let close = Packet { flags: flag::CHECKSUM, ..Close::new(reason::NORMAL, 1).to_packet() };
     let mut peer = context.establish()?;
     for packet in packets.iter().map(|(packet, _)| packet).chain([&close]) {
-        peer.send_raw(&packet.encode_with_wrong_trailer(peer.key()))?;
+        peer.send_raw(&peer.with_wrong_trailer(packet))?;
         peer.alive()?;
     }
     for (packet, code) in &packets {
@@ -80,7 +82,7 @@ fn continuation(context: &mut Context<'_>) -> Outcome {
 fn after_gap(context: &mut Context<'_>) -> Result<Peer, Failure> {
     let mut peer = context.establish()?;
     peer.send(&Packet::data(flag::FIRST | flag::MORE, 0, *b"begun "))?;
-    peer.send_raw(&Packet::data(flag::MORE, 0, *b"damaged").encode_with_wrong_trailer(peer.key()))?;
+    peer.send_raw(&peer.with_wrong_trailer(&Packet::data(flag::MORE, 0, *b"damaged")))?;
     peer.expect_reject(2, reject::DAMAGED)?;
     Ok(peer)
 }

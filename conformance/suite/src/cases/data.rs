@@ -7,6 +7,7 @@ use crate::codec::{Header, Packet};
 use crate::context::{Context, describe};
 use crate::peer::Message;
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::subject::{Command, Refusal, Reply};
 use crate::verdict::{Failure, Outcome, require};
 
@@ -74,7 +75,8 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         message_too_large
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-DAT-009/keeps-frame-limit",
         "sends no frame above the limit of the peer",

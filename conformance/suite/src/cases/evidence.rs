@@ -10,6 +10,7 @@ use crate::codec::{Header, Packet};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::verdict::{Failure, Outcome, not_before, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -19,7 +20,8 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::brisk,
         every_kind
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-HB-001/header-alone",
         "takes a header for a sign of life as soon as it verifies",
@@ -231,7 +233,7 @@ fn header_alone(context: &mut Context<'_>) -> Outcome {
 /// A packet that is passed over, with a payload and a wrong trailer.
 fn dropped(peer: &Peer) -> Vec<u8> {
     let packet = Packet { flags: flag::CHECKSUM, ..Packet::control(kind::FIRST_PRIVATE, *b"never acted on") };
-    packet.encode_with_wrong_trailer(peer.key())
+    peer.with_wrong_trailer(&packet)
 }
 
 fn dropped_packets(context: &mut Context<'_>) -> Outcome {
@@ -297,7 +299,7 @@ fn dropped_busy(context: &mut Context<'_>) -> Outcome {
     let step = (context.profile.longest_silence() + LATENESS_TOLERANCE) / 14;
     let mut peer = context.establish_mute()?;
     let busy = Packet { flags: flag::CHECKSUM, ..Packet::busy(0) };
-    let bytes = busy.encode_with_wrong_trailer(peer.key());
+    let bytes = peer.with_wrong_trailer(&busy);
     given_up(context, &mut peer, step, |peer, _| peer.send_raw(&bytes))
 }
 

@@ -12,6 +12,7 @@ use crate::codec::{Close, Item, Packet};
 use crate::context::Context;
 use crate::peer::PATIENCE;
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::subject::CloseFrame;
 use crate::verdict::{Outcome, not_after, require, violation};
 
@@ -23,7 +24,8 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::brisk,
         no_silence_judged
-    ),
+    )
+    .about(&[Parameter::SubjectTimers]),
     case!(
         "PW-CLS-006/own-reason",
         "reports its own reason where CLOSE crossed that of its peer",

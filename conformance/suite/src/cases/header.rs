@@ -296,7 +296,7 @@ fn wrong_trailer(context: &mut Context<'_>) -> Outcome {
     let packet = Packet { flags: flag::CHECKSUM, ..Packet::control(kind::FIRST_PRIVATE, *b"trailer") };
     for packet in [Packet::data(flag::FIRST, 0, *b"trailer"), packet] {
         let mut peer = context.establish()?;
-        peer.send_raw(&packet.encode_with_wrong_trailer(peer.key()))?;
+        peer.send_raw(&peer.with_wrong_trailer(&packet))?;
         peer.expect_rejection(reason::PAYLOAD_CHECKSUM)?;
     }
     context.establish()?.echo(&Message::new(0, *b"trailer"))

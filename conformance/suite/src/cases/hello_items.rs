@@ -9,6 +9,7 @@ use crate::codec::{Item, encode_items};
 use crate::context::Context;
 use crate::peer::Peer;
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::verdict::{Outcome, require};
 
 pub(super) const CASES: &[Case] = &[
@@ -82,7 +83,8 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         limits_range
-    ),
+    )
+    .about(&[Parameter::Size]),
     case!(
         "PW-HS-014/unknown-features",
         "ignores features that it does not know",

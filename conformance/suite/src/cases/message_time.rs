@@ -12,6 +12,7 @@ use crate::codec::{Close, Packet};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::verdict::{Failure, Outcome, not_after, not_before, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -46,6 +47,7 @@ pub(super) const CASES: &[Case] = &[
         stalling,
         at_assembly_rate
     )
+    .about(&[Parameter::SubjectLimits])
     .whole_only(),
     case!(
         "PW-DAT-013/refused",
@@ -54,6 +56,7 @@ pub(super) const CASES: &[Case] = &[
         stalling_and_small,
         refused_and_never_ended
     )
+    .about(&[Parameter::Class])
     .whole_only(),
     case!(
         "PW-DAT-013/ended-by-close",

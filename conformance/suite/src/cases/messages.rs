@@ -8,6 +8,7 @@ use crate::codec::{Close, Header, Packet};
 use crate::context::Context;
 use crate::peer::Message;
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::verdict::{Failure, Outcome};
 
 pub(super) const CASES: &[Case] = &[
@@ -38,14 +39,16 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         every_kind_between_frames
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-REJ-006/room-again",
         "refuses any number of messages one after the other, as long as its REJECT are taken",
         BOTH,
         small,
         room_again
-    ),
+    )
+    .about(&[Parameter::Class]),
 ];
 
 fn packets_in_payload(context: &mut Context<'_>) -> Outcome {
@@ -73,7 +76,7 @@ fn at_the_limit(context: &mut Context<'_>) -> Outcome {
         return Err(Failure::NotApplicable("the subject's message limit is above 4 MiB".into()));
     }
     let message = Message::new(0, vec![0xBB; limit as usize]);
-    for frame in message.frames(2_000) {
+    for frame in message.frames(peer.announced().frame_limit.min(2_000) as usize) {
         peer.send(&Packet { flags: frame.flags | flag::MORE, ..frame })?;
     }
     peer.send(&Packet::data(0, 0, []))?;

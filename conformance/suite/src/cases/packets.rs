@@ -12,6 +12,7 @@ use crate::codec::{Close, Header, Item, Packet, encode_items};
 use crate::context::Context;
 use crate::peer::{Arrival, Message};
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::verdict::{Failure, Outcome, require, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -21,7 +22,8 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         unknown_flag_on_other_kinds
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-HDR-013/trailer-of-empty-payload",
         "closes with PAYLOAD_CHECKSUM on a wrong trailer of an empty payload",
@@ -97,7 +99,7 @@ fn unknown_flag_on_other_kinds(context: &mut Context<'_>) -> Outcome {
 /// The packet with a wrong trailer is refused, and with the right one it is taken.
 fn judges_trailer(context: &mut Context<'_>, packet: &Packet) -> Outcome {
     let mut peer = context.establish()?;
-    peer.send_raw(&packet.encode_with_wrong_trailer(peer.key()))?;
+    peer.send_raw(&peer.with_wrong_trailer(packet))?;
     peer.expect_rejection(reason::PAYLOAD_CHECKSUM)?;
     let mut peer = context.establish()?;
     peer.send(packet)

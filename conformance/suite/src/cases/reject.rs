@@ -11,11 +11,13 @@ use crate::codec::{Close, Packet};
 use crate::context::Context;
 use crate::peer::{Message, Peer};
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::subject::{Event, Happening, Id};
 use crate::verdict::{Failure, Outcome, require};
 
 pub(super) const CASES: &[Case] = &[
-    case!("PW-REJ-001/once", "refuses a message that is too large once, and does not count it", BOTH, small, once),
+    case!("PW-REJ-001/once", "refuses a message that is too large once, and does not count it", BOTH, small, once)
+        .about(&[Parameter::Class]),
     case!(
         "PW-REJ-001/damaged",
         "refuses a damaged message once, and does not count it",
@@ -23,8 +25,10 @@ pub(super) const CASES: &[Case] = &[
         small,
         damaged_once,
         [Need::Resync]
-    ),
-    case!("PW-REJ-002/ordinal", "numbers the messages of a class from 1, as they begin", BOTH, small, ordinal),
+    )
+    .about(&[Parameter::Class, Parameter::Size]),
+    case!("PW-REJ-002/ordinal", "numbers the messages of a class from 1, as they begin", BOTH, small, ordinal)
+        .about(&[Parameter::Class]),
     case!(
         "PW-REJ-002/dropped-packets-count",
         "counts messages whose first packet was dropped",
@@ -32,7 +36,8 @@ pub(super) const CASES: &[Case] = &[
         small,
         dropped_packets_count,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-REJ-002/after-skipped-bytes",
         "gives no number to a message that began after skipped bytes",
@@ -40,7 +45,8 @@ pub(super) const CASES: &[Case] = &[
         small,
         after_skipped_bytes,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-REJ-003/reasons",
         "says DAMAGED of what damage destroyed, and TOO_LARGE of what is too large",
@@ -48,7 +54,8 @@ pub(super) const CASES: &[Case] = &[
         small,
         reasons,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class, Parameter::Size]),
     case!(
         "PW-REJ-003/open-message-first",
         "refuses the open message before the dropped one",
@@ -56,21 +63,24 @@ pub(super) const CASES: &[Case] = &[
         small,
         open_message_first,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-REJ-004/frames-passed-over",
         "passes over the frames that follow in a refused message, and delivers others between",
         BOTH,
         small,
         frames_passed_over
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-REJ-004/counts-as-open",
         "holds the frames of a refused message to the rules of section 6",
         BOTH,
         small,
         counts_as_open
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-REJ-004/damage-ends-it",
         "refuses a refused message no second time when damage ends it",
@@ -78,15 +88,18 @@ pub(super) const CASES: &[Case] = &[
         small,
         damage_ends_it,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-REJ-005/ahead-of-messages",
         "sends REJECT ahead of messages that wait, in the order of the refusals",
         BOTH,
         small,
         ahead_of_messages
-    ),
-    case!("PW-REJ-005/behind-close", "sends REJECT behind its own CLOSE", BOTH, small, behind_close),
+    )
+    .about(&[Parameter::Class]),
+    case!("PW-REJ-005/behind-close", "sends REJECT behind its own CLOSE", BOTH, small, behind_close)
+        .about(&[Parameter::Class]),
     case!(
         "PW-REJ-005/not-behind-close-ack",
         "sends no REJECT behind CLOSE_ACK",
@@ -101,8 +114,10 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         small,
         too_many
-    ),
-    case!("PW-REJ-007/told", "tells its application of REJECT, whatever the reason, and goes on", BOTH, small, told),
+    )
+    .about(&[Parameter::Class]),
+    case!("PW-REJ-007/told", "tells its application of REJECT, whatever the reason, and goes on", BOTH, small, told)
+        .about(&[Parameter::Class]),
 ];
 
 /// Two frames make a message too large.
@@ -131,7 +146,7 @@ pub(super) fn send_too_large(peer: &mut Peer) -> Outcome {
 }
 
 fn damaged(peer: &Peer, packet: &Packet) -> Vec<u8> {
-    packet.encode_with_wrong_trailer(peer.key())
+    peer.with_wrong_trailer(packet)
 }
 
 fn begin(class: u8) -> Packet {

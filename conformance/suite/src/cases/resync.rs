@@ -8,6 +8,7 @@ use crate::codec::registry::{flag, kind, reason, reject};
 use crate::context::Context;
 use crate::peer::{Message, Peer};
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::verdict::{Failure, Outcome};
 
 pub(super) const CASES: &[Case] = &[
@@ -42,7 +43,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         missing_bytes,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-FRM-006/packet-inside-dropped-packet",
         "does not look for packets inside a packet with a wrong trailer",
@@ -50,7 +52,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         packet_inside_dropped_packet,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-FRM-006/dropped-control-packet",
         "drops a control packet with a wrong trailer, and keeps the open message",
@@ -89,7 +92,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         lost_first_frame,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-FRM-009/lost-middle-frame",
         "delivers nothing of a message whose middle frame was lost",
@@ -97,7 +101,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         lost_middle_frame,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class, Parameter::SubjectLimits]),
     case!(
         "PW-FRM-009/lost-last-frame",
         "delivers nothing of a message whose last frame was lost",
@@ -105,7 +110,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         lost_last_frame,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class, Parameter::SubjectLimits]),
     case!(
         "PW-FRM-009/garbage-between-frames",
         "delivers nothing of a message between whose frames bytes were skipped",
@@ -113,7 +119,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         garbage_between_frames,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-FRM-010/continuations-after-gap",
         "passes over continuations after a gap, and delivers whole messages meanwhile",
@@ -121,7 +128,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         continuations_after_gap,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class, Parameter::SubjectLimits]),
     case!(
         "PW-FRM-010/message-begun-since",
         "takes the continuations of a message that was begun after the gap",
@@ -129,7 +137,8 @@ pub(super) const CASES: &[Case] = &[
         Profile::calm,
         message_begun_since,
         [Need::Resync]
-    ),
+    )
+    .about(&[Parameter::Class, Parameter::SubjectLimits]),
 ];
 
 fn garbage_between_packets(context: &mut Context<'_>) -> Outcome {
@@ -174,7 +183,7 @@ fn false_beginnings(context: &mut Context<'_>) -> Outcome {
 fn damaged_header(context: &mut Context<'_>) -> Outcome {
     for byte in 0..12 {
         let mut peer = context.establish()?;
-        let mut bytes = Packet::data(flag::FIRST, 0, *b"damaged").encode(peer.key());
+        let mut bytes = peer.long_frame(&Packet::data(flag::FIRST, 0, *b"damaged"));
         bytes[byte] ^= 0x04;
         peer.send_raw(&bytes)?;
         peer.alive()?;
@@ -200,7 +209,7 @@ fn packet_inside_dropped_packet(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     let inside = Packet::data(flag::FIRST, 0, *b"inside").encode(peer.key());
     let packet = Packet::data(flag::FIRST, 0, inside);
-    peer.send_raw(&packet.encode_with_wrong_trailer(peer.key()))?;
+    peer.send_raw(&peer.with_wrong_trailer(&packet))?;
     peer.expect_reject(2, reject::DAMAGED)?;
     peer.alive()?;
     peer.echo(&Message::new(0, packet.payload))
@@ -212,7 +221,7 @@ fn dropped_control_packet(context: &mut Context<'_>) -> Outcome {
     let frames = message.frames(4);
     let ping = Packet { flags: flag::CHECKSUM, ..Packet::ping(1) };
     peer.send(&frames[0])?;
-    peer.send_raw(&ping.encode_with_wrong_trailer(peer.key()))?;
+    peer.send_raw(&peer.with_wrong_trailer(&ping))?;
     peer.send(&frames[1])?;
     peer.expect_message(&message)?;
     // The number was never received, and so it is still free.
@@ -259,7 +268,7 @@ fn checksum_not_required(context: &mut Context<'_>) -> Outcome {
 fn send_with_lost_frame(peer: &mut Peer, lost: usize) -> Result<(), Failure> {
     for (index, frame) in Message::new(0, *b"one two three").frames(5).into_iter().enumerate() {
         if index == lost {
-            peer.send_raw(&frame.encode_with_wrong_trailer(peer.key()))?;
+            peer.send_raw(&peer.with_wrong_trailer(&frame))?;
         } else {
             peer.send(&frame)?;
         }
@@ -305,7 +314,7 @@ fn continuations_after_gap(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     let frames = Message::new(0, *b"one two three four").frames(5);
     peer.send(&frames[0])?;
-    peer.send_raw(&frames[1].encode_with_wrong_trailer(peer.key()))?;
+    peer.send_raw(&peer.with_wrong_trailer(&frames[1]))?;
     peer.expect_reject(2, reject::DAMAGED)?;
     let meanwhile = Message::new(2, *b"meanwhile");
     peer.echo(&meanwhile)?;
@@ -319,7 +328,7 @@ fn message_begun_since(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
     let lost = Message::new(0, *b"one two three").frames(5);
     peer.send(&lost[0])?;
-    peer.send_raw(&lost[1].encode_with_wrong_trailer(peer.key()))?;
+    peer.send_raw(&peer.with_wrong_trailer(&lost[1]))?;
     peer.expect_reject(2, reject::DAMAGED)?;
     peer.send(&lost[2])?;
     let begun = Message::new(0, *b"begun and ended");

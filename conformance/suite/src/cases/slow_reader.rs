@@ -12,6 +12,7 @@ use crate::codec::registry::{kind, reason};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::subject::{Event, Happening, Id};
 use crate::verdict::{Failure, Outcome, not_before, require, violation};
 
@@ -24,6 +25,7 @@ pub(super) const CASES: &[Case] = &[
         lumps,
         [Need::OwnNumbers]
     )
+    .about(&[Parameter::SubjectTimers])
     .whole_only(),
     case!(
         "PW-HB-020/write-stall-rests",
@@ -41,6 +43,7 @@ pub(super) const CASES: &[Case] = &[
         write_stall_rests_no_longer,
         [Need::OwnNumbers]
     )
+    .about(&[Parameter::SubjectTimers])
     .whole_only(),
     case!(
         "PW-CLS-007/messages-before-close",
@@ -82,6 +85,7 @@ pub(super) const CASES: &[Case] = &[
         trickle,
         [Need::OwnNumbers]
     )
+    .about(&[Parameter::SubjectTimers])
     .whole_only(),
     case!(
         "PW-CLS-015/last-packets",

@@ -10,6 +10,7 @@ use crate::codec::{Close, Packet, encode_items};
 use crate::context::Context;
 use crate::peer::{Arrival, Message, Peer};
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::subject::Id;
 use crate::verdict::{Failure, Outcome, require, violation};
 
@@ -36,14 +37,16 @@ pub(super) const CASES: &[Case] = &[
         while_judging,
         [Need::OwnNumbers]
     ),
-    case!("PW-HDR-017/state-open", "takes and refuses the right kinds while open", BOTH, Profile::calm, open),
+    case!("PW-HDR-017/state-open", "takes and refuses the right kinds while open", BOTH, Profile::calm, open)
+        .about(&[Parameter::Class]),
     case!(
         "PW-HDR-017/state-closing",
         "takes and refuses the right kinds after its CLOSE",
         BOTH,
         Profile::calm,
         own_close
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-CLS-010/close-still-waits",
         "closes with UNEXPECTED_PACKET on CLOSE_ACK while its CLOSE still waits",
@@ -57,7 +60,8 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         peer_closing
-    ),
+    )
+    .about(&[Parameter::Class]),
     case!(
         "PW-CLS-013/drain-behind-close",
         "closes with UNEXPECTED_PACKET on DRAIN behind CLOSE",

@@ -10,6 +10,7 @@ use crate::codec::Item;
 use crate::codec::registry::{item, reason};
 use crate::context::Context;
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::subject::Happening;
 use crate::verdict::{Failure, Outcome, require};
 
@@ -21,7 +22,8 @@ pub(super) const CASES: &[Case] = &[
         impatient,
         incompatible_timers,
         [Need::OwnNumbers]
-    ),
+    )
+    .about(&[Parameter::SubjectTimers]),
     case!(
         "PW-HS-016/at-the-bound",
         "bears the greatest floor that its own timers permit where no detect_within is chosen, and no greater one",

@@ -10,6 +10,7 @@ use crate::codec::registry::{kind, reason};
 use crate::context::Context;
 use crate::peer::Arrival;
 use crate::profile::Profile;
+use crate::setting::Parameter;
 use crate::verdict::{Failure, Outcome, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -27,6 +28,7 @@ pub(super) const CASES: &[Case] = &[
         stalling,
         takes_nothing
     )
+    .about(&[Parameter::SubjectTimers])
     .whole_only(),
     case!(
         "PW-CLS-015/slow-reader",

@@ -57,8 +57,9 @@ pub fn run_tests(subjects: Vec<Arc<dyn Subject>>, options: Options) -> ExitCode 
 fn trials_of(subject: &Arc<dyn Subject>, options: &Arc<Options>) -> Vec<Trial> {
     let mut trials = Vec::new();
     for case in crate::cases().filter(|case| options.selection.holds(case)) {
-        for variant in case.variants().filter(|variant| options.selection.holds_chunking(variant.chunking)) {
-            let name = name(subject.name(), case, variant);
+        let strength = options.strength_for(subject.as_ref());
+        for variant in case.variants(strength).filter(|variant| options.selection.holds_chunking(variant.chunking)) {
+            let name = name(subject.name(), case, variant, strength > 1);
             let (subject, options) = (Arc::clone(subject), Arc::clone(options));
             trials.push(Trial::ignorable_test(name, move || {
                 Ok(match conforms(&subject, case, variant, &options)? {
@@ -71,7 +72,11 @@ fn trials_of(subject: &Arc<dyn Subject>, options: &Arc<Options>) -> Vec<Trial> {
     trials
 }
 
-fn name(subject: &str, case: &Case, Variant { role, chunking }: Variant) -> String {
-    let whole = format!("{subject}::{}::{}", case.id, role.name());
-    if chunking == Chunking::Whole { whole } else { format!("{whole}::{}", chunking.name()) }
+/// The setting of a run is named only where more than one has the same chunking.
+fn name(subject: &str, case: &Case, Variant { role, chunking, setting }: Variant, has_settings: bool) -> String {
+    let mut name = format!("{subject}::{}::{}", case.id, role.name());
+    if chunking != Chunking::Whole {
+        name = format!("{name}::{}", chunking.name());
+    }
+    if has_settings && !setting.is_plain() { format!("{name}::{:x}", setting.number()) } else { name }
 }

@@ -7,7 +7,11 @@ use super::{Arrival, PATIENCE, Peer};
 use crate::clock;
 use crate::codec::registry::{flag, kind, reason};
 use crate::codec::{Close, Packet};
+use crate::setting::{Shape, Size};
 use crate::verdict::{Failure, Outcome, require, violation};
+
+/// The most bytes to which a message or a frame grows.
+const LONGEST: u32 = 100_000;
 
 /// A message as the application sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +46,39 @@ impl Peer {
     /// that the case has not seen.
     pub(crate) fn alive(&mut self) -> Outcome {
         self.markers += 1;
-        self.echo(&Message::new(0, format!("marker {}", self.markers)))
+        let marker = self.marker(format!("marker {}", self.markers));
+        self.echo(&marker)
+    }
+
+    /// A message that says this, of the shape that the run wants, as far as both sides take it.
+    fn marker(&self, text: String) -> Message {
+        let Shape { class, encrypted, .. } = self.setting.shape();
+        let both_take = self.announced().message_limit.min(self.hello.message_limit);
+        Message { class, encrypted, payload: self.grown(text.into_bytes(), both_take) }
+    }
+
+    /// The payload, and behind it what makes it as long as the run wants, but no longer than `most`.
+    fn grown(&self, mut payload: Vec<u8>, most: u32) -> Vec<u8> {
+        if let Size::Frame { more } = self.setting.shape().size {
+            let wanted = (self.announced().frame_limit as usize + more).min(most.min(LONGEST) as usize);
+            payload.resize(wanted.max(payload.len()), b'.');
+        }
+        payload
+    }
+
+    /// A frame as long as the run wants, on the wire.
+    pub(crate) fn long_frame(&self, frame: &Packet) -> Vec<u8> {
+        let payload = self.grown(frame.payload.clone(), self.announced().frame_limit);
+        Packet { payload, ..*frame }.encode(self.key())
+    }
+
+    /// The packet on the wire with one bit of its trailer wrong; a frame is as long as the run wants.
+    pub(crate) fn with_wrong_trailer(&self, packet: &Packet) -> Vec<u8> {
+        assert!(packet.has(flag::CHECKSUM), "only a packet with CHECKSUM has a trailer");
+        let is_frame = packet.kind == kind::DATA;
+        let mut bytes = if is_frame { self.long_frame(packet) } else { packet.encode(self.key()) };
+        *bytes.last_mut().expect("a packet is not empty") ^= 1;
+        bytes
     }
 
     /// The next message must be this one.

@@ -9,7 +9,7 @@ use crate::verdict::{Failure, Outcome, require, violation};
 impl Peer {
     /// The whole handshake with what [`hello`](Self::hello) says.
     pub(crate) fn handshake(&mut self) -> Outcome {
-        let items = self.hello.to_items();
+        let items = self.setting.arrange(self.hello.to_items());
         self.offer(&items)?;
         self.complete()
     }

@@ -5,8 +5,10 @@ use std::slice;
 
 use super::{Message, PATIENCE, Peer};
 use crate::clock;
+use crate::codec::registry::flag;
 use crate::codec::{Header, Packet};
 use crate::edits::Place;
+use crate::setting::Deviation;
 use crate::verdict::{Outcome, in_vain};
 
 /// A write that is not left out.
@@ -84,7 +86,11 @@ impl Peer {
         let mut sent = message.clone();
         sent.payload.truncate(write.most);
         let (size, key) = (self.announced().frame_limit as usize, self.key());
-        let bytes: Vec<u8> = sent.frames(size).iter().flat_map(|frame| frame.encode(key)).collect();
+        let mut frames = sent.frames(size);
+        if self.setting.has(Deviation::WithoutChecksum) && !self.announced().resync {
+            frames.iter_mut().for_each(|frame| frame.flags &= !flag::CHECKSUM);
+        }
+        let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.encode(key)).collect();
         if sent != *message {
             self.shortened.push((message.clone(), sent));
         }

@@ -35,7 +35,10 @@ impl<'r> Group<'r> {
         let roles = self.runs.chunk_by(|one, next| one.role == next.role);
         let mut by_role: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for run in roles.flatten() {
-            by_role.entry(run.role.name()).or_default().push(run.chunking.name());
+            let chunkings = by_role.entry(run.role.name()).or_default();
+            if !chunkings.contains(&run.chunking.name()) {
+                chunkings.push(run.chunking.name());
+            }
         }
         // The server comes first everywhere.
         let texts = by_role.iter().rev().map(|(role, chunkings)| format!("{role} {}", chunkings.join(", ")));

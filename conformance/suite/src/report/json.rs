@@ -68,7 +68,7 @@ impl Report {
             let subject = subjects.iter().position(|subject| *subject == case.subject);
             let place = places.get(case.id.as_str()).copied().unwrap_or(usize::MAX);
             let chunking = Chunking::ALL.iter().position(|chunking| *chunking == case.chunking);
-            (subject, place, case.role == Role::Client, chunking)
+            (subject, place, case.role == Role::Client, chunking, case.setting.number())
         });
     }
 

@@ -9,6 +9,7 @@ use crate::manifest::Manifest;
 use crate::oracle::{Bug, Oracle};
 use crate::profile::Profile;
 use crate::role::Role;
+use crate::selection::Selection;
 use crate::subject::{Running, SubjectError};
 use crate::trace::Trace;
 

@@ -1,0 +1,60 @@
+//! What must not matter to a case is varied: faults are found that show in some settings only, and these are named.
+
+use std::sync::Arc;
+
+use pulsewire_conformance::oracle::{Bug, Oracle};
+use pulsewire_conformance::subject::Subject;
+use pulsewire_conformance::{CaseReport, Deviation, Options, Report, Selection, Verdict, run};
+
+/// The case on an oracle with this bug, with so many parameters varied against each other.
+fn report(bug: Bug, case: &str, strength: u8) -> Report {
+    let subject: Arc<dyn Subject> = Arc::new(Oracle::with_bug(bug).in_memory());
+    let selection = Selection::new(&[case.into()], &[], &[], &[]).expect("a case");
+    run(&[subject], &Options { selection, strength: Some(strength), ..Options::default() })
+}
+
+fn failures(report: &Report) -> Vec<&CaseReport> {
+    report.cases.iter().filter(|case| matches!(case.verdict, Verdict::Fail(_))).collect()
+}
+
+/// The case passes as it is written, and fails in the settings that have one of each of these groups, and in no others.
+fn shows_only_where(bug: Bug, case: &str, groups: &[&[Deviation]]) {
+    assert!(failures(&report(bug, case, 0)).is_empty(), "{case} fails in the plain setting");
+    let report = report(bug, case, 2);
+    let failures = failures(&report);
+    assert!(!failures.is_empty(), "{case} passes in every setting");
+    for failure in failures {
+        let setting: Vec<Deviation> = failure.setting.deviations().collect();
+        let matters = groups.iter().all(|group| group.iter().any(|deviation| failure.setting.has(*deviation)));
+        assert!(matters && setting.len() == groups.len(), "{case} fails where {}", failure.setting);
+        let text = failure.to_string();
+        assert!(text.contains(&format!("only      where {}", failure.setting)), "{text}");
+    }
+}
+
+#[test]
+fn a_budget_below_a_full_frame() {
+    let large = [Deviation::SubjectDefaultLimits, Deviation::SubjectEqualLimits];
+    let full = [Deviation::FullFrame, Deviation::FrameAndByte];
+    shows_only_where(Bug::BudgetIgnoresFrameLimit, "PW-FRM-009/lost-first-frame", &[&large, &full]);
+}
+
+#[test]
+fn evidence_that_depends_on_the_cut() {
+    let timers = [Deviation::SubjectDefaultTimers];
+    shows_only_where(Bug::PayloadIsNoEvidence, "PW-FRM-015/stalled-payload", &[&timers]);
+}
+
+#[test]
+fn a_fault_that_shows_everywhere_is_told_in_the_plain_setting() {
+    let report = report(Bug::AcceptsUnknownFlag, "PW-HDR-005/unknown-flag", 2);
+    let failures = failures(&report);
+    assert!(failures.len() == report.cases.len() && failures.iter().all(|failure| failure.setting.is_plain()));
+}
+
+#[test]
+fn each_strength_tries_more_settings() {
+    let runs = |strength| report(Bug::NoPong, "PW-HDR-001/empty-and-full", strength).cases.len();
+    let counts: Vec<usize> = (0..=3).map(runs).collect();
+    assert!(counts[0] == counts[1] && counts[1] * 3 < counts[2] && counts[2] * 2 < counts[3], "{counts:?}");
+}
