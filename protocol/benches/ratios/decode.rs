@@ -73,7 +73,7 @@ fn goals(size: usize) -> Vec<Goal> {
         257..=1_024 => vec![framer(1.8), limit(1.35)],
         1_025..=4_096 => vec![framer(1.2), limit(1.35)],
         _ => {
-            vec![limit(1.35), Goal::within(DIRECT, MEMCPY, 1.4), Goal::within(DIRECT_CHECKED, MEMCPY_CHECKED, 1.2)]
+            vec![limit(1.35), Goal::within(DIRECT, MEMCPY, 1.4), Goal::within(DIRECT_CHECKED, MEMCPY_CHECKED, 1.4)]
         }
     }
 }

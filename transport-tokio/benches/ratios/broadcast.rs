@@ -39,7 +39,7 @@ pub(crate) fn measure(rounds: usize) -> Option<String> {
         let Interval { median, .. } = over_rounds(&|round| round[&contender.to_string()]);
         println!("  {:<44} {median:>9.0} ns of the server for each connection", contender.to_string());
     }
-    let goal = Goal::within("pulsewire", "raw", 1.3);
+    let goal = Goal::within("pulsewire", "raw", 1.6);
     let interval = over_rounds(&|round| goal.value(|name| round[name]));
     let Interval { low, median, high } = interval;
     let missed = goal.is_missed(interval);
