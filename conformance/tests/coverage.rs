@@ -72,7 +72,7 @@ impl Coverage {
 fn coverage() -> BTreeMap<&'static str, Coverage> {
     let mut coverage: BTreeMap<&str, Coverage> =
         requirements().iter().map(|found| (found.id, Coverage::default())).collect();
-    let options = Options { strict: true, ..Options::default() };
+    let options = Options { strict: true, strength: Some(1), ..Options::default() };
     for report in run(&[Arc::new(Oracle::clean().in_memory())], &options).cases {
         assert_eq!(report.verdict, Verdict::Pass, "{} as {}", report.id, report.role.name());
         let entry = coverage.get_mut(report.requirement.as_str()).expect("a case has a requirement");

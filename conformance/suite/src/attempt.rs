@@ -17,6 +17,7 @@ use crate::ending::ConnectionEnd;
 use crate::options::Options;
 use crate::random;
 use crate::report::CaseReport;
+use crate::setting::Setting;
 use crate::subject::Subject;
 use crate::transcript::Transcript;
 use crate::variant::Variant;
@@ -60,8 +61,17 @@ struct Finished {
     lateness: Duration,
 }
 
-/// Runs one case on one subject, once.
+/// Runs one case on one subject, once; in the plain setting where it does not apply in that of `variant`.
 pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, variant: Variant, options: &Options) -> Attempt {
+    let attempt = attempt_once(subject, case, variant, options);
+    let does_not_apply = matches!(attempt.report.verdict, Verdict::NotApplicable(_));
+    if does_not_apply && !variant.setting.is_plain() {
+        return attempt_once(subject, case, Variant { setting: Setting::PLAIN, ..variant }, options);
+    }
+    attempt
+}
+
+fn attempt_once(subject: &Arc<dyn Subject>, case: &'static Case, variant: Variant, options: &Options) -> Attempt {
     let world = subject.in_memory().then(World::new);
     let transcript = Transcript::new(world.as_ref().map_or_else(clock::now, World::start));
     let (verdict, duration, is_grey) = match options.manifest.verdict_on(case) {

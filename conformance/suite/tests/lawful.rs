@@ -52,7 +52,14 @@ impl Subject for Fixed {
 fn whole_writes() -> Options {
     let selection = Selection::new(&[], &[], &[], &["whole".into()]).expect("there is such a chunking");
     // Many cases at once wait for the processors alone.
-    Options { selection, strict: true, jobs: 4, watchdog: Duration::from_secs(300), ..Options::default() }
+    Options {
+        selection,
+        strength: Some(1),
+        strict: true,
+        jobs: 4,
+        watchdog: Duration::from_secs(300),
+        ..Options::default()
+    }
 }
 
 /// A word of a reason, as a manifest has it: `idle = 200`.

@@ -13,7 +13,6 @@ use crate::context::Context;
 use crate::peer::{Arrival, Message, PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::role::Role;
-use crate::setting::Parameter;
 use crate::verdict::{Outcome, not_after, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -45,8 +44,7 @@ pub(super) const CASES: &[Case] = &[
         BOTH,
         Profile::calm,
         first_broken_rule
-    )
-    .about(&[Parameter::SuiteLimits]),
+    ),
     case!(
         "PW-HS-012/trickle",
         "closes when the first packet comes byte by byte and is not whole at handshake_timeout",

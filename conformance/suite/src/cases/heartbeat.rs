@@ -10,7 +10,6 @@ use crate::codec::{Item, Packet};
 use crate::context::Context;
 use crate::peer::{Arrival, PATIENCE, Peer};
 use crate::profile::Profile;
-use crate::setting::Parameter;
 use crate::verdict::{Failure, Outcome, not_after, not_before, require, violation};
 
 pub(super) const CASES: &[Case] = &[
@@ -37,7 +36,6 @@ pub(super) const CASES: &[Case] = &[
     )
     .whole_only(),
     case!("PW-HB-005/default-floor", "takes 1,000 ms for an absent PING_FLOOR", BOTH, Profile::brisk, default_floor)
-        .about(&[Parameter::SuiteLimits])
         .whole_only(),
     case!("PW-HB-006/first-ping", "probes after idle, shortened by at most a fifth", BOTH, Profile::brisk, first_ping)
         .whole_only(),

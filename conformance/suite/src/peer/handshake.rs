@@ -21,6 +21,10 @@ impl Peer {
 
     /// As [`offer`](Self::offer), with any payload.
     pub(crate) fn offer_payload(&mut self, payload: Vec<u8>) -> Outcome {
+        // What a case offers by hand is what the subject has to go by.
+        if let Ok(offered) = Hello::parse(&payload) {
+            self.hello = offered;
+        }
         let kind = match self.subject_role {
             Role::Server => kind::HELLO,
             Role::Client => {
