@@ -1,5 +1,7 @@
 //! The report as JUnit XML, for build servers.
 
+use std::collections::HashMap;
+
 use pulsewire_conformance::{Area, CaseReport, Verdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -16,7 +18,8 @@ pub(crate) fn junit(runs: &[Run]) -> String {
             let name = if label.is_empty() { subject.to_owned() } else { format!("{subject} ({label})") };
             let mut suite = TestSuite::new(name.as_str());
             let cases = report.cases.iter().filter(|case| case.subject == subject);
-            suite.add_test_cases(cases.map(|case| test_case(&name, case)));
+            let mut names = HashMap::new();
+            suite.add_test_cases(cases.map(|case| test_case(&name, &mut names, case)));
             junit.add_test_suite(suite);
         }
         let faults: Vec<&String> = report.stale.iter().chain(&report.faults).collect();
@@ -43,9 +46,16 @@ fn not_passed(name: &str, class: &str, sentence: &str) -> TestCase {
     test
 }
 
-fn test_case(subject: &str, case: &CaseReport) -> TestCase {
+/// Several failures may come down to one setting: `names` counts them, as build servers want each name once.
+fn test_case(subject: &str, names: &mut HashMap<String, u32>, case: &CaseReport) -> TestCase {
     let area = Area::ALL.iter().find(|area| area.holds(&case.id)).map_or("other", |area| area.name);
-    let mut test = TestCase::new(format!("{} ({})", case.id, case.variant()), status(case));
+    let mut name = format!("{} ({})", case.id, case.variant());
+    let count = names.entry(name.clone()).or_default();
+    *count += 1;
+    if *count > 1 {
+        name += &format!(" #{count}");
+    }
+    let mut test = TestCase::new(name, status(case));
     test.set_classname(format!("{}.{area}", subject.replace('.', "_")));
     test.set_time(case.duration);
     if let Verdict::Warn(_) | Verdict::Info(_) = case.verdict {

@@ -20,6 +20,11 @@ pub fn sleep(duration: Duration) {
     }
 }
 
+/// Whether time is that of a world.
+pub(crate) fn is_virtual() -> bool {
+    world::time().is_some()
+}
+
 /// In a world, lets every other thread that can go on do so; its time stands still. Elsewhere they run as they like.
 pub(crate) fn give_way() {
     world::rest(Duration::ZERO);

@@ -158,6 +158,23 @@ impl<'s> Context<'s> {
         Err(Failure::NotApplicable(format!("with the subject's numbers it would take {seconds} s")))
     }
 
+    /// Not applicable if one of these times of the subject, each behind its name, may end the connection within `duration`, for which the
+    /// case needs it.
+    pub(crate) fn lasts(&self, duration: Duration, times: &[(&str, Duration)]) -> Outcome {
+        match times.iter().find(|(_, time)| *time <= duration) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let needed = duration.as_millis();
+                Err(Failure::NotApplicable(format!("the subject's {name} is not above {needed} ms")))
+            }
+        }
+    }
+
+    /// The shortest silence behind which the subject may give its peer up, for [`lasts`](Self::lasts).
+    pub(crate) fn silence(&self) -> (&'static str, Duration) {
+        ("0.8 * idle + interval * probes", self.profile.shortest_silence())
+    }
+
     /// Gives the implementation at the other end of `peer` a command.
     pub(crate) fn control(&mut self, peer: &Peer, command: Command) -> Result<Reply, Failure> {
         let reply = self.ask(peer.runner, command)?;

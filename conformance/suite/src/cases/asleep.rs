@@ -186,10 +186,22 @@ fn late_for_hello(context: &mut Context<'_>) -> Outcome {
     peer.alive()
 }
 
+/// For so long a subject sleeps that notices a time limit more than `interval` late.
+fn late_by_far(context: &Context<'_>, limit: Duration) -> Duration {
+    limit + context.profile.interval * 2 + LONG
+}
+
+/// So long behind that the limit has not passed again, nor the time for an answer to a PING.
+fn soon_after(context: &Context<'_>, limit: Duration) -> Duration {
+    let Profile { interval, probes, .. } = context.profile;
+    limit.min(interval * probes) / 2
+}
+
 fn late_for_close_ack(context: &mut Context<'_>) -> Outcome {
+    let due = context.profile.close_timeout;
     let (mut peer, _) = super::close::closing(context)?;
-    context.sleep_of_subject(LONG * 10)?;
-    clock::sleep(LONG / 3);
+    context.sleep_of_subject(late_by_far(context, due))?;
+    clock::sleep(soon_after(context, due));
     // It answers still.
     peer.barrier()?;
     peer.send(&Packet::close_ack(peer.received))?;
@@ -197,11 +209,14 @@ fn late_for_close_ack(context: &mut Context<'_>) -> Outcome {
 }
 
 fn late_for_a_reader(context: &mut Context<'_>) -> Outcome {
+    let due = context.profile.write_stall;
+    // It answers no PING meanwhile.
+    context.lasts(due / 4, &[context.silence()])?;
     let (mut peer, id) = context.establish_with_id()?;
     let count = waiting::fill(context, &mut peer, id)?;
-    clock::sleep(LONG / 6);
-    context.sleep_of_subject(LONG * 10)?;
-    clock::sleep(LONG / 3);
+    clock::sleep(due / 4);
+    context.sleep_of_subject(late_by_far(context, due))?;
+    clock::sleep(soon_after(context, due));
     waiting::read_all(&mut peer, count)?;
     peer.alive()
 }

@@ -139,10 +139,14 @@ fn latest_number_waits(context: &mut Context<'_>) -> Outcome {
 
 fn ping_ahead_of_messages(context: &mut Context<'_>) -> Outcome {
     let idle = context.profile.idle;
+    // Behind a PING, and before the peer is given up.
+    let write_stall = ("write_stall", context.profile.write_stall);
+    let wait = (idle * 2).min((idle + context.silence().1.min(write_stall.1)) / 2);
+    context.lasts(wait.max(idle * 11 / 10), &[write_stall, context.silence()])?;
     let (mut peer, id) = context.establish_with_id()?;
     let count = waiting::fill(context, &mut peer, id)?;
     peer.answers_pings = false;
-    clock::sleep(idle * 2);
+    clock::sleep(wait);
     let came = waiting::read_all(&mut peer, count)?;
     let pings: Vec<&Packet> = came.iter().filter(|packet| packet.kind == kind::PING).collect();
     let Some(last) = pings.last() else {

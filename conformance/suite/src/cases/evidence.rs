@@ -167,15 +167,21 @@ fn every_kind(context: &mut Context<'_>) -> Outcome {
     let duration = context.profile.longest_silence() * 3;
     context.takes(duration)?;
     let step = context.profile.idle / 2;
-    let kinds = [
+    let mut kinds = vec![
         Packet::busy(0),
         Packet::reject(0, 0, 2),
         Packet::control(kind::FIRST_PRIVATE, []),
+        Packet::data(flag::FIRST, 0, []),
+    ];
+    let frames = [
         Packet::data(flag::FIRST | flag::MORE, 0, *b"begun "),
         Packet::data(flag::MORE, 0, *b"and "),
         Packet::data(0, 0, *b"ended"),
-        Packet::data(flag::FIRST, 0, []),
     ];
+    // A message has to end in its time.
+    if context.profile.message_time() > step * 3 {
+        kinds.extend(frames);
+    }
     let mut peer = context.establish_mute()?;
     // It comes once at most.
     peer.send(&Packet::drain(0))?;

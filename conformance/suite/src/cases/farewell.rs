@@ -88,6 +88,7 @@ pub(super) const CASES: &[Case] = &[
 
 fn still_probes(context: &mut Context<'_>) -> Outcome {
     context.takes(context.profile.idle)?;
+    context.lasts(context.profile.idle, &[("close_timeout", context.profile.close_timeout)])?;
     let (mut peer, _) = closing(context)?;
     peer.answers_pings = false;
     let (number, _) = peer.expect_ping()?;
@@ -100,6 +101,7 @@ fn still_probes(context: &mut Context<'_>) -> Outcome {
 fn no_silence_judged(context: &mut Context<'_>) -> Outcome {
     let silence = context.profile.longest_silence() * 3 / 2;
     context.takes(silence)?;
+    context.lasts(silence, &[("close_timeout", context.profile.close_timeout)])?;
     let (mut peer, id) = closing_with_id(context)?;
     peer.send(&Close::new(reason::NORMAL, peer.received).to_packet())?;
     peer.expect_kind(kind::CLOSE_ACK)?;

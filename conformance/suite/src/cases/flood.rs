@@ -224,9 +224,15 @@ fn until_cut_off(peer: &mut Peer, flood: &mut Flood, limit: Duration) -> Outcome
     require(until(peer, flood, limit, is_cut_off)?.is_some(), sentence)
 }
 
+/// What may come for so long: a message has to end in its time.
+fn floods_longer_than(context: &Context<'_>, time: Duration) -> impl Iterator<Item = Flooding> + use<> {
+    let has_time = context.profile.message_time() > time;
+    Flooding::ALL.iter().copied().filter(move |of| has_time || *of != Flooding::Fragments)
+}
+
 fn flood_behind_close(context: &mut Context<'_>) -> Outcome {
     let (due, linger) = (context.profile.close_timeout, context.profile.linger);
-    for of in Flooding::ALL {
+    for of in floods_longer_than(context, due) {
         let (mut peer, id) = context.establish_with_id()?;
         let mut flood = context.flood(&peer, of);
         let began = clock::now();
@@ -260,7 +266,7 @@ fn flood_behind_the_end(context: &mut Context<'_>) -> Outcome {
 
 fn flood_without_reading(context: &mut Context<'_>) -> Outcome {
     let due = context.profile.write_stall;
-    for of in Flooding::ALL {
+    for of in floods_longer_than(context, due) {
         let (mut peer, id) = context.establish_with_id()?;
         let mut flood = context.flood(&peer, of);
         waiting::fill_for_good(context, &peer, id)?;

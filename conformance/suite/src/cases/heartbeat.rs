@@ -156,6 +156,9 @@ fn probes_slowly(context: &Context<'_>, peer: &mut Peer, floor: Duration) -> Out
 
 fn floor_of_peer(context: &mut Context<'_>) -> Outcome {
     let floor = (context.profile.idle.max(context.profile.interval) * 5 / 2).min(Duration::from_secs(60));
+    if context.profile.longest_silence_with(floor) > context.profile.detection_limit() {
+        return Err(Failure::NotApplicable("the subject's detect_within permits no such floor".into()));
+    }
     let milliseconds = u32::try_from(floor.as_millis()).expect("at most 60,000");
     let mut peer = context.establish_with(|peer| {
         peer.hello.ping_floor = milliseconds;
@@ -232,6 +235,7 @@ fn peer_reads_nothing(context: &mut Context<'_>) -> Outcome {
     let longest = context.profile.longest_silence();
     let limit = longest + context.profile.extension_max.unwrap_or(longest);
     context.takes(limit)?;
+    context.lasts(limit, &[("write_stall", context.profile.write_stall)])?;
     let peer = context.establish_mute()?;
     let id = context.youngest(&peer)?;
     let since = peer.last_sent_at;

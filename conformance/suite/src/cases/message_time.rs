@@ -216,6 +216,9 @@ fn at_assembly_rate(context: &mut Context<'_>) -> Outcome {
     let size = peer.announced().frame_limit;
     // A little faster than that, so that a subject that is slow itself has no reason to close.
     let step = context.profile.assembly_share(size) * 19 / 10;
+    if step >= whole {
+        return Err(Failure::NotApplicable("a frame of the subject takes most of a message's time".into()));
+    }
     let count = (whole * 2).as_millis() / step.as_millis().max(1) + 2;
     let total = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(size as usize);
     if total > peer.announced().message_limit as usize {

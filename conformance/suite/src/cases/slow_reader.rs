@@ -155,6 +155,8 @@ fn write_stall_rests(context: &mut Context<'_>) -> Outcome {
     if context.profile.busy_max < due * 3 {
         return Err(Failure::NotApplicable("the subject's busy_max is too short".into()));
     }
+    // Behind the pause.
+    context.lasts(due, &[context.silence()])?;
     let (mut peer, id) = context.establish_with_id()?;
     peer.send(&Packet::busy(60_000))?;
     peer.barrier()?;
@@ -195,6 +197,9 @@ fn messages_before_close(context: &mut Context<'_>) -> Outcome {
     const STEPS: usize = 16;
     let due = context.profile.close_timeout;
     context.takes(due * 3)?;
+    // A PING lies behind what is read slowly.
+    context.lasts(due * 5 / 4, &[context.silence()])?;
+    context.lasts(due / 4, &[("write_stall", context.profile.write_stall)])?;
     let (mut peer, id) = context.establish_with_id()?;
     let count = waiting::fill(context, &mut peer, id)?;
     context.close_from(&peer, id, reason::NORMAL)?;
@@ -242,6 +247,20 @@ fn answers_do_not_count(context: &mut Context<'_>) -> Outcome {
     violation("PONGs put the end off for ever")
 }
 
+/// Nothing but `linger` ends the connection meanwhile.
+fn bears_reading_slowly(context: &Context<'_>) -> Outcome {
+    let linger = context.profile.linger;
+    context.takes(linger * 5)?;
+    // What is read is not looked at, so that no PING is answered.
+    context.lasts(linger * 17 / 4, &[context.silence()])?;
+    context.lasts(linger / 2, &[("write_stall", context.profile.write_stall)])?;
+    let rate = context.enough_for_room() as f64 / (linger / 4).as_secs_f64();
+    if f64::from(context.profile.assembly_rate) > rate {
+        return Err(Failure::NotApplicable("the subject's assembly_rate is above what is read".into()));
+    }
+    Ok(())
+}
+
 /// Reads so slowly that what was waiting takes longer than `linger`.
 fn read_slowly(context: &Context<'_>, peer: &mut Peer) -> Outcome {
     for _ in 0..16 {
@@ -252,7 +271,7 @@ fn read_slowly(context: &Context<'_>, peer: &mut Peer) -> Outcome {
 }
 
 fn slow_reader(context: &mut Context<'_>) -> Outcome {
-    context.takes(context.profile.linger * 5)?;
+    bears_reading_slowly(context)?;
     let (mut peer, id) = context.establish_with_id()?;
     waiting::fill(context, &mut peer, id)?;
     // Its transport has room for what was read, and takes that first.
@@ -273,7 +292,7 @@ fn slow_reader(context: &mut Context<'_>) -> Outcome {
 }
 
 fn answers_slow_reader(context: &mut Context<'_>) -> Outcome {
-    context.takes(context.profile.linger * 5)?;
+    bears_reading_slowly(context)?;
     let (mut peer, id) = context.establish_with_id()?;
     let count = waiting::fill(context, &mut peer, id)?;
     let last = Message::new(0, *b"the last one");

@@ -73,6 +73,7 @@ fn fault_overtakes(context: &mut Context<'_>) -> Outcome {
 fn takes_nothing(context: &mut Context<'_>) -> Outcome {
     let due = context.profile.write_stall;
     context.takes(due)?;
+    context.lasts(due, &[context.silence()])?;
     let (peer, id) = context.establish_with_id()?;
     let began = clock::now();
     waiting::fill_for_good(context, &peer, id)?;
@@ -86,6 +87,8 @@ fn takes_nothing(context: &mut Context<'_>) -> Outcome {
 fn slow_reader(context: &mut Context<'_>) -> Outcome {
     let due = context.profile.write_stall;
     context.takes(due * 4)?;
+    // What is read is not looked at meanwhile, so that no PING is answered.
+    context.lasts(due * 2, &[context.silence()])?;
     // Again where the machine was so busy that it was the suite that took nothing.
     for _ in 0..5 {
         let mut longest_pause = Duration::ZERO;

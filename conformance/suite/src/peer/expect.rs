@@ -12,6 +12,8 @@ use crate::verdict::{Failure, Outcome, require, violation};
 
 /// The most bytes to which a message or a frame grows.
 const LONGEST: u32 = 100_000;
+/// Larger frames than these are not filled outside of virtual time: a slow link may have to carry them.
+const LONGEST_ON_SOCKETS: u32 = 4_096;
 
 /// A message as the application sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +61,11 @@ impl Peer {
 
     /// The payload, and behind it what makes it as long as the run wants, but no longer than `most`.
     fn grown(&self, mut payload: Vec<u8>, most: u32) -> Vec<u8> {
-        if let Size::Frame { more } = self.setting.shape().size {
-            let wanted = (self.announced().frame_limit as usize + more).min(most.min(LONGEST) as usize);
+        let frame = self.announced().frame_limit;
+        if let Size::Frame { more } = self.setting.shape().size
+            && (clock::is_virtual() || frame <= LONGEST_ON_SOCKETS)
+        {
+            let wanted = (frame as usize + more).min(most.min(LONGEST) as usize);
             payload.resize(wanted.max(payload.len()), b'.');
         }
         payload
@@ -101,6 +106,7 @@ impl Peer {
     /// Adds a frame; gives the message that it completes.
     pub(crate) fn take_frame(&mut self, packet: Packet) -> Result<Option<Message>, Failure> {
         let Packet { class, .. } = packet;
+        require(packet.kind == kind::DATA, format!("{} came between messages", describe(&packet)))?;
         let (first, more) = (packet.has(flag::FIRST), packet.has(flag::MORE));
         let encrypted = packet.has(flag::ENCRYPTED);
         require(!more || !packet.payload.is_empty(), "PW-DAT-004: an empty frame with MORE")?;
