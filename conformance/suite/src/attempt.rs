@@ -61,8 +61,12 @@ struct Finished {
     lateness: Duration,
 }
 
-/// Runs one case on one subject, once; in the plain setting where it does not apply in that of `variant`.
+/// Runs one case on one subject, once; in the plain setting where it does not apply in that of `variant`, which reaches no further than
+/// the subject can be set.
 pub(crate) fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, variant: Variant, options: &Options) -> Attempt {
+    let is_fixed = subject.fixed_profile().is_some();
+    let setting = if is_fixed { variant.setting.of_suite() } else { variant.setting };
+    let variant = Variant { setting, ..variant };
     let attempt = attempt_once(subject, case, variant, options);
     let does_not_apply = matches!(attempt.report.verdict, Verdict::NotApplicable(_));
     if does_not_apply && !variant.setting.is_plain() {
@@ -93,6 +97,7 @@ fn attempt_once(subject: &Arc<dyn Subject>, case: &'static Case, variant: Varian
         role: variant.role,
         chunking: variant.chunking,
         setting: variant.setting,
+        is_narrowed: false,
         verdict,
         end: ConnectionEnd::of(&steps),
         duration,

@@ -21,7 +21,7 @@ impl Narrowing {
     }
 
     /// The attempt with the fewest values that are not plain among those that fail as well: one after the other is made plain, and
-    /// stays so where that changes nothing. What did not fail for certain is given back as it is.
+    /// stays so where that changes nothing. What did not fail for certain, or is one too many, is given back as it is.
     pub(crate) fn narrow(&self, failed: Attempt, mut again: impl FnMut(Setting) -> Option<Attempt>) -> Attempt {
         let setting = failed.report.setting;
         if !fails(&failed) || setting.is_plain() || !self.take() {
@@ -37,6 +37,7 @@ impl Narrowing {
                 least = again(simpler).filter(fails).unwrap_or(least);
             }
         }
+        least.report.is_narrowed = true;
         least
     }
 

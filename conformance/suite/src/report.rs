@@ -44,9 +44,12 @@ pub struct CaseReport {
     pub role: Role,
     /// How what the suite sent was cut.
     pub chunking: Chunking,
-    /// The values of what must not matter; where it failed, only those without which it does not.
+    /// The values of what must not matter.
     #[serde(skip_serializing_if = "Setting::is_plain", default)]
     pub setting: Setting,
+    /// It fails no more if one of those is made plain.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_narrowed: bool,
     /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,

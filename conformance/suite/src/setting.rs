@@ -175,6 +175,15 @@ impl Setting {
         self.bits & (1 << deviation as u32) != 0
     }
 
+    /// The same as far as the suite alone brings it about: for a subject whose numbers cannot be set.
+    pub(crate) fn of_suite(self) -> Self {
+        let of_subject = [Parameter::SubjectResync, Parameter::SubjectLimits, Parameter::SubjectTimers];
+        of_subject
+            .iter()
+            .flat_map(|parameter| parameter.deviations())
+            .fold(self, |setting, other| setting.without(*other))
+    }
+
     /// A number of its own.
     pub(crate) fn number(self) -> u32 {
         self.bits
@@ -291,6 +300,12 @@ mod tests {
         assert!(setting.has(Deviation::FullFrame) && !setting.has(Deviation::Encrypted) && !setting.is_plain());
         assert_eq!(setting.to_string(), "the suite announces RESYNC and messages fill a frame");
         assert_eq!(setting.without(Deviation::FullFrame).without(Deviation::SuiteResync), Setting::PLAIN);
+    }
+
+    #[test]
+    fn of_a_subject_that_cannot_be_set_only_the_suite_differs() {
+        let setting = Setting::PLAIN.with(Deviation::SubjectEqualLimits).with(Deviation::SuiteResync);
+        assert_eq!(setting.of_suite(), Setting::PLAIN.with(Deviation::SuiteResync));
     }
 
     #[test]

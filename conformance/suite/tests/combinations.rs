@@ -52,6 +52,16 @@ fn a_fault_that_shows_everywhere_is_told_in_the_plain_setting() {
     assert!(failures.len() == report.cases.len() && failures.iter().all(|failure| failure.setting.is_plain()));
 }
 
+/// Of a subject that fails everywhere, not every failure is narrowed down; of those, no report says that it needs its setting.
+#[test]
+fn what_is_not_narrowed_down_is_not_said_to_matter() {
+    let report = report(Bug::NoPong, "PW-HB-008/pong-has-the-number", 3);
+    let of_many = failures(&report).into_iter().filter(|failure| !failure.setting.is_plain() && !failure.is_narrowed);
+    let texts: Vec<String> = of_many.map(ToString::to_string).collect();
+    assert!(!texts.is_empty(), "every failure was narrowed down");
+    assert!(texts.iter().all(|text| text.contains("tried     where") && !text.contains("only      where")));
+}
+
 #[test]
 fn each_strength_tries_more_settings() {
     let runs = |strength| report(Bug::NoPong, "PW-HDR-001/empty-and-full", strength).cases.len();

@@ -5,7 +5,7 @@ use std::thread;
 
 use compio::BufResult;
 use compio::io::{AsyncRead, AsyncWriteExt};
-use pulsewire_transport_iocp::protocol::{Config, Event, SendError};
+use pulsewire_transport_iocp::protocol::{Config, Damage, Event, SendError};
 use pulsewire_transport_iocp::{Context, Endpoint, Handler, SocketOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -63,9 +63,13 @@ struct Echo;
 
 impl Handler for Echo {
     fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
-        if let Event::Message(message) = event {
+        match event {
             // The load has no more under way than the queue takes.
-            connection.send(message).expect("there is room");
+            Event::Message(message) => {
+                connection.send(message).expect("there is room");
+            }
+            Event::Closed(closed) => eprintln!("{closed}"),
+            _ => {}
         }
     }
 
@@ -73,7 +77,8 @@ impl Handler for Echo {
 }
 
 pub(crate) fn pulsewire() {
-    let config = Config::default().validate().expect("valid");
+    // As the load: answers are as long as what they answer.
+    let config = Config { damage: Damage::Close, ..Config::default() }.validate().expect("valid");
     let endpoint = Endpoint::start(config, SocketOptions::default(), Echo).expect("a completion port");
     println!("{}", endpoint.listen(LOCAL).expect("an address"));
     thread::park();

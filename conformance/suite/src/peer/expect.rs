@@ -44,8 +44,8 @@ impl Message {
 impl Peer {
     /// The subject lives and its application works: a message that was never sent before comes back, and nothing else.
     ///
-    /// Messages of one class keep their order, so this also proves that no earlier message of class 0 was delivered
-    /// that the case has not seen.
+    /// Messages of one class keep their order, so in the plain setting this also proves that no earlier message of class 0 was
+    /// delivered that the case has not seen.
     pub(crate) fn alive(&mut self) -> Outcome {
         self.markers += 1;
         let marker = self.marker(format!("marker {}", self.markers));

@@ -99,7 +99,8 @@ fn block(formatter: &mut Formatter<'_>, group: &Group<'_>, look: Look) -> fmt::R
     writeln!(formatter, "  {faint}expected{faint:#}  the subject {}", case.title)?;
     writeln!(formatter, "  {faint}seen{faint:#}      {}; connection {}", case.verdict.reason(), case.end)?;
     if !case.setting.is_plain() {
-        writeln!(formatter, "  {faint}only{faint:#}      where {}", case.setting)?;
+        let heading = if case.is_narrowed { "only" } else { "tried" };
+        writeln!(formatter, "  {faint}{heading:<10}{faint:#}where {}", case.setting)?;
     }
     if let Some(first) = case.first_attempt.as_deref() {
         writeln!(formatter, "  {faint}before{faint:#}    on a busy machine: {first}")?;
