@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use pulsewire_conformance::oracle::{Bug, Oracle};
 use pulsewire_conformance::subject::Subject;
-use pulsewire_conformance::{CaseReport, Deviation, Options, Report, Selection, Verdict, run};
+use pulsewire_conformance::{
+    CaseReport, Deviation, Options, Report, Role, Selection, Setting, Variant, Verdict, cases, run, run_case,
+};
 
 /// The case on an oracle with this bug, with so many parameters varied against each other.
 fn report(bug: Bug, case: &str, strength: u8) -> Report {
@@ -50,6 +52,17 @@ fn a_fault_that_shows_everywhere_is_told_in_the_plain_setting() {
     let report = report(Bug::AcceptsUnknownFlag, "PW-HDR-005/unknown-flag", 2);
     let failures = failures(&report);
     assert!(failures.len() == report.cases.len() && failures.iter().all(|failure| failure.setting.is_plain()));
+}
+
+/// With equal limits no frame is above the frame limit alone.
+#[test]
+fn a_setting_in_which_a_case_does_not_apply_gives_way_to_the_plain_one() {
+    let subject: Arc<dyn Subject> = Arc::new(Oracle::clean().in_memory());
+    let case = cases().find(|case| case.id == "PW-FRM-012/continuation-too-large").expect("a case");
+    let variant =
+        Variant { setting: Setting::PLAIN.with(Deviation::SubjectEqualLimits), ..Variant::whole(Role::Server) };
+    let report = run_case(&subject, case, variant, &Options::default());
+    assert_eq!((report.verdict, report.setting), (Verdict::Pass, Setting::PLAIN));
 }
 
 /// Of a subject that fails everywhere, not every failure is narrowed down; of those, no report says that it needs its setting.

@@ -32,7 +32,7 @@ fn small(frame: u32, resync: bool) -> Config {
     let mut config = config();
     config.limits.frame = frame;
     config.limits.message = MESSAGE_MAX;
-    config.limits.send_queue = 30_000;
+    config.limits.send_queue = MESSAGE_MAX as usize + 1_000;
     config.damage = if resync { Damage::Resynchronise } else { Damage::Close };
     config.heartbeat.idle = ms(20_000);
     config
