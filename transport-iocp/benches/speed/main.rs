@@ -2,10 +2,11 @@
 //! transport.
 //!
 //! ```text
-//! speed raw|compio|tokio|pulsewire
+//! speed raw|compio|tokio|pulsewire|pulsewire-skip
 //! ```
 //!
-//! Prints the address on which it listens, and serves until its standard input ends. The first three echo bytes. `.ci/windows-speed`
+//! Prints the address on which it listens, and serves until its standard input ends. The first three echo bytes; the last one has
+//! operations that are done at once skip the queue of the completion port. `.ci/windows-speed`
 //! starts them under Wine in turns, loads them from Linux, and prints what a message cost each.
 
 #[cfg(windows)]
@@ -25,8 +26,9 @@ fn main() {
         "raw" => raw::serve().expect("a completion port"),
         "compio" => peers::compio(),
         "tokio" => peers::tokio(),
-        "pulsewire" => peers::pulsewire(),
-        _ => eprintln!("speed raw|compio|tokio|pulsewire; .ci/windows-speed compares them"),
+        "pulsewire" => peers::pulsewire(None),
+        "pulsewire-skip" => peers::pulsewire(std::num::NonZeroU32::new(8)),
+        _ => eprintln!("speed raw|compio|tokio|pulsewire|pulsewire-skip; .ci/windows-speed compares them"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Servers on libraries.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::thread;
 
 use compio::BufResult;
@@ -68,7 +69,6 @@ impl Handler for Echo {
             Event::Message(message) => {
                 connection.send(message).expect("there is room");
             }
-            Event::Closed(closed) => eprintln!("{closed}"),
             _ => {}
         }
     }
@@ -76,10 +76,11 @@ impl Handler for Echo {
     fn unsent(&mut self, _: &mut Context<'_>, _: SendError<'static>) {}
 }
 
-pub(crate) fn pulsewire() {
+pub(crate) fn pulsewire(skip_on_success: Option<NonZeroU32>) {
     // As the load: answers are as long as what they answer.
     let config = Config { damage: Damage::Close, ..Config::default() }.validate().expect("valid");
-    let endpoint = Endpoint::start(config, SocketOptions::default(), Echo).expect("a completion port");
+    let options = SocketOptions { skip_on_success, ..SocketOptions::default() };
+    let endpoint = Endpoint::start(config, options, Echo).expect("a completion port");
     println!("{}", endpoint.listen(LOCAL).expect("an address"));
     thread::park();
 }

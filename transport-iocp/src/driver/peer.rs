@@ -16,7 +16,7 @@ use crate::mailbox::Mailbox;
 use crate::orders::Pauser;
 
 use super::alarms::Alarms;
-use super::buffers::Buffers;
+use super::buffers::{Buffers, SMALL};
 use super::send::Sending;
 use super::service::Aging;
 use super::shortage::Shortage;
@@ -56,6 +56,10 @@ const QUIET_AFTER: Duration = Duration::from_millis(500);
 
 /// A connection on which bytes came soon so often is lively. More often than a heartbeat or a message comes in pieces.
 const LIVELY: u32 = 4;
+
+/// How many receives get a large buffer behind one that needed it. What comes in batches that are slightly larger than a small buffer
+/// would else need two receives, and mostly two sends, for each.
+const LARGE_RECEIVES: u32 = 16;
 
 /// How long cancelled operations have to come back before their socket is closed under them.
 pub(super) const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
@@ -149,8 +153,8 @@ pub(super) struct Peer<Socket> {
     pub(super) stage: Stage<Socket>,
     pub(super) receiving: Receiving,
     pub(super) sending: Sending,
-    /// The last receive filled its buffer, so the next one gets a large one.
-    pub(super) busy: bool,
+    /// How many more receives get a large buffer.
+    pub(super) large_receives: u32,
     /// How often in a row bytes came soon after others. While that is not often, the next ones are waited for without a buffer, also
     /// on a new connection: one that never says anything takes no memory.
     pub(super) heard_soon: u32,
@@ -212,7 +216,7 @@ impl<Socket> Peer<Socket> {
             stage: Stage::Closed,
             receiving: Receiving::unread(),
             sending: Sending::default(),
-            busy: false,
+            large_receives: 0,
             heard_soon: 0,
             awaited_since: Instant::ZERO,
             outstanding: 0,
@@ -289,11 +293,17 @@ impl<Socket> Peer<Socket> {
                 return;
             }
         };
-        let buffer = io.buffers.fit(held, self.busy);
+        let buffer = io.buffers.fit(held, self.large_receives > 0);
         let room = buffer.capacity() - buffer.len();
         io.port.receive(socket, buffer, room, token(id));
         io.outstanding += 1;
         self.outstanding += 1;
+    }
+
+    /// A receive brought so many bytes, and filled its buffer or not.
+    pub(super) fn note_size(&mut self, count: usize, filled: bool) {
+        self.large_receives =
+            if filled || count >= SMALL { LARGE_RECEIVES } else { self.large_receives.saturating_sub(1) };
     }
 
     /// Bytes came. A connection that falls quiet holds a buffer until it is heard the next time, which is no later than the next

@@ -11,7 +11,6 @@ use crate::orders::Pauser;
 use crate::port::CompletionPort;
 
 use super::Driver;
-use super::buffers::SMALL;
 use super::calls::{Application, deliver, submit};
 use super::peer::{Ending, Held, Io, Peer, Receiving};
 use super::shortage::Shortage;
@@ -44,7 +43,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
                 let held = if direct {
                     Held::Direct(buffer)
                 } else {
-                    peer.busy = if peer.busy { count >= SMALL } else { buffer.len() == buffer.capacity() };
+                    peer.note_size(count, buffer.len() == buffer.capacity());
                     Held::Bytes(buffer)
                 };
                 peer.receiving = Receiving::Held(held);

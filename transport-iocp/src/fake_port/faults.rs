@@ -86,6 +86,11 @@ impl FakeNetwork {
         self.0.borrow_mut().cuts_short = false;
     }
 
+    /// From now on so many bytes fit into one direction of a connection.
+    pub(crate) fn widen(&self, capacity: usize) {
+        self.0.borrow_mut().capacity = capacity;
+    }
+
     /// From now on calls fail now and then, or not any more.
     pub(crate) fn make_trouble(&self, troubles: Option<Troubles>) {
         self.0.borrow_mut().troubles = troubles;

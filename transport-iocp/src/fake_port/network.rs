@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// How many bytes fit into one direction of a connection before sends have to wait.
+/// How many bytes fit into one direction of a connection before sends have to wait, unless a test says otherwise.
 const CAPACITY: usize = 4096;
 
 /// The number of a socket, never used again.
@@ -29,6 +29,8 @@ pub(super) struct Network {
     unreachable: BTreeSet<SocketAddr>,
     /// Receives are short and sends are partial.
     pub(super) cuts_short: bool,
+    /// How many bytes fit into one direction of a connection.
+    pub(super) capacity: usize,
     /// What every accept fails with.
     pub(super) accept_failure: Option<SystemError>,
     /// What the next accepts fail with, each with a connection that it takes along.
@@ -66,6 +68,7 @@ impl Network {
             sockets: Vec::new(),
             unreachable: BTreeSet::new(),
             cuts_short: true,
+            capacity: CAPACITY,
             accept_failure: None,
             broken_accepts: VecDeque::new(),
             troubles: None,
@@ -233,7 +236,7 @@ impl Network {
         }
         let (lost, peer) = (stream.lost, stream.peer);
         let used = lost.unwrap_or_else(|| self.stream(peer).map_or(0, |peer| peer.inbound.len()));
-        if used < CAPACITY { Outbound::Room(CAPACITY - used) } else { Outbound::Full }
+        if used < self.capacity { Outbound::Room(self.capacity - used) } else { Outbound::Full }
     }
 
     /// Sends some of a batch, for which there must not be [`Outbound::Full`].

@@ -106,7 +106,7 @@ fn a_busy_connection_holds_a_large_buffer_and_a_quiet_one_none() {
             for side in world.sides() {
                 side.turn(Some(Duration::ZERO)).unwrap();
             }
-            was_busy |= world.client.table.get_mut(id).unwrap().data().busy;
+            was_busy |= world.client.table.get_mut(id).unwrap().data().large_receives > 0;
         }
         assert!(was_busy);
         // After the next heartbeat, in which both are heard.
@@ -114,6 +114,27 @@ fn a_busy_connection_holds_a_large_buffer_and_a_quiet_one_none() {
         world.run_for(Duration::from_secs(3));
         assert_eq!(receiving(&mut world.client, id), (true, 0));
         assert_eq!(receiving(&mut world.server, server), (true, 0));
+    });
+}
+
+/// Batches that are slightly larger than a small buffer come with one receive each, not with two.
+#[test]
+fn a_batch_that_does_not_fit_into_a_small_buffer_is_received_whole() {
+    for_each_seed(|seed| {
+        let (mut world, client, _) = World::connected(seed, config());
+        world.network.move_bytes_whole();
+        world.network.widen(64 << 10);
+        let mut receives = Vec::new();
+        for round in 1..=20 {
+            let before = world.server.io.port.delivered();
+            for _ in 0..5 {
+                world.client.send(client, pattern(1_000)).unwrap();
+            }
+            world.run_until(|world| world.server.handler.messages.len() == 5 * round);
+            receives.push(world.server.io.port.delivered() - before);
+            world.run_for(Duration::from_millis(10));
+        }
+        assert!(receives[10..].iter().all(|&receives| receives == 1), "{receives:?}");
     });
 }
 
