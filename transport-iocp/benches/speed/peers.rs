@@ -64,12 +64,9 @@ struct Echo;
 
 impl Handler for Echo {
     fn event(&mut self, connection: &mut Context<'_>, event: Event<'_>) {
-        match event {
+        if let Event::Message(message) = event {
             // The load has no more under way than the queue takes.
-            Event::Message(message) => {
-                connection.send(message).expect("there is room");
-            }
-            _ => {}
+            connection.send(message).expect("there is room");
         }
     }
 
