@@ -47,6 +47,21 @@ fn evidence_that_depends_on_the_cut() {
     shows_only_where(Bug::PayloadIsNoEvidence, "PW-FRM-015/stalled-payload", &[&timers]);
 }
 
+/// That classes take turns is asked for and not demanded (SHOULD), so that a warning tells of it: in every setting where the case that
+/// looks for it passes on a right oracle.
+#[test]
+fn classes_that_wait_for_each_other() {
+    let planted = [
+        (Bug::ClassesWaitInLine, "PW-DAT-015/between-frames"),
+        (Bug::OneClassAtATime, "PW-DAT-015/classes-take-turns"),
+    ];
+    for (bug, case) in planted {
+        let report = report(bug, case, 2);
+        let warned = report.cases.iter().filter(|case| matches!(case.verdict, Verdict::Warn(_))).count();
+        assert!(warned * 4 > report.cases.len() * 3, "{bug:?}: {warned} of {}", report.cases.len());
+    }
+}
+
 #[test]
 fn a_fault_that_shows_everywhere_is_told_in_the_plain_setting() {
     let report = report(Bug::AcceptsUnknownFlag, "PW-HDR-005/unknown-flag", 2);
