@@ -137,7 +137,12 @@ impl<'s> Context<'s> {
 
     /// As [`establish`](Self::establish), with the id of the connection.
     pub(crate) fn establish_with_id(&mut self) -> Result<(Peer, Id), Failure> {
-        let peer = self.establish()?;
+        self.establish_with_id_beside(&mut [])
+    }
+
+    /// As [`establish_beside`](Self::establish_beside), with the id of the connection.
+    pub(crate) fn establish_with_id_beside(&mut self, others: &mut [Peer]) -> Result<(Peer, Id), Failure> {
+        let peer = self.establish_beside(others)?;
         let id = self.youngest(&peer)?;
         Ok((peer, id))
     }

@@ -192,3 +192,36 @@ fn sets_of_numbers() {
         fails_nothing_with(profile, whole_writes().selection);
     }
 }
+
+/// The least limits: no message has a second frame.
+fn least_limits() -> Profile {
+    Profile {
+        idle: ms(500),
+        interval: ms(200),
+        assembly_base: ms(400),
+        assembly_rate: 8_250,
+        handshake_timeout: ms(1_000),
+        close_timeout: ms(1_000),
+        write_stall: ms(400),
+        frame_limit: 512,
+        message_limit: 512,
+        ..Profile::default()
+    }
+}
+
+/// Limits that are equal, and large.
+fn equal_limits() -> Profile {
+    Profile { frame_limit: 65_536, message_limit: 65_536, ..quick_packets() }
+}
+
+/// Where a message may be open for half a second.
+fn quick_messages() -> Profile {
+    Profile { message_limit: 4_096, ..least_limits() }
+}
+
+#[test]
+fn unusual_limits() {
+    for profile in [least_limits(), equal_limits(), quick_messages()] {
+        fails_nothing_with(profile, whole_writes().selection);
+    }
+}

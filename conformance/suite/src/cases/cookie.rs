@@ -1,6 +1,7 @@
 //! Section 13: connection ids.
 
 use std::collections::HashSet;
+use std::slice;
 
 use super::SERVER;
 use crate::case::Case;
@@ -136,7 +137,7 @@ fn stale_close(context: &mut Context<'_>) -> Outcome {
 
 fn forged_id(context: &mut Context<'_>) -> Outcome {
     let mut peer = context.establish()?;
-    let mut other = context.establish()?;
+    let mut other = context.establish_beside(slice::from_mut(&mut peer))?;
     let id = context.youngest(&peer)?;
     let forged = [
         Id { cookie: id.cookie + 1, ..id },

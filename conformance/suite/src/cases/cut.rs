@@ -1,5 +1,6 @@
 //! Section 9.2: the application cuts a connection, in the midst of something.
 
+use std::slice;
 use std::time::Duration;
 
 use super::{BOTH, SERVER, waiting};
@@ -120,12 +121,12 @@ fn others_go_on(context: &mut Context<'_>, other: &mut Peer, old: Id) -> Outcome
 
 fn cut_while_it_sends(context: &mut Context<'_>) -> Outcome {
     let mut other = context.establish()?;
-    let (mut peer, id) = context.establish_with_id()?;
+    let (mut peer, id) = context.establish_with_id_beside(slice::from_mut(&mut other))?;
     waiting::fill(context, &mut peer, id)?;
     cut(context, &mut peer, id)?;
     others_go_on(context, &mut other, id)?;
     // One large message, of which some has been read.
-    let (mut peer, id) = context.establish_with_id()?;
+    let (mut peer, id) = context.establish_with_id_beside(slice::from_mut(&mut other))?;
     context.send_from(&peer, id, 3, &vec![0xEE; context.enough_to_wait()])?;
     peer.read_some(context.enough_for_room())?;
     cut(context, &mut peer, id)?;
@@ -135,7 +136,7 @@ fn cut_while_it_sends(context: &mut Context<'_>) -> Outcome {
 fn cut_while_it_reads(context: &mut Context<'_>) -> Outcome {
     let mut other = context.establish()?;
     for of in [Flooding::Ignorable, Flooding::Fragments] {
-        let (mut peer, id) = context.establish_with_id()?;
+        let (mut peer, id) = context.establish_with_id_beside(slice::from_mut(&mut other))?;
         let mut flood = context.flood(&peer, of);
         let began = clock::now();
         while clock::elapsed(began) < Duration::from_millis(50) {
@@ -158,7 +159,7 @@ fn cut_while_it_reads(context: &mut Context<'_>) -> Outcome {
 fn cut_while_it_pauses(context: &mut Context<'_>) -> Outcome {
     let mut other = context.establish()?;
     for pauses in [Command::Pause, Command::Hold] {
-        let (mut peer, id) = context.establish_with_id()?;
+        let (mut peer, id) = context.establish_with_id_beside(slice::from_mut(&mut other))?;
         context.obeyed(&peer, pauses(id))?;
         for number in 0..50 {
             peer.send_message(&Message::new(0, vec![number; 1_000]))?;
@@ -171,7 +172,7 @@ fn cut_while_it_pauses(context: &mut Context<'_>) -> Outcome {
 
 fn cut_while_it_closes(context: &mut Context<'_>) -> Outcome {
     let mut other = context.establish()?;
-    let (mut peer, id) = context.establish_with_id()?;
+    let (mut peer, id) = context.establish_with_id_beside(slice::from_mut(&mut other))?;
     context.close_from(&peer, id, reason::NORMAL)?;
     peer.expect_close(reason::NORMAL)?;
     cut(context, &mut peer, id)?;

@@ -1,5 +1,6 @@
 //! Sections 8 and 9, where a peer sends valid packets without end: each read gives something, and all else has to be done all the same.
 
+use std::slice;
 use std::time::Duration;
 
 use super::drain::ended_with;
@@ -159,7 +160,8 @@ fn expect_meanwhile((flooding, flood): (&mut Peer, &mut Flood), peer: &mut Peer,
 fn answers_beside_a_flood(context: &mut Context<'_>) -> Outcome {
     const ROUNDS: u8 = 6;
     for of in Flooding::ALL {
-        let (mut flooding, mut peer) = (context.establish()?, context.establish()?);
+        let mut flooding = context.establish()?;
+        let mut peer = context.establish_beside(slice::from_mut(&mut flooding))?;
         let mut flood = context.flood(&flooding, of);
         for round in 0..ROUNDS {
             until(&mut flooding, &mut flood, PAUSE * 10, |flooding| flooding.ignore_some().map(|()| None::<()>))?;
@@ -178,7 +180,8 @@ fn answers_beside_a_flood(context: &mut Context<'_>) -> Outcome {
 fn given_up_beside_a_flood(context: &mut Context<'_>) -> Outcome {
     let silence = context.profile.longest_silence() * 3 / 2;
     context.takes(silence)?;
-    let (mut flooding, mut peer) = (context.establish()?, context.establish()?);
+    let mut flooding = context.establish()?;
+    let mut peer = context.establish_beside(slice::from_mut(&mut flooding))?;
     let mut flood = context.flood(&flooding, Flooding::Messages);
     let came = until(&mut flooding, &mut flood, silence, |flooding| {
         flooding.ignore_some()?;

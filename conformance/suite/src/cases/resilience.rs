@@ -2,6 +2,7 @@
 
 use super::framing::expect_not_pulsewire;
 use super::{BOTH, LATENESS_TOLERANCE, SERVER, waiting};
+use std::slice;
 use std::time::Duration;
 
 use crate::case::Case;
@@ -242,7 +243,8 @@ fn one_silent_among_many(context: &mut Context<'_>) -> Outcome {
     let longest = context.profile.longest_silence();
     context.takes(longest)?;
     let mut talking = crowd(context, 3)?;
-    let mut silent = context.establish_mute()?;
+    let mut silent = context.establish_beside(&mut talking)?;
+    silent.answers_pings = false;
     let deadline = silent.last_sent_at + longest + LATENESS_TOLERANCE;
     loop {
         for peer in &mut talking {
@@ -282,7 +284,7 @@ fn end_within_a_packet(context: &mut Context<'_>) -> Outcome {
     let mut other = context.establish()?;
     // Within the magic and the header, at the payload, within it, and within the trailer.
     for end in [1, 11, 12, 14, 17, 20] {
-        let (mut peer, id) = context.establish_with_id()?;
+        let (mut peer, id) = context.establish_with_id_beside(slice::from_mut(&mut other))?;
         let bytes = Packet::data(flag::FIRST, 0, *b"cut o").encode(peer.key());
         peer.send_raw(&bytes[..end])?;
         peer.half_close();
@@ -300,11 +302,11 @@ fn end_within_a_packet(context: &mut Context<'_>) -> Outcome {
 
 fn others_are_served(context: &mut Context<'_>) -> Outcome {
     let mut other = context.establish()?;
-    let (mut peer, id) = context.establish_with_id()?;
+    let (mut peer, id) = context.establish_with_id_beside(slice::from_mut(&mut other))?;
     let count = waiting::fill(context, &mut peer, id)?;
     for _ in 0..10 {
         other.alive()?;
-        context.establish()?.alive()?;
+        context.establish_beside(slice::from_mut(&mut other))?.alive()?;
     }
     waiting::read_all(&mut peer, count)?;
     peer.alive()

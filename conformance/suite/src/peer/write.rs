@@ -9,7 +9,7 @@ use crate::codec::registry::flag;
 use crate::codec::{Header, Packet};
 use crate::edits::Place;
 use crate::setting::Deviation;
-use crate::verdict::{Outcome, in_vain};
+use crate::verdict::{Failure, Outcome, in_vain};
 
 /// A write that is not left out.
 struct Write {
@@ -49,19 +49,35 @@ impl Peer {
         self.send_raw(&header.encode(self.key()))
     }
 
-    /// Sends a message in as many frames as the subject's limit makes necessary.
+    /// Sends a message in as many frames as the subject's limit makes necessary. The case does not apply where the subject takes none of
+    /// that size.
     pub(crate) fn send_message(&mut self, message: &Message) -> Outcome {
+        self.check_size(message)?;
+        self.send_too_large(message)
+    }
+
+    /// Sends a message and expects nothing but it in return.
+    pub(crate) fn echo(&mut self, message: &Message) -> Outcome {
+        self.check_size(message)?;
+        let Some(write) = self.begin_write() else { return Ok(()) };
+        self.write_message(&write, message)?;
+        self.expect_message(message)
+    }
+
+    /// Sends a message, be it above the subject's limit.
+    pub(crate) fn send_too_large(&mut self, message: &Message) -> Outcome {
         match self.begin_write() {
             Some(write) => self.write_message(&write, message),
             None => Ok(()),
         }
     }
 
-    /// Sends a message and expects nothing but it in return.
-    pub(crate) fn echo(&mut self, message: &Message) -> Outcome {
-        let Some(write) = self.begin_write() else { return Ok(()) };
-        self.write_message(&write, message)?;
-        self.expect_message(message)
+    fn check_size(&self, message: &Message) -> Outcome {
+        let (size, limit) = (message.payload.len(), self.announced().message_limit as usize);
+        if size > limit {
+            return Err(Failure::NotApplicable(format!("the subject takes no message of {size} bytes")));
+        }
+        Ok(())
     }
 
     /// What was sent of a message.
