@@ -228,7 +228,7 @@ pub(crate) struct FilterArguments {
     #[arg(long = "case", value_name = "PATTERN")]
     pub(crate) cases: Vec<String>,
 
-    /// Only cases of this area: its letters or its name
+    /// Only cases of this area: its letters (HB or PW-HB) or its name
     #[arg(long = "area", value_name = "PATTERN")]
     pub(crate) areas: Vec<String>,
 

@@ -167,7 +167,9 @@ impl Case {
         self.needs.iter().find_map(|need| match need {
             Need::Resync if !fixed.resync => Some("the subject does not announce RESYNC"),
             Need::NoResync if fixed.resync => Some("the subject announces RESYNC"),
-            Need::OwnNumbers => Some("the subject cannot be given the numbers that this needs"),
+            Need::OwnNumbers => {
+                Some("the suite has to choose the numbers of the subject itself, which it can through an adapter")
+            }
             Need::Resync | Need::NoResync | Need::VirtualTime => None,
         })
     }

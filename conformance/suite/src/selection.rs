@@ -124,7 +124,10 @@ fn is_cut_so(pattern: &Pattern, case: &Case) -> bool {
 
 fn area_matches(pattern: &Pattern, case: &Case) -> bool {
     let area = Area::ALL.iter().find(|area| area.holds(case.id));
-    area.is_some_and(|area| matches(pattern, area.letters) || matches(pattern, area.name))
+    area.is_some_and(|area| {
+        let prefix = format!("PW-{}", area.letters);
+        [area.letters, area.name, &prefix].iter().any(|name| matches(pattern, name))
+    })
 }
 
 /// A pattern for the id of a case or of a requirement, as files about known cases use it.
@@ -161,6 +164,7 @@ mod tests {
         let both = count(&[], &[], &["PW-HDR-001", "PW-KEY-001"]);
         assert_eq!(both, count(&[], &[], &["PW-HDR-001"]) + count(&[], &[], &["PW-KEY-001"]));
         assert_eq!(count(&[], &["key"], &["PW-*-001"]), count(&[], &["sync-*"], &["pw-key-001"]));
+        assert_eq!(count(&[], &["pw-key"], &[]), count(&[], &["KEY"], &[]));
         assert_eq!(count(&["PW-HB-*"], &["HDR"], &[]), 0);
         assert_eq!(count(&["PW-HB-013"], &[], &[]), count(&[], &[], &["PW-HB-013"]));
     }
