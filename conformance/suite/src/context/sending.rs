@@ -1,6 +1,7 @@
 //! What a case has the subject send, until its queue is full perhaps; and what the suite sends without end.
 
 use super::{Context, describe, failure};
+use crate::clock;
 use crate::peer::{Flood, Flooding, Peer};
 use crate::subject::{Command, Id, Refusal, Reply};
 use crate::verdict::{Failure, Outcome, require, violation};
@@ -48,10 +49,18 @@ impl Context<'_> {
     }
 
     /// Queues `message` again and again, until the subject's queue is full or more is queued than the transport takes; tells how
-    /// many.
+    /// many. Not applicable if that took so long that the subject had to give its transport up meanwhile.
     pub(crate) fn fill_queue(&mut self, peer: &Peer, to: Id, message: &[u8]) -> Result<usize, Failure> {
+        let began = clock::now();
         match self.fill(peer, to, message)? {
             (count, None | Some(Refusal::Full)) => Ok(count),
+            (count, Some(Refusal::Stale | Refusal::Closed)) if clock::elapsed(began) >= self.profile.write_stall => {
+                let stall = self.profile.write_stall.as_millis();
+                let sentence = format!(
+                    "the subject queued {count} messages in its write_stall of {stall} ms, and needs more to wait"
+                );
+                Err(Failure::Unsupported(sentence))
+            }
             (_, Some(reason)) => violation(format!("a send to a live connection was refused as {reason:?}")),
         }
     }
