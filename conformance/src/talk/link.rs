@@ -43,6 +43,8 @@ pub(crate) struct Link {
     pub(crate) announces_resync: bool,
     /// Bytes of a write at most; 0 for all.
     pub(crate) split: usize,
+    /// What a write failed with that found the connection reset. The system tells that once, so that a read then finds an end.
+    pub(crate) reset: Option<io::Error>,
 }
 
 impl Link {
@@ -56,6 +58,7 @@ impl Link {
             gate: Arc::clone(&gate),
             announces_resync,
             split: 0,
+            reset: None,
         };
         (link, gate)
     }
@@ -73,6 +76,9 @@ impl Link {
         let written = bytes.chunks(size).try_for_each(|piece| self.stream.write_all(piece));
         if let Err(error) = written {
             self.tell("write-failed", &format!("not sent: {error}"));
+            if error.kind() == io::ErrorKind::ConnectionReset {
+                self.reset = Some(error);
+            }
         }
     }
 

@@ -157,14 +157,16 @@ impl Script {
 
     fn over(&mut self, result: &io::Result<()>) {
         let pending = self.link.pending();
-        match result {
-            Ok(()) if pending > 0 => {
+        let reset = self.link.reset.take();
+        let broken = result.as_ref().err().or(reset.as_ref());
+        match broken {
+            Some(error) => self.link.tell("broken", &format!("the connection broke: {error}")),
+            None if pending > 0 => {
                 self.link.tell("cut-off", &format!("the stream ended within a packet: {pending} bytes of it"));
             }
-            Ok(()) => self.link.tell("end", "the server ended the connection"),
-            Err(error) => self.link.tell("broken", &format!("the connection broke: {error}")),
+            None => self.link.tell("end", "the server ended the connection"),
         }
-        self.is_bad |= !self.closing || result.is_err() || pending > 0;
+        self.is_bad |= !self.closing || broken.is_some() || pending > 0;
         self.is_over = true;
     }
 
