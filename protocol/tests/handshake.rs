@@ -233,7 +233,10 @@ fn the_first_packet_is_a_greeting() {
 /// PW-FRM-003, PW-FRM-014, PW-FRM-001: at the twelfth byte, whatever the split.
 #[test]
 fn other_protocols_are_named() {
-    let cases: [(&[u8], Option<&str>); 6] = [
+    let cases: [(&[u8], Option<&str>); 9] = [
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 4000 7700\r\n", Some("the PROXY protocol")),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11", Some("the PROXY protocol")),
+        (b"\r\n\r\n\0\r\nQUOTE\n", None),
         (b"GET / HTTP/1.1\r\n", Some("HTTP")),
         (b"PRI * HTTP/2.0\r\n", Some("HTTP")),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00", Some("TLS")),

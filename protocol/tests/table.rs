@@ -8,7 +8,7 @@ use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
     Class, CloseReason, Connection, ConnectionId, ConnectionTable, Event, Flags, Instant, Kind, Message, SendRefused,
-    Transmit,
+    Slots, Transmit,
 };
 
 fn server(handshake: u64) -> Connection {
@@ -51,6 +51,26 @@ fn a_stale_id_is_refused_by_every_verb() {
     assert!(table.retired_mut(living).is_none() && table.release(living).is_none());
     assert_eq!((table.len(), table.ids().collect::<Vec<_>>()), (1, vec![living]));
     assert_eq!(table.get_mut(living).unwrap().data(), &"living");
+}
+
+/// A value stays with the id that was retired, and with no other, until that is released.
+#[test]
+fn what_is_retired_is_found_by_its_id_alone() {
+    let mut slots = Slots::new(3);
+    let id = slots.insert("value");
+    assert!(slots.retired(id).is_none(), "it lives");
+    assert!(slots.retire(id));
+    let others = [
+        ConnectionId::new(id.slot(), 4, id.cookie()),
+        ConnectionId::new(id.slot(), 3, id.cookie().saturating_add(1)),
+        ConnectionId::new(id.slot() + 1, 3, id.cookie()),
+    ];
+    for other in others {
+        assert!(slots.retired(other).is_none() && slots.retired_mut(other).is_none(), "{other:?}");
+    }
+    assert_eq!((slots.retired(id).copied(), slots.retired_mut(id).copied()), (Some("value"), Some("value")));
+    assert_eq!(slots.release(id), Some("value"));
+    assert!(slots.retired(id).is_none());
 }
 
 /// PW-CK-001: one slot, used again and again, with another cookie each time.
