@@ -125,6 +125,8 @@ impl StateMachineTest for Model {
 }
 
 prop_state_machine! {
+    // Several transitions that are drawn do not apply for each that does, however many cases there are.
+    #![proptest_config(ProptestConfig { max_local_rejects: u32::MAX, ..ProptestConfig::default() })]
     /// PW-DAT-002, PW-DAT-011, PW-FRM-009, PW-FRM-010, PW-HB-019, PW-CLS-001 to PW-CLS-006, PW-CLS-016, PW-CLS-017.
     #[test]
     fn whatever_happens_messages_keep_their_promises(sequential 1..80 => Model);
