@@ -47,8 +47,8 @@ fn evidence_that_depends_on_the_cut() {
     shows_only_where(Bug::PayloadIsNoEvidence, "PW-FRM-015/stalled-payload", &[&timers]);
 }
 
-/// That classes take turns is asked for and not demanded (SHOULD), so that a warning tells of it: in every setting where the case that
-/// looks for it passes on a right oracle.
+/// That classes take turns is asked for and not demanded (SHOULD), so that a warning tells of it. Where the suite takes the smallest frames
+/// alone the fault may hide: messages have many frames then, between which others go.
 #[test]
 fn classes_that_wait_for_each_other() {
     let planted = [
@@ -57,8 +57,12 @@ fn classes_that_wait_for_each_other() {
     ];
     for (bug, case) in planted {
         let report = report(bug, case, 2);
-        let warned = report.cases.iter().filter(|case| matches!(case.verdict, Verdict::Warn(_))).count();
-        assert!(warned * 4 > report.cases.len() * 3, "{bug:?}: {warned} of {}", report.cases.len());
+        let (warned, silent): (Vec<_>, Vec<_>) =
+            report.cases.iter().partition(|case| matches!(case.verdict, Verdict::Warn(_)));
+        assert!(!warned.is_empty(), "{bug:?}");
+        for case in silent {
+            assert!(case.setting.has(Deviation::SuiteLeastFrame), "{bug:?} is not seen where {}", case.setting);
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewire_conformance::oracle::Oracle;
-use pulsewire_conformance::subject::{Running, Subject, SubjectError};
-use pulsewire_conformance::{CaseReport, Options, Profile, Role, Selection, Verdict, cases, run, run_case};
+use pulsewire_conformance::subject::{Command, Reply, Running, Subject, SubjectError};
+use pulsewire_conformance::{CaseReport, Options, Profile, Role, Selection, Variant, Verdict, cases, run, run_case};
 
 /// An oracle that runs with numbers of its own, whatever a case wants.
 struct Fixed {
@@ -222,6 +222,52 @@ fn quick_messages() -> Profile {
 #[test]
 fn unusual_limits() {
     for profile in [least_limits(), equal_limits(), quick_messages()] {
-        fails_nothing_with(profile, whole_writes().selection);
+        fails_nothing_with(profile, Selection::default());
     }
+}
+
+/// An implementation on sockets whose application takes its time for each message.
+struct SlowSender(Oracle);
+
+impl Subject for SlowSender {
+    fn name(&self) -> &str {
+        "slow-sender"
+    }
+
+    fn serve(&self, wanted: &Profile) -> Result<Box<dyn Running>, SubjectError> {
+        Ok(Box::new(Slow(self.0.serve(wanted)?)))
+    }
+
+    fn connect(&self, wanted: &Profile, address: SocketAddr) -> Result<Box<dyn Running>, SubjectError> {
+        Ok(Box::new(Slow(self.0.connect(wanted, address)?)))
+    }
+}
+
+struct Slow(Box<dyn Running>);
+
+impl Running for Slow {
+    fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    fn control(&mut self, command: Command) -> Result<Reply, SubjectError> {
+        if let Command::Send { .. } = command {
+            // Its connections go on meanwhile, in real time.
+            std::thread::sleep(ms(20));
+        }
+        self.0.control(command)
+    }
+
+    fn stop(self: Box<Self>) {
+        self.0.stop();
+    }
+}
+
+/// Its transport is given up before enough waits, as its own WRITE_STALL wants.
+#[test]
+fn one_that_queues_more_slowly_than_its_transport_stalls() {
+    let case = cases().find(|case| case.id == "PW-HB-020/write-stall-rests-no-longer").expect("a case");
+    let subject: Arc<dyn Subject> = Arc::new(SlowSender(Oracle::clean()));
+    let report = run_case(&subject, case, Variant::whole(Role::Server), &Options::default());
+    assert!(matches!(report.verdict, Verdict::NotApplicable(_)), "{:?}", report.verdict);
 }

@@ -57,7 +57,7 @@ impl Context<'_> {
             (count, Some(Refusal::Stale | Refusal::Closed)) if clock::elapsed(began) >= self.profile.write_stall => {
                 let stall = self.profile.write_stall.as_millis();
                 let sentence = format!(
-                    "the subject queued {count} messages in its write_stall of {stall} ms, and needs more to wait"
+                    "the subject gave its transport up (write_stall is {stall} ms) with {count} messages queued, too few to wait"
                 );
                 Err(Failure::Unsupported(sentence))
             }

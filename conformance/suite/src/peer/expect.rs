@@ -14,6 +14,8 @@ use crate::verdict::{Failure, Outcome, require, violation};
 const LONGEST: u32 = 100_000;
 /// Larger frames than these are not filled outside of virtual time: a slow link may have to carry them.
 const LONGEST_ON_SOCKETS: u32 = 4_096;
+/// The most bytes that the other frames of a message have of which one grows.
+const OTHER_FRAMES: u32 = 256;
 
 /// A message as the application sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +73,13 @@ impl Peer {
         payload
     }
 
-    /// A frame as long as the run wants, on the wire.
+    /// A frame as long as the run wants, on the wire. The message that it belongs to is not to become too large.
     pub(crate) fn long_frame(&self, frame: &Packet) -> Vec<u8> {
-        let payload = self.grown(frame.payload.clone(), self.announced().frame_limit);
+        let is_whole = frame.has(flag::FIRST) && !frame.has(flag::MORE);
+        let others = if is_whole { 0 } else { OTHER_FRAMES };
+        let hello = self.announced();
+        let most = hello.frame_limit.min(hello.message_limit.saturating_sub(others));
+        let payload = self.grown(frame.payload.clone(), most);
         Packet { payload, ..*frame }.encode(self.key())
     }
 

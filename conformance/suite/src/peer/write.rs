@@ -52,32 +52,17 @@ impl Peer {
     /// Sends a message in as many frames as the subject's limit makes necessary. The case does not apply where the subject takes none of
     /// that size.
     pub(crate) fn send_message(&mut self, message: &Message) -> Outcome {
-        self.check_size(message)?;
-        self.send_too_large(message)
-    }
-
-    /// Sends a message and expects nothing but it in return.
-    pub(crate) fn echo(&mut self, message: &Message) -> Outcome {
-        self.check_size(message)?;
-        let Some(write) = self.begin_write() else { return Ok(()) };
-        self.write_message(&write, message)?;
-        self.expect_message(message)
-    }
-
-    /// Sends a message, be it above the subject's limit.
-    pub(crate) fn send_too_large(&mut self, message: &Message) -> Outcome {
         match self.begin_write() {
             Some(write) => self.write_message(&write, message),
             None => Ok(()),
         }
     }
 
-    fn check_size(&self, message: &Message) -> Outcome {
-        let (size, limit) = (message.payload.len(), self.announced().message_limit as usize);
-        if size > limit {
-            return Err(Failure::NotApplicable(format!("the subject takes no message of {size} bytes")));
-        }
-        Ok(())
+    /// Sends a message and expects nothing but it in return.
+    pub(crate) fn echo(&mut self, message: &Message) -> Outcome {
+        let Some(write) = self.begin_write() else { return Ok(()) };
+        self.write_message(&write, message)?;
+        self.expect_message(message)
     }
 
     /// What was sent of a message.
@@ -99,6 +84,10 @@ impl Peer {
     }
 
     fn write_message(&mut self, write: &Write, message: &Message) -> Outcome {
+        let size = message.payload.len();
+        if size > self.announced().message_limit as usize {
+            return Err(Failure::NotApplicable(format!("the subject takes no message of {size} bytes")));
+        }
         let mut sent = message.clone();
         sent.payload.truncate(write.most);
         let (size, key) = (self.announced().frame_limit as usize, self.key());
