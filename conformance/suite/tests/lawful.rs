@@ -250,9 +250,9 @@ impl Running for Slow {
         self.0.address()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "its connections, on sockets, go on meanwhile")]
     fn control(&mut self, command: Command) -> Result<Reply, SubjectError> {
         if let Command::Send { .. } = command {
-            // Its connections go on meanwhile, in real time.
             std::thread::sleep(ms(20));
         }
         self.0.control(command)
