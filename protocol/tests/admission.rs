@@ -1,12 +1,11 @@
 //! Admission: what a server's application decides before HELLO is answered (PW-HS-020 to PW-HS-022).
 
-mod pair;
-
-use pair::*;
 use pulsewire_protocol::{
     Admission, CloseFrame, CloseReason, Config, Connection, Event, Hello, Instant, Kind, Origin, ProtocolError, Retry,
     SendRefused,
 };
+
+use crate::pair::*;
 
 fn asking() -> Config {
     Config { admission: Admission::Ask, ..config() }

@@ -1,11 +1,10 @@
 //! Closing: section 9 of the specification.
 
-mod pair;
-
-use pair::*;
 use pulsewire_protocol::{
     CloseFrame, CloseReason, Connection, Event, Flags, Instant, Kind, Origin, ProtocolError, Retry, SendRefused,
 };
+
+use crate::pair::*;
 
 /// PW-CLS-001, PW-CLS-003 to PW-CLS-005: both sides have messages on the way, and both counts are exact.
 #[test]

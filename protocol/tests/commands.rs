@@ -1,13 +1,12 @@
 //! Random commands, packets and moments: what holds always, in any order of calls.
 
-mod pair;
-
-use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
     Admission, Class, CloseReason, Connection, Damage, Disconnect, Event, Flags, Header, Instant, Kind, Message,
     Shutdown,
 };
+
+use crate::pair::*;
 
 #[derive(Debug, Clone)]
 enum Call {

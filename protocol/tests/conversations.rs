@@ -1,12 +1,10 @@
 //! The conversations of the specification, with the core as the side that is tested. Each names the requirements that it
 //! tests.
 
-mod conversation;
-mod pair;
-
-use conversation::Runner;
 use proptest::prelude::*;
 use pulsewire_spec::vectors;
+
+use crate::conversation::Runner;
 
 #[test]
 fn as_they_are_written() {

@@ -1,12 +1,11 @@
 //! What an application may ask of a connection beside messages: to be told of room and of what is with the transport, a PING now,
 //! the peer's limits, and other numbers.
 
-mod pair;
-
-use pair::*;
 use pulsewire_protocol::{
     Class, CloseReason, Config, ConfigError, Connection, Event, Instant, Kind, Message, SendRefused,
 };
+
+use crate::pair::*;
 
 fn writable(end: &End) -> Vec<Class> {
     let class = |event: &Event<'_>| if let Event::Writable { class } = event { Some(*class) } else { None };

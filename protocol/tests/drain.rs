@@ -1,9 +1,8 @@
 //! Draining, and the counts of DRAIN, CLOSE and CLOSE_ACK: sections 9 and 9.1 of the specification.
 
-mod pair;
-
-use pair::*;
 use pulsewire_protocol::{CloseReason, Config, Connection, Event, Flags, Instant, Kind, ProtocolError, Transmit};
+
+use crate::pair::*;
 
 fn sent(count: usize) -> End {
     let mut server = End::server(config());

@@ -1,15 +1,14 @@
 //! Ends that are not asked for: the transport's, the application's, faults, and what comes back unsent (section 9).
 
-mod pair;
-
 use std::time::Duration;
 
-use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
     Class, CloseReason, Connection, Disconnect, Flags, Instant, Kind, Message, Origin, PreparedMessage, Retry,
     Shutdown, Transmit,
 };
+
+use crate::pair::*;
 
 /// PW-CLS-011: each way in which a transport ends, in each state.
 #[test]

@@ -1,12 +1,11 @@
 //! One source of events: `receive` alone tells everything, and in the order in which it happened.
 
-mod pair;
-
-use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
     Admission, CloseReason, Config, Connection, Disconnect, Event, Flags, Instant, Kind, Message, Origin, ProtocolError,
 };
+
+use crate::pair::*;
 
 /// Events that `receive` gives, with nothing else asked, until it gives no more.
 fn receive_all(connection: &mut Connection, now: Instant, input: &mut &[u8]) -> Vec<Event<'static>> {

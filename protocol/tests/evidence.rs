@@ -1,11 +1,10 @@
 //! What counts as life, and the rules of PING and PONG: sections 8.1 and 8.3 of the specification.
 
-mod pair;
-
 use std::time::Duration;
 
-use pair::*;
 use pulsewire_protocol::{Class, CloseReason, Damage, Flags, Header, Kind, Limits, ProtocolError, Transmit};
+
+use crate::pair::*;
 
 /// Whether the server heard of its peer just now: then it waits for `idle`, less the jitter, before it probes (PW-HB-006).
 fn is_quiet(server: &End) -> bool {
@@ -314,5 +313,23 @@ fn a_frame_above_the_limit_is_refused_at_its_header() {
         let error = server.receive(&header.encode(SERVER_KEY)).unwrap_err();
         assert_eq!(error, ProtocolError::FrameTooLarge { limit: 65_536, size: 65_537 });
         assert_eq!(error.limit(), Some((65_536, 65_537)));
+    }
+}
+
+/// PW-HB-003: a driver may offer what is held once more; only more of it proves anything.
+#[test]
+fn looking_at_a_part_again_is_no_evidence() {
+    for size in [100, 5_000] {
+        let mut server = End::server(config());
+        let packet = data(Flags::FIRST, 4, &vec![7; size], SERVER_KEY);
+        server.receive(&packet[..60]).unwrap();
+        let deadline = server.connection.poll_timeout();
+        for _ in 0..5 {
+            server.run_for(ms(100));
+            server.receive(b"").unwrap();
+            assert_eq!(server.connection.poll_timeout(), deadline, "{size} bytes");
+        }
+        server.receive(&packet[60..61]).unwrap();
+        assert_ne!(server.connection.poll_timeout(), deadline, "{size} bytes");
     }
 }

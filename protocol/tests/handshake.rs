@@ -1,12 +1,11 @@
 //! The handshake: sections 4 and 7 of the specification.
 
-mod pair;
-
-use pair::*;
 use pulsewire_protocol::{
     Class, CloseReason, Connection, Disconnect, Event, Flags, Header, Hello, Instant, Kind, Message, Origin,
     ProtocolError, Retry, SendRefused,
 };
+
+use crate::pair::*;
 
 fn fresh_server() -> End {
     End::new(Connection::server(Instant::ZERO, &valid(config()), seed(SERVER_KEY)), PEER_KEY)

@@ -1,12 +1,11 @@
 //! When the heartbeat probes, and when it gives up: sections 8.2 and 8.3 of the specification.
 
-mod pair;
-
 use std::time::Duration;
 
-use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{CloseReason, Config, Connection, Hello, Instant, Kind, Seed, Timeouts};
+
+use crate::pair::*;
 
 /// When PINGs were handed out.
 fn pings(end: &End) -> Vec<Instant> {
@@ -384,4 +383,27 @@ fn a_ping_that_is_held_goes_out_when_its_wait_is_noticed_late() {
     server.pass_time();
     server.transmit();
     assert_eq!(pings(&server).len(), 2);
+}
+
+/// PW-HB-010, PW-TCP-005: where the transport tells what was acknowledged, it is asked soon after a PING went out, then ever more
+/// seldom, and after each wait anew; and for its answer alone once it is acknowledged.
+#[test]
+fn the_acknowledgement_of_a_ping_is_asked_for_soon_and_then_more_seldom() {
+    let mut server = End::server(with_extension(10_000));
+    let greeting = server.connection.statistics().bytes_taken;
+    server.connection.acknowledged(server.now, greeting);
+    let queued = server.connection.poll_timeout().expect("a heartbeat");
+    server.run_until(queued);
+    assert_eq!(pings(&server), [queued]);
+    let mut asked = Vec::new();
+    while server.now < queued + ms(110) {
+        server.now = server.connection.poll_timeout().expect("it waits");
+        server.connection.acknowledged(server.now, greeting);
+        server.connection.handle_timeout(server.now);
+        asked.push((server.now - queued).as_micros());
+    }
+    // Sixteenths of `interval`, and those of the next wait.
+    assert_eq!(asked, [6_250, 12_500, 25_000, 50_000, 100_000, 106_250, 112_500]);
+    server.connection.acknowledged(server.now, greeting + 20);
+    assert_eq!(server.connection.poll_timeout(), Some(server.now + ms(100)));
 }

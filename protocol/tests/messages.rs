@@ -1,13 +1,12 @@
 //! Messages and fragments: section 6 of the specification, and what the interface promises about them.
 
-mod pair;
-
 use bytes::{Bytes, BytesMut};
-use pair::*;
 use pulsewire_protocol::{
     Class, CloseReason, Config, Connection, Damage, Event, Flags, HEADER_SIZE, Header, Hello, Instant, Kind, Message,
     Payload, ProtocolError, SendRefused, Transmit,
 };
+
+use crate::pair::*;
 
 /// Around every size at which something changes: copied or referenced, one frame or several.
 const SIZES: [usize; 16] =

@@ -1,11 +1,10 @@
 //! Pausing: section 8.4 of the specification, at the side that pauses and at its peer.
 
-mod pair;
-
 use std::time::Duration;
 
-use pair::*;
 use pulsewire_protocol::{CloseReason, Config, Connection, Flags, Instant, Kind};
+
+use crate::pair::*;
 
 fn pings(end: &End) -> Vec<Instant> {
     end.sent_of(Kind::PING).iter().map(|(when, _)| *when).collect()
@@ -381,4 +380,29 @@ fn an_answer_behind_busy_of_0_is_not_measured() {
     receive_busy(&mut server, 0);
     server.receive(&numbered(Kind::PONG, 1, SERVER_KEY)).unwrap();
     assert_eq!(server.connection.rtt(), None);
+}
+
+/// PW-HB-004, PW-HB-020: a PING that waits to be handed out is withdrawn, whether the peer is left alone from now on, or was heard of.
+#[test]
+fn a_ping_that_waits_is_withdrawn_where_the_peer_pauses_or_ends_its_pause() {
+    let probes = |end: &mut End| {
+        end.now = end.connection.poll_timeout().expect("a heartbeat");
+        end.pass_time();
+    };
+    let asks = |end: &mut End| assert!(end.connection.ping(end.now));
+    type Wait = fn(&mut End);
+    let waits: [(Wait, u32); 3] = [(probes, 0), (probes, 1_000), (asks, 1_000)];
+    for (wait, pause) in waits {
+        let mut server = with_busy_max(60_000);
+        wait(&mut server);
+        receive_busy(&mut server, pause);
+        server.transmit();
+        assert_eq!(pings(&server), []);
+    }
+    // One that the application asked for is no probe, and the peer does not pause.
+    let mut server = with_busy_max(60_000);
+    asks(&mut server);
+    receive_busy(&mut server, 0);
+    server.transmit();
+    assert_eq!(pings(&server).len(), 1);
 }

@@ -1,12 +1,11 @@
 //! What is printed: nothing secret, and nothing of the peer's that could pass for something else.
 
-mod pair;
-
-use pair::*;
 use pulsewire_protocol::{
     CloseReason, Config, Connection, ConnectionTable, Event, Instant, Kind, Message, Operation, PreparedMessage,
     Recorder, Role, SendError, SendRefused, Transmit,
 };
+
+use crate::pair::*;
 
 const SECRET: &[u8] = b"s3cr3t-t0k3n";
 const KEY: u32 = 0x5EC2_E7A5;
@@ -27,6 +26,9 @@ fn debug_prints_no_token_key_or_payload() {
     let message = || Message::new(pulsewire_protocol::Class::ROOM, SECRET);
     check(&format!("{config:?} {:#?}", valid(config.clone())));
     check(&format!("{:?} {:?}", seed(KEY), hello(KEY)));
+    let greeting = format!("{:?}", pulsewire_protocol::Hello { token: Some(SECRET.into()), ..hello(KEY) });
+    check(&greeting);
+    assert!(greeting.contains("sync_key: …") && greeting.contains("token: Some(12 bytes)"), "{greeting}");
     check(&format!("{:?} {:?} {:?}", message(), Event::Message(message()), PreparedMessage::new(message())));
     check(&format!("{:?}", SendError { reason: SendRefused::Full, message: message() }));
 

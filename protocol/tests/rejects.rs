@@ -1,12 +1,11 @@
 //! Refusing a message without closing: section 6.1 of the specification.
 
-mod pair;
-
-use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
     Class, CloseReason, Config, Damage, Event, Flags, Header, Kind, Message, ProtocolError, RejectReason, Transmit,
 };
+
+use crate::pair::*;
 
 const BEGIN: Flags = Flags(Flags::FIRST.0 | Flags::MORE.0);
 

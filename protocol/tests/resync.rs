@@ -1,11 +1,10 @@
 //! Damaged streams: section 5 of the specification. The vectors hold many more; here are the numbers and the clock.
 
-mod pair;
-
 use std::time::Duration;
 
-use pair::*;
-use pulsewire_protocol::{CloseReason, Config, Damage, Event, Flags, Limits, ProtocolError};
+use pulsewire_protocol::{Class, CloseReason, Config, Damage, Event, Flags, Header, Kind, Limits, ProtocolError};
+
+use crate::pair::*;
 
 fn server_config() -> Config {
     let mut config = config();
@@ -176,4 +175,21 @@ fn without_resync_the_first_bad_header_closes() {
     server.receive(&[0; 11]).unwrap();
     assert_eq!(server.receive(&[&[0; 1], &good(4)[..]].concat()), Err(ProtocolError::BadHeader));
     assert!(server.events.is_empty());
+}
+
+/// PW-HDR-013, PW-FRM-001: a packet without a meaning is judged by its trailer too, also where it is not kept.
+#[test]
+fn a_damaged_packet_without_a_meaning_is_a_gap_however_it_is_cut() {
+    let header = Header { kind: Kind(0xC0), flags: Flags::CHECKSUM, class: Class::default(), length: 3_000 };
+    let right = packet(header, &[7; 3_000], SERVER_KEY);
+    let size = right.len() as u64;
+    for (damage, found) in [(0, vec![]), (1, vec![(size, false)])] {
+        for cut in [0, 12, 13, 2_000, 3_010, 3_015] {
+            let (mut server, mut packet) = (server(), right.clone());
+            packet[2_500] ^= damage;
+            server.receive(&packet[..cut]).unwrap();
+            server.receive(&packet[cut..]).unwrap();
+            assert_eq!(gaps(&server), found, "cut at {cut}");
+        }
+    }
 }

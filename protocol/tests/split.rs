@@ -1,10 +1,9 @@
 //! PW-FRM-001: how a stream was cut, and which way its bytes were read, has no effect.
 
-mod pair;
-
-use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{CloseReason, Closed, Damage, Event, Flags, Kind};
+
+use crate::pair::*;
 
 /// A piece of a stream. Most are valid in some order, so that streams get far.
 #[derive(Debug, Clone)]

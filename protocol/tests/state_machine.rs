@@ -1,12 +1,11 @@
 //! Two connections over a link that delays, splits, glues, damages, stalls and cuts: whatever is done, in whatever order, what
 //! [`WatchedPair`] and [`Reference`] say holds. `PROPTEST_CASES` says how many runs there are.
 
-mod pair;
-
-use pair::*;
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use pulsewire_protocol::{CloseReason, HEADER_SIZE};
+
+use crate::pair::*;
 
 struct Model;
 

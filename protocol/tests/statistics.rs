@@ -1,9 +1,8 @@
 //! What a connection counts, at both ends of a link.
 
-mod pair;
-
-use pair::*;
 use pulsewire_protocol::{CloseReason, Damage, Disconnect, Flags, Kind};
+
+use crate::pair::*;
 
 /// What one side sent is what the other received; nothing is forgotten at the end.
 #[test]

@@ -1,9 +1,8 @@
 //! What the application learns about a silent peer: suspect, recovered, and the verdict (PW-HB-018, PW-HB-013).
 
-mod pair;
-
-use pair::*;
 use pulsewire_protocol::{CloseReason, Config, Event, Flags, Kind};
+
+use crate::pair::*;
 
 fn with_extension(extension_max: u64) -> Config {
     let mut config = config();

@@ -1,15 +1,14 @@
 //! Many connections: section 13 of the specification, and the deadlines of a table.
 
-mod pair;
-
 use std::collections::BTreeMap;
 
-use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
     Class, CloseReason, Connection, ConnectionId, ConnectionTable, Event, Flags, Instant, Kind, Message, SendRefused,
     Slots, Transmit,
 };
+
+use crate::pair::*;
 
 fn server(handshake: u64) -> Connection {
     let mut config = config();

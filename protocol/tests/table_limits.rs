@@ -1,16 +1,15 @@
 //! What a table admits, what it holds, and one message for many.
 
-mod pair;
-
 use std::error::Error;
 use std::num::NonZeroU64;
 
-use pair::*;
 use proptest::prelude::*;
 use pulsewire_protocol::{
     Admission, Class, CloseReason, Closed, Config, Connection, ConnectionId, ConnectionTable, Damage, Event, Flags,
     Hello, InsertRefused, Instant, Kind, Message, PreparedMessage, RejectReason, SendRefused, TableLimits, Transmit,
 };
+
+use crate::pair::*;
 
 fn server() -> Connection {
     Connection::server(Instant::ZERO, &valid(config()), seed(SERVER_KEY))

@@ -1,13 +1,12 @@
 //! Same calls, same results: what was recorded replays to the same events and bytes.
 
-mod pair;
-
 use bytes::Bytes;
-use pair::{PEER_KEY, SERVER_KEY, config, data, hello, hello_packet, ms, numbered, payload, seed, valid};
 use proptest::prelude::*;
 use pulsewire_protocol::{
     Class, CloseReason, Damage, Disconnect, Event, Flags, Instant, Kind, Message, Operation, Outcome, Recorder, Role,
 };
+
+use crate::pair::{PEER_KEY, SERVER_KEY, config, data, hello, hello_packet, ms, numbered, payload, seed, valid};
 
 /// Valid packets, in most cases.
 fn bytes() -> impl Strategy<Value = Bytes> {
@@ -94,7 +93,7 @@ fn a_recorder_hands_out_batch_after_batch() {
     let mut recorder = greeted();
     let mut poll = || recorder.apply(Instant::ZERO, Operation::PollTransmit { max: 528 }).bytes;
     assert!(!poll().is_empty(), "HELLO_ACK");
-    assert_eq!(poll(), []);
+    assert!(poll().is_empty());
     for _ in 0..3 {
         recorder.apply(Instant::ZERO, Operation::Send(Message::new(Class::ROOM, payload(500))));
         let message = recorder.apply(Instant::ZERO, Operation::PollTransmit { max: 528 }).bytes;

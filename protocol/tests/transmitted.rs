@@ -1,11 +1,10 @@
 //! A batch, and how much of it the transport took.
 
-mod pair;
-
 use std::time::Duration;
 
-use pair::*;
 use pulsewire_protocol::{Class, CloseReason, Flags, Kind, Message, Shutdown, Transmit};
+
+use crate::pair::*;
 
 /// A server that has handed out three messages, one of which is too large to be copied.
 fn handed_out() -> (End, Transmit) {
@@ -125,4 +124,25 @@ fn what_was_acknowledged_is_asked_for_later_than_now() {
         server.connection.acknowledged(server.now, 0);
         server.connection.handle_timeout(server.now);
     }
+}
+
+/// PW-CLS-015: what was acknowledged is asked for some times within `write_stall`, or old progress would double it.
+#[test]
+fn what_was_acknowledged_is_asked_for_some_times_in_each_limit() {
+    let mut config = config();
+    config.heartbeat.idle = Duration::from_secs(3_600);
+    config.timeouts.write_stall = Duration::from_millis(800);
+    let mut server = End::server(config);
+    let greeting = server.connection.statistics().bytes_taken;
+    server.connection.acknowledged(server.now, greeting);
+    server.connection.send(server.now, business(10)).unwrap();
+    server.transmit();
+    let (began, mut asked) = (server.now, Vec::new());
+    while server.connection.is_open() {
+        server.now = server.connection.poll_timeout().expect("it waits for the peer");
+        server.connection.acknowledged(server.now, greeting);
+        server.connection.handle_timeout(server.now);
+        asked.push((server.now - began).as_millis());
+    }
+    assert_eq!(asked, [100, 200, 300, 400, 500, 600, 700, 800]);
 }

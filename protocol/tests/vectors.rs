@@ -1,14 +1,13 @@
 //! The vectors of the specification, run through the core. Each names the requirements that it tests; those of section 3 are
 //! tested here and nowhere else.
 
-mod pair;
-
-use pair::{End, PEER_KEY, config, hello, ms, number};
 use proptest::prelude::*;
 use pulsewire_protocol::{
     Class, CloseReason, Damage, Event, Header, Hello, Kind, Message, Origin, ProtocolError, Retry,
 };
 use pulsewire_spec::vectors::{self, Expectation, FramingEnd, FramingEvent, FramingVector, HelloPacket};
+
+use crate::pair::{End, PEER_KEY, config, hello, ms, number};
 
 #[test]
 fn headers() {

@@ -276,7 +276,8 @@ impl Framer {
             self.partial = Some(Box::new(partial));
             *input = &[];
         }
-        Ok(Arrival::Incomplete { grew: !rest.is_empty() })
+        // By its header at least.
+        Ok(Arrival::Incomplete { grew: true })
     }
 
     /// Whether a large packet is under way: then its bytes come first.

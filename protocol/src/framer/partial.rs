@@ -177,3 +177,32 @@ fn without_trailer(body: &[u8]) -> Option<&[u8]> {
 pub(super) fn packet_size(header: &Header) -> u64 {
     (HEADER_SIZE + header.body_size()) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Class, Kind};
+
+    fn packet(length: u32) -> Kept {
+        Kept::new(Header { kind: Kind::DATA, flags: Flags::NONE, class: Class::default(), length }, BytesMut::new())
+    }
+
+    /// PW-FRM-013: memory follows what came, and yet the bytes are copied a few times only.
+    #[test]
+    fn a_packet_that_comes_in_pieces_is_copied_seldom_and_takes_little() {
+        const PIECE: usize = 100;
+        let mut kept = packet(64_000);
+        let (mut copies, mut room) = (0, 0);
+        for came in (PIECE..=64_000).step_by(PIECE) {
+            kept.append(&[7; PIECE]);
+            let holds = kept.buffer.capacity();
+            assert!(holds <= RESERVE.max(PIECE + (AHEAD + 1) * came), "{holds} bytes for {came}");
+            if holds != room {
+                (copies, room) = (copies + 1, holds);
+            }
+        }
+        // 4,096 bytes at first, nine times 4,100 then, and all that is missing.
+        assert_eq!((copies, room), (3, 64_000));
+        assert_eq!(kept.finish().map(|body| body.bytes().len()), Some(64_000));
+    }
+}

@@ -171,7 +171,7 @@ pub enum Retry {
 impl Retry {
     pub(crate) fn to_wire(self) -> u32 {
         match self {
-            Self::After(time) => u32::try_from(time.as_millis()).unwrap_or(u32::MAX - 1).min(u32::MAX - 1),
+            Self::After(time) => u32::try_from(time.as_millis()).unwrap_or(u32::MAX).min(u32::MAX - 1),
             Self::Never => u32::MAX,
         }
     }
@@ -229,5 +229,30 @@ impl From<CloseReason> for CloseFrame {
     /// The registry's advice for this reason, and no sentence.
     fn from(reason: CloseReason) -> Self {
         Self { reason, retry: reason.retry(), text: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_never_only_where_it_was_given() {
+        let longest = u32::MAX - 1;
+        let exactly = |millis: u32| Retry::After(Duration::from_millis(millis.into()));
+        for time in [exactly(longest), exactly(u32::MAX), Retry::After(Duration::MAX)] {
+            assert_eq!(time.to_wire(), longest);
+            assert_eq!(Retry::from_wire(time.to_wire()), exactly(longest));
+        }
+        assert_eq!(Retry::from_wire(Retry::Never.to_wire()), Retry::Never);
+    }
+
+    /// An application's own reasons stand in no registry: it comes again unless told otherwise.
+    #[test]
+    fn the_applications_own_reasons_advise_to_come_again() {
+        for reason in [32_768, u16::MAX] {
+            assert_eq!(CloseReason(reason).retry(), Retry::After(Duration::ZERO));
+        }
+        assert_eq!(CloseReason(32_767).retry(), Retry::Never);
     }
 }

@@ -36,7 +36,14 @@ pub(crate) fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::format;
+
     use super::*;
+
+    #[test]
+    fn what_is_secret_shows_that_it_is_there() {
+        assert_eq!(format!("{:?} {Secret:?}", Length(3)), "3 bytes …");
+    }
 
     #[test]
     fn a_text_stays_on_its_line_and_does_nothing_to_the_terminal() {

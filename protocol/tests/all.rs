@@ -1,0 +1,30 @@
+//! The tests in virtual time, as one program that is linked once. `memory.rs` is a program of its own: it counts what is allocated.
+
+mod admission;
+mod close;
+mod commands;
+mod conversation;
+mod conversations;
+mod demands;
+mod drain;
+mod ending;
+mod events;
+mod evidence;
+mod handshake;
+mod heartbeat;
+mod messages;
+mod pair;
+mod pause;
+mod printing;
+mod rejects;
+mod resync;
+mod sentences;
+mod split;
+mod state_machine;
+mod statistics;
+mod suspect;
+mod table;
+mod table_limits;
+mod trace;
+mod transmitted;
+mod vectors;
