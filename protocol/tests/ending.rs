@@ -396,3 +396,15 @@ fn a_command_tells_the_time() {
     server.connection.close(at(400), CloseReason::BAD_PACKET);
     assert_eq!(server.connection.poll_timeout(), Some(at(400) + config().timeouts.linger));
 }
+
+/// PW-CLS-012: nothing becomes of the transport before the connection is over, be there something to transmit or not.
+#[test]
+fn the_transport_stays_until_the_connection_is_over() {
+    let mut server = End::server(config());
+    assert_eq!(server.connection.shutdown(), Shutdown::None);
+    server.connection.close(server.now, CloseReason::NORMAL);
+    server.transmit();
+    assert_eq!(server.connection.shutdown(), Shutdown::None, "the answer has to come");
+    server.receive(&numbered(Kind::CLOSE_ACK, 0, SERVER_KEY)).unwrap();
+    assert_eq!(server.connection.shutdown(), Shutdown::HalfClose);
+}

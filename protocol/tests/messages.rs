@@ -343,3 +343,27 @@ fn memory_that_was_lent_before_other_bytes_came_ends_the_connection() {
     server.receive(&packet[end..]).unwrap();
     assert_eq!(server.messages()[0].payload, payload(5_000));
 }
+
+/// A driver may ask since when a message is open, and what is said of one that takes too long names its age.
+#[test]
+fn a_message_is_open_from_its_first_frame_to_its_last() {
+    let mut server = End::server(config());
+    server.run_for(ms(30));
+    assert_eq!(server.connection.open_since(), None);
+    server.receive(&data(Flags::FIRST | Flags::MORE, 4, b"one", SERVER_KEY)).unwrap();
+    let began = server.now;
+    server.run_for(ms(40));
+    server.receive(&data(Flags::MORE, 4, b"two", SERVER_KEY)).unwrap();
+    assert_eq!(server.connection.open_since(), Some(began));
+    server.receive(&data(Flags::NONE, 4, b"three", SERVER_KEY)).unwrap();
+    assert_eq!(server.connection.open_since(), None);
+}
+
+/// PW-FRM-013: nothing is kept of a packet without a meaning, however much of it has come.
+#[test]
+fn what_is_passed_over_is_not_kept() {
+    let mut server = End::server(config());
+    let before = server.connection.buffered();
+    server.receive(&control(Kind(0xC0), &[7; 60_000], SERVER_KEY)[..50_000]).unwrap();
+    assert_eq!(server.connection.buffered(), before);
+}

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use pulsewire_protocol::{Class, CloseReason, Flags, Kind, Message, Shutdown, Transmit};
+use proptest::collection;
+use proptest::prelude::*;
+use pulsewire_protocol::{Class, CloseReason, Flags, Instant, Kind, Message, Shutdown, Transmit};
 
 use crate::pair::*;
 
@@ -134,6 +136,7 @@ fn what_was_acknowledged_is_asked_for_some_times_in_each_limit() {
     config.timeouts.write_stall = Duration::from_millis(800);
     let mut server = End::server(config);
     let greeting = server.connection.statistics().bytes_taken;
+    server.run_for(ms(50));
     server.connection.acknowledged(server.now, greeting);
     server.connection.send(server.now, business(10)).unwrap();
     server.transmit();
@@ -145,4 +148,62 @@ fn what_was_acknowledged_is_asked_for_some_times_in_each_limit() {
         asked.push((server.now - began).as_millis());
     }
     assert_eq!(asked, [100, 200, 300, 400, 500, 600, 700, 800]);
+}
+
+/// What is handed out, or taken, or neither.
+#[derive(Debug, Clone)]
+enum Step {
+    Send(usize),
+    Take(usize),
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (1usize..3_000).prop_map(Step::Send),
+        (1usize..4_000).prop_map(Step::Take),
+        (1u64..3_000).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    /// PW-CLS-015: the limit is the earlier of two: `write_stall` from the latest progress on, and the time that any byte was given.
+    #[test]
+    fn the_time_of_each_byte_holds_whatever_comes_and_goes(steps in collection::vec(step(), 1..40)) {
+        let mut config = config();
+        config.heartbeat.idle = Duration::from_secs(3_600);
+        let (mut server, stall, rate) = (End::server(config), ms(30_000), 1_024);
+        server.connection.acknowledged(server.now, 0);
+        server.connection.acknowledged(server.now, server.connection.statistics().bytes_taken);
+        server.stalled = true;
+        // Of each batch: what waits behind it, and its deadline. And since when nothing went.
+        let (mut given, mut since): (Vec<(usize, Instant)>, _) = (Vec::new(), server.now);
+        for step in steps {
+            match step {
+                Step::Send(size) => {
+                    if server.handed.is_empty() {
+                        since = server.now;
+                    }
+                    server.connection.send(server.now, business(size)).unwrap();
+                    let before = server.handed.len();
+                    server.hand_out();
+                    let waiting = server.handed.len();
+                    given.iter_mut().for_each(|(behind, _)| *behind += waiting - before);
+                    let time = stall + Duration::from_nanos(waiting as u64 * 1_000_000_000 / rate);
+                    given.push((0, server.now + time));
+                }
+                Step::Take(count) if !server.handed.is_empty() => {
+                    server.take(count.min(server.handed.len()));
+                    let taken = server.connection.statistics().bytes_taken;
+                    server.connection.acknowledged(server.now, taken);
+                    since = server.now;
+                    given.retain(|(behind, _)| *behind < server.handed.len());
+                }
+                Step::Take(_) => {}
+                Step::Wait(time) => server.now = server.now + ms(time),
+            }
+            let slow = given.iter().map(|(_, deadline)| *deadline).min();
+            prop_assert_eq!(server.connection.write_timeout(), slow.map(|slow| slow.min(since + stall)));
+        }
+    }
 }
