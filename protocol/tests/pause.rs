@@ -406,3 +406,18 @@ fn a_ping_that_waits_is_withdrawn_where_the_peer_pauses_or_ends_its_pause() {
     server.transmit();
     assert_eq!(pings(&server).len(), 1);
 }
+
+/// PW-HB-023: what is read of it meanwhile tells how long the pause is.
+#[test]
+fn an_answer_that_is_read_in_a_pause_of_this_side_is_not_measured() {
+    for pauses in [false, true] {
+        let mut server = with_busy_max(60_000);
+        assert!(server.connection.ping(server.now));
+        server.run_for(ms(5));
+        if pauses {
+            server.connection.pause(server.now);
+        }
+        server.receive(&numbered(Kind::PONG, 1, SERVER_KEY)).unwrap();
+        assert_eq!(server.connection.rtt(), (!pauses).then_some(ms(5)));
+    }
+}
