@@ -30,6 +30,18 @@ fn the_python_subject_passes_what_only_an_adapter_reaches() -> Tested {
     Ok(())
 }
 
+/// It takes longer to start its clients than a peer may be silent: the suite's other connections answer PINGs meanwhile.
+#[cfg(unix)]
+#[test]
+fn one_that_starts_slowly_finds_the_other_connections_alive() -> Tested {
+    let tool = Tool::new("adapter-slow")?;
+    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/subjects/python/adapter.py");
+    let command = format!("sh -c 'sleep 1.5; exec python3 {python}'");
+    let output = tool.run(&on_cases(&command, &["PW-HB-012/one-silent-among-many"]))?;
+    assert_code(&output, 0);
+    Ok(())
+}
+
 /// They echo bytes, so that every case fails; not one for the sake of the adapter.
 fn example_runs(language: &str, program: &str) -> Tested {
     let tool = Tool::new(&format!("adapter-{language}"))?;

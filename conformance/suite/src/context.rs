@@ -1,33 +1,27 @@
 //! What a case works with: the subject in one role, and connections to it.
 
+mod opening;
 mod sending;
 
-use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::chunking::{Chunking, Cutter};
+use crate::chunking::Chunking;
 use crate::clock;
 use crate::edits::Edits;
-use crate::oracle::Oracle;
 use crate::peer::{PATIENCE, Peer};
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::role::Role;
 use crate::setting::Setting;
-use crate::sockets;
 use crate::subject::{CloseFrame, Command, Event, Happening, Id, Origin, Reply, Running, Subject, SubjectError};
 use crate::transcript::Transcript;
 use crate::variant::Variant;
 use crate::verdict::{Failure, Outcome, in_vain, require, violation};
-use crate::world::{Listener, Stream};
+use crate::world::Listener;
 
 /// The longest that a case may wait for one timer of a subject whose profile is fixed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// How often other connections answer PINGs while the next one is waited for.
-const BETWEEN_PINGS: Duration = Duration::from_millis(20);
 
 /// One run of one case.
 pub(crate) struct Context<'s> {
@@ -77,81 +71,6 @@ impl<'s> Context<'s> {
             listener: None,
             judged: Vec::new(),
         }
-    }
-
-    /// A connection on which nothing was sent yet.
-    pub(crate) fn open(&mut self) -> Result<Peer, Failure> {
-        self.open_beside(&mut [])
-    }
-
-    /// As [`open`](Self::open), while `others` answer PINGs: a client may take long to start.
-    fn open_beside(&mut self, others: &mut [Peer]) -> Result<Peer, Failure> {
-        let mut transcript = self.transcript.connection();
-        let is_elsewhere = self.edits.elsewhere.contains(&transcript.number());
-        if is_elsewhere {
-            transcript = transcript.aside();
-        }
-        let (stream, runner) = match self.role {
-            Role::Server => self.dial(is_elsewhere)?,
-            Role::Client => (self.accept(others, is_elsewhere)?, self.running.len() - 1),
-        };
-        let sync_key = self.random.sync_key();
-        let mut peer = Peer::new(stream, self.role, runner, sync_key, transcript);
-        peer.edits = Arc::clone(&self.edits);
-        let Profile { idle, interval, .. } = self.profile;
-        peer.setting = self.setting;
-        self.setting.announce(&mut peer.hello);
-        peer.cutter = Cutter::new(self.chunking, self.cuts.next_u64());
-        // A wait for an answer is four intervals at most.
-        peer.ping_due = idle.max(interval * 4);
-        Ok(peer)
-    }
-
-    /// A connection after the handshake, proved to work.
-    pub(crate) fn establish(&mut self) -> Result<Peer, Failure> {
-        self.establish_with(|_| {})
-    }
-
-    /// As [`establish`](Self::establish), after a change to what the peer announces.
-    pub(crate) fn establish_with(&mut self, change: impl FnOnce(&mut Peer)) -> Result<Peer, Failure> {
-        self.establish_with_beside(&mut [], change)
-    }
-
-    /// As [`establish`](Self::establish), while `others`, to which nothing else is to come, answer PINGs.
-    pub(crate) fn establish_beside(&mut self, others: &mut [Peer]) -> Result<Peer, Failure> {
-        self.establish_with_beside(others, |_| {})
-    }
-
-    /// As [`establish_beside`](Self::establish_beside), after a change to what the peer announces.
-    pub(crate) fn establish_with_beside(
-        &mut self,
-        others: &mut [Peer],
-        change: impl FnOnce(&mut Peer),
-    ) -> Result<Peer, Failure> {
-        let mut peer = self.open_beside(others)?;
-        change(&mut peer);
-        peer.handshake()?;
-        peer.alive()?;
-        Ok(peer)
-    }
-
-    /// As [`establish`](Self::establish), with the id of the connection.
-    pub(crate) fn establish_with_id(&mut self) -> Result<(Peer, Id), Failure> {
-        self.establish_with_id_beside(&mut [])
-    }
-
-    /// As [`establish_beside`](Self::establish_beside), with the id of the connection.
-    pub(crate) fn establish_with_id_beside(&mut self, others: &mut [Peer]) -> Result<(Peer, Id), Failure> {
-        let peer = self.establish_beside(others)?;
-        let id = self.youngest(&peer)?;
-        Ok((peer, id))
-    }
-
-    /// As [`establish`](Self::establish), with a peer that leaves the answers to PINGs to the case.
-    pub(crate) fn establish_mute(&mut self) -> Result<Peer, Failure> {
-        let mut peer = self.establish()?;
-        peer.answers_pings = false;
-        Ok(peer)
     }
 
     /// Not applicable if the subject's numbers make the case wait this long.
@@ -336,79 +255,6 @@ impl<'s> Context<'s> {
     pub(crate) fn stop(self) {
         for running in self.running {
             running.stop();
-        }
-    }
-
-    /// A connection to the server of the subject, or to one of the oracle; with its place among those that run.
-    fn dial(&mut self, is_elsewhere: bool) -> Result<(Stream, usize), Failure> {
-        // Case by case the subject's server is the first.
-        if self.running.is_empty() {
-            let server = self.subject.serve(&self.profile).map_err(failure)?;
-            keep(&mut self.running, server)?;
-        }
-        let runner = match self.elsewhere {
-            _ if !is_elsewhere => 0,
-            Some(runner) => runner,
-            None => {
-                let server = self.oracle().serve(&self.profile).map_err(failure)?;
-                keep(&mut self.running, server)?;
-                *self.elsewhere.insert(self.running.len() - 1)
-            }
-        };
-        let address = self.running[runner].address();
-        let stream = sockets::dial(address, PATIENCE)
-            .map_err(|error| Failure::Harness(format!("no connection to {address}: {error}")))?;
-        Ok((stream, runner))
-    }
-
-    /// What answers where the subject need not.
-    fn oracle(&self) -> Oracle {
-        let oracle = Oracle::clean().with_seed(0);
-        if self.subject.in_memory() { oracle.in_memory() } else { oracle }
-    }
-
-    fn accept(&mut self, others: &mut [Peer], is_elsewhere: bool) -> Result<Stream, Failure> {
-        let harness = |error: std::io::Error| Failure::Harness(format!("the suite cannot listen: {error}"));
-        if self.listener.is_none() {
-            self.listener = Some(sockets::listen().map_err(harness)?);
-        }
-        let listener = self.listener.as_ref().expect("it was made just now");
-        let address: SocketAddr = listener.address().map_err(harness)?;
-        let client = if is_elsewhere {
-            self.oracle().connect(&self.profile, address)
-        } else {
-            self.subject.connect(&self.profile, address)
-        };
-        let client = client.map_err(failure)?;
-        keep(&mut self.running, client)?;
-        let patience = self.subject.connect_patience();
-        let listener = self.listener.as_ref().expect("it was made just now");
-        let began = clock::now();
-        let look = if others.is_empty() { patience } else { BETWEEN_PINGS };
-        loop {
-            match listener.accept(Some(look)) {
-                Ok(stream) => return Ok(stream),
-                Err(error) if error.kind() != ErrorKind::TimedOut => return Err(harness(error)),
-                Err(_) if clock::elapsed(began) < patience => others.iter_mut().try_for_each(Peer::answer_pings)?,
-                Err(_) => {
-                    return in_vain(patience, format!("the client did not connect within {} s", patience.as_secs()));
-                }
-            }
-        }
-    }
-}
-
-/// Keeps what the subject started, unless its adapter takes a command that does not exist: its other replies would prove
-/// nothing.
-fn keep(running: &mut Vec<Box<dyn Running>>, mut started: Box<dyn Running>) -> Outcome {
-    let reply = started.control(Command::Unknown { verb: "flibbertigibbet" });
-    running.push(started);
-    match reply {
-        Err(error) if error.is_unsupported() => Ok(()),
-        Err(error) => Err(failure(error)),
-        Ok(reply) => {
-            let sentence = format!("the adapter replied {} where there is no such command", describe(&reply));
-            Err(Failure::Harness(sentence))
         }
     }
 }

@@ -30,6 +30,9 @@ use inspect::BetweenFrames;
 /// How long a case waits for what must come at once. Generous: a busy machine is no violation.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Bytes that the slowest implementation reads in a second, on a busy machine.
+const SLOWEST: u32 = 1 << 20;
+
 /// Bytes that are read at once.
 const BUFFER: usize = 16_384;
 /// The longest that a case reads or writes one connection of several without a look at the others.
@@ -84,6 +87,8 @@ pub(crate) struct Peer {
     writes: u32,
     /// Messages of which less was sent, and what was sent of them.
     shortened: Vec<(Message, Message)>,
+    /// Bytes that were sent since something came.
+    unanswered: u32,
     /// Taken just before the last bytes were sent: the subject's silence began no earlier.
     pub(crate) last_sent_at: Instant,
     parser: Parser,
@@ -141,6 +146,7 @@ impl Peer {
             edits: Arc::default(),
             writes: 0,
             shortened: Vec::new(),
+            unanswered: 0,
             last_sent_at: clock::now(),
             parser: Parser::new(),
             first_packet_came: false,
@@ -205,13 +211,15 @@ impl Peer {
         self.receive_within(PATIENCE)
     }
 
-    /// The next arrival, which must come in time, or at least more of it.
+    /// The next arrival, which must come in time, or at least more of it. A subject that was sent much has longer.
     fn receive_within(&mut self, patience: Duration) -> Result<Arrival, Failure> {
+        let patience = patience + Duration::from_secs(1) * self.unanswered / SLOWEST;
         loop {
             let before = self.parser.rest().len();
             match self.receive_by(clock::now() + patience)? {
                 Some(arrival) => {
                     self.due = None;
+                    self.unanswered = 0;
                     return Ok(arrival);
                 }
                 // More of a large packet has come meanwhile.

@@ -1,7 +1,7 @@
 //! Sections 6 and 9, where much waits to be sent, of several classes: all of it arrives, once and in order.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::BOTH;
 use super::drain::ended_with;
@@ -46,9 +46,9 @@ pub(super) const CASES: &[Case] = &[
 /// More classes than anybody would have thought of, some of them private.
 const CLASSES: [u8; 7] = [0, 1, 2, 3, 4, 128, 255];
 
-/// Bytes have 2 s to be acknowledged, and a second more for each 256 KiB of them.
+/// Bytes have 3 s to be acknowledged, and a second more for each 256 KiB of them.
 fn slow_link() -> Profile {
-    Profile { write_stall: Duration::from_secs(2), assembly_rate: 256 << 10, ..Profile::calm() }
+    Profile { write_stall: Duration::from_secs(3), assembly_rate: 256 << 10, ..Profile::calm() }
 }
 
 /// A payload that begins with who sent it and with its number.
@@ -169,14 +169,16 @@ fn reads_twice_as_fast(context: &mut Context<'_>) -> Outcome {
     /// Between two reads.
     const STEP: Duration = Duration::from_millis(100);
     /// So many of them take longer than any byte alone may wait.
-    const STEPS: usize = 40;
-    let at_once = context.profile.assembly_rate as usize * 2 / 10;
+    const STEPS: usize = 60;
     let (mut peer, id) = context.establish_with_id()?;
     let each = context.enough_to_wait() / 20_000 / CLASSES.len();
+    let mut pace = Pace::new(u64::from(context.profile.assembly_rate) * 2);
+    // To queue all of it may take a busy machine longer than bytes may wait.
     for number in 0..each {
         for class in CLASSES {
             context.accept_quietly(&peer, id, class, &numbered(APPLICATION, number as u32, 20_000))?;
         }
+        pace.read(&mut peer)?;
     }
     context.close_from(&peer, id, 0x8001)?;
     let (mut came, mut steps) = (Came::default(), 0);
@@ -184,7 +186,7 @@ fn reads_twice_as_fast(context: &mut Context<'_>) -> Outcome {
         if steps < STEPS {
             clock::sleep(STEP);
             steps += 1;
-            peer.read_some(at_once)?;
+            pace.read(&mut peer)?;
         }
         let patience = if steps < STEPS { Duration::ZERO } else { PATIENCE };
         match next_but_messages(&mut peer, &mut came, patience)? {
@@ -203,6 +205,25 @@ fn reads_twice_as_fast(context: &mut Context<'_>) -> Outcome {
     peer.expect_end()?;
     peer.half_close();
     ended_with(context, &peer, id, 0x8001)
+}
+
+/// Reads at so many bytes a second, whenever it is asked to, and what was due before where it is asked late.
+struct Pace {
+    rate: u64,
+    began: Instant,
+    taken: usize,
+}
+
+impl Pace {
+    fn new(rate: u64) -> Self {
+        Self { rate, began: clock::now(), taken: 0 }
+    }
+
+    fn read(&mut self, peer: &mut Peer) -> Outcome {
+        let due = (self.rate * clock::elapsed(self.began).as_millis() as u64 / 1_000) as usize;
+        self.taken += peer.read_some(due.saturating_sub(self.taken))?.unwrap_or_default();
+        Ok(())
+    }
 }
 
 /// Notes messages until another packet comes, or none for so long.

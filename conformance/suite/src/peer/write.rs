@@ -123,6 +123,7 @@ impl Peer {
 
     fn write(&mut self, piece: &[u8]) -> Outcome {
         self.last_sent_at = clock::now();
+        self.unanswered = self.unanswered.saturating_add(u32::try_from(piece.len()).unwrap_or(u32::MAX));
         match self.stream().write_all(piece, PATIENCE) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
