@@ -139,3 +139,19 @@ fn only_requirements_that_exist_are_cited() {
         assert!(requirement(id).is_some(), "{id} is cited but not specified");
     }
 }
+
+/// A file that is in no program is never compiled, and what it cites is tested nowhere.
+#[test]
+fn every_file_of_tests_belongs_to_a_program() {
+    for folder in ["protocol", "transport-tokio"] {
+        let read = |name: &str| fs::read_to_string(workspace().join(folder).join(name)).expect("a file of the crate");
+        let (modules, programs) = (read("tests/all.rs"), read("Cargo.toml"));
+        for entry in fs::read_dir(workspace().join(folder).join("tests")).expect("the crate's tests") {
+            let path = entry.expect("a readable folder").path();
+            let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
+            let is_program = programs.contains(&format!("[[test]]\nname = \"{name}\"\n"));
+            let is_known = is_program || modules.lines().any(|line| line == format!("mod {name};"));
+            assert!(path.extension() != Some("rs".as_ref()) || is_known, "{folder}/tests/all.rs misses `mod {name};`");
+        }
+    }
+}

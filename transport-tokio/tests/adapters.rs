@@ -1,10 +1,8 @@
 //! Events as a stream, and a sender as a sink.
 
-mod support;
-
 use futures_util::{SinkExt, StreamExt, stream};
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, SendRefused};
-use support::{bounded, brisk, message, ms, next_message, pair, until_closed};
+use crate::support::{bounded, brisk, message, ms, next_message, pair, until_closed};
 
 fn narrow() -> Config {
     let mut config = brisk();

@@ -1,7 +1,5 @@
 //! Servers whose application judges each client (PW-HS-020), over real sockets.
 
-mod support;
-
 use std::future::Future;
 use std::time::Duration;
 
@@ -10,7 +8,7 @@ use pulsewire_transport_tokio::protocol::{
     Admission, CloseFrame, CloseReason, Closed, Config, Event, Origin, Retry, Role,
 };
 use pulsewire_transport_tokio::{ConnectError, Connection, Endpoint};
-use support::{bounded, message, ms, next_message, until_closed, valid};
+use crate::support::{bounded, message, ms, next_message, until_closed, valid};
 use tokio::io::DuplexStream;
 
 fn asking() -> Config {

@@ -1,14 +1,12 @@
 //! Senders that wait for room, whatever the receiving task does meanwhile.
 
-mod support;
-
 use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 
 use pulsewire_transport_tokio::Connection;
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Message, SendError, SendRefused};
-use support::{bounded, message, ms, next_message, pair, until_closed};
+use crate::support::{bounded, message, ms, next_message, pair, until_closed};
 use tokio::task::JoinHandle;
 
 const MESSAGES: u64 = 20;

@@ -1,7 +1,5 @@
 //! What came together is handled together, and answered with one write.
 
-mod support;
-
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +9,7 @@ use std::time::Duration;
 
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint, Joining, SocketOptions};
-use support::{bounded, message, next_message, until_closed, valid};
+use crate::support::{bounded, message, next_message, until_closed, valid};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::{Instant, sleep, timeout};
 

@@ -1,15 +1,13 @@
 //! The example `chat`, run as its documentation says: one server, and two that NATS joins. The latter need `nats-server`; where that is
 //! absent the tests say that they were skipped, and on Linux with `CI` in the environment they fail.
 
-mod programs;
-
 use std::env;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use programs::{OF_ITS_OWN, PATIENCE, Running};
+use crate::programs::{OF_ITS_OWN, PATIENCE, Running};
 
 /// A server, and where it listens.
 fn server(arguments: &[&str]) -> (Running, String) {
@@ -171,7 +169,7 @@ fn a_server_without_its_nats_says_so_and_ends() {
     let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("nats://{nowhere}");
     let output =
-        Command::new(programs::program("chat")).args(["--listen", "127.0.0.1:0", "--nats", &url]).output().unwrap();
+        Command::new(crate::programs::program("chat")).args(["--listen", "127.0.0.1:0", "--nats", &url]).output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("ConnectionRefused"), "{said}");

@@ -1,17 +1,12 @@
 //! The rooms of the example `chat`, which do no I/O: rules one by one, and what holds whatever servers and users do.
 
-#[path = "../examples/chat/messages.rs"]
-mod messages;
-#[path = "../examples/chat/rooms.rs"]
-mod rooms;
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU64;
 
-use messages::{Action, Command, Event};
+use crate::messages::{Action, Command, Event};
 use proptest::prelude::*;
 use pulsewire_transport_tokio::protocol::ConnectionId;
-use rooms::{Effect, Input, Notice, Rooms};
+use crate::rooms::{Effect, Input, Notice, Rooms};
 
 const ROOMS: [&str; 2] = ["tea", "coffee"];
 

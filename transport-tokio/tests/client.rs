@@ -1,12 +1,10 @@
 //! A client that stays connected: what it tells, when it tries again, and how it ends.
 
-mod door;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use door::{Door, bounded, client, connected, connecting, disconnected, failed, over};
+use crate::door::{Door, bounded, client, connected, connecting, disconnected, failed, over};
 use pulsewire_transport_tokio::protocol::{
     Admission, Class, CloseFrame, CloseReason, Config, Event, Message, Retry, SendRefused,
 };
@@ -367,7 +365,7 @@ async fn a_try_has_an_end() {
 
         // Somebody accepts, and says nothing.
         let (mut door, open) = Door::new(Config::default(), HOLDS);
-        let mut client = door::client(open, ClientOptions::default());
+        let mut client = crate::door::client(open, ClientOptions::default());
         connecting(&mut client).await;
         let (failed, _silent) = tokio::join!(failed(&mut client), door.next());
         match failed.error {

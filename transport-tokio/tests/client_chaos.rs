@@ -1,12 +1,10 @@
 //! Runs that a seed decides: connections are lost at any time, and each message of a client is accounted for.
 
-mod door;
-
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use door::{Door, bounded, client, message, number_of, receive};
+use crate::door::{Door, bounded, client, message, number_of, receive};
 use fastrand::Rng;
 use pulsewire_transport_tokio::protocol::{CloseReason, Config};
 use pulsewire_transport_tokio::{Client, ClientEvent, ClientOptions, ClientSender, ReconnectConfig, Unsent};

@@ -1,10 +1,8 @@
 //! What becomes of the messages of a client whose connections are lost: sent once at most, and never lost without a word.
 
-mod door;
-
 use std::time::Duration;
 
-use door::{Door, bounded, client, connected, connecting, disconnected, message, number_of, over, receive};
+use crate::door::{Door, bounded, client, connected, connecting, disconnected, message, number_of, over, receive};
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, SendRefused};
 use pulsewire_transport_tokio::{Accepted, Client, ClientEvent, ClientOptions, Connection, Endpoint, Unsent};
 use tokio::time::sleep;

@@ -1,10 +1,8 @@
 //! Messages over real loopback sockets.
 
-mod support;
-
 use pulsewire_transport_tokio::protocol::{Class, CloseReason, Config, Damage, Event, Message, SendRefused};
 use pulsewire_transport_tokio::{ConnectError, Endpoint};
-use support::{Server, bounded, brisk, message, next_message, until_closed, valid};
+use crate::support::{Server, bounded, brisk, message, next_message, until_closed, valid};
 
 const SIZES: [usize; 12] = [0, 1, 2, 63, 64, 2_047, 2_048, 4_096, 65_535, 65_536, 65_537, 1 << 20];
 
@@ -122,7 +120,7 @@ async fn a_server_that_says_nothing_fails_the_handshake() {
     bounded(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut config = brisk();
-        config.timeouts.handshake = support::ms(50);
+        config.timeouts.handshake = crate::support::ms(50);
         let error = Endpoint::new(valid(config)).connect(listener.local_addr().unwrap()).await.err().unwrap();
         let ConnectError::Handshake { closed, .. } = error else { panic!("{error}") };
         assert_eq!(closed.reason, CloseReason::HANDSHAKE_TIMEOUT);

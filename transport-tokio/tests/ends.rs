@@ -1,13 +1,11 @@
 //! PW-TCP-004: the ends that are not closes are told apart, over real sockets. A lost network is in `network_lost.rs`.
 
-mod support;
-
 use std::time::Duration;
 
 use pulsewire_transport_tokio::protocol::{CloseReason, Closed, Config, Event, Origin, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint};
 use socket2::SockRef;
-use support::{bounded, message, until_closed, valid};
+use crate::support::{bounded, message, until_closed, valid};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Two ends over TCP with the handshake complete, and the peer's socket.
@@ -42,7 +40,7 @@ async fn a_stream_that_ends_without_a_close_is_the_peers_end() {
     .await;
 }
 
-/// On Windows: `cargo test -p pulsewire-transport-tokio --test ends -- --include-ignored`.
+/// On Windows: `cargo test -p pulsewire-transport-tokio --test all -- ends:: --include-ignored`.
 #[tokio::test]
 #[cfg_attr(windows, ignore = "Wine tells of a reset only an operation that was pending when it came")]
 async fn a_connection_that_the_peers_side_cut_is_reset() {

@@ -1,15 +1,12 @@
 //! The examples, run as their documentation says.
 
-mod programs;
-mod support;
-
 use std::net::TcpListener;
 use std::time::Duration;
 
-use programs::{OF_ITS_OWN, Running};
+use crate::programs::{OF_ITS_OWN, Running};
 use pulsewire_transport_tokio::protocol::{Admission, CloseFrame, CloseReason, Config, Event, SendRefused};
 use pulsewire_transport_tokio::{Connection, Endpoint};
-use support::{bounded, message, next_message, until_closed, valid};
+use crate::support::{bounded, message, next_message, until_closed, valid};
 use tokio::task::JoinSet;
 
 /// An echo server, and where it listens.

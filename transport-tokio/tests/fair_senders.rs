@@ -1,14 +1,12 @@
 //! Senders that wait for room get it in the order in which they came, and nobody overtakes them.
 
-mod support;
-
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pulsewire_transport_tokio::protocol::{Class, Config, Message, SendRefused};
-use support::{bounded, message, next_message, pair};
+use crate::support::{bounded, message, next_message, pair};
 use tokio::task::yield_now;
 
 fn narrow() -> Config {

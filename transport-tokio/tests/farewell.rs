@@ -1,12 +1,10 @@
 //! What becomes of a stream when its connection is over: the machine says so (PW-CLS-012), in virtual time.
 
-mod support;
-
 use std::time::Duration;
 
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Role, ValidConfig};
 use pulsewire_transport_tokio::{Connection, Endpoint};
-use support::{bounded, ms, until_closed, valid};
+use crate::support::{bounded, ms, until_closed, valid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
 

@@ -1,7 +1,5 @@
 //! A peer that sends without end holds up neither other tasks nor any time limit.
 
-mod support;
-
 use std::io::Result;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +11,7 @@ use pulsewire_transport_tokio::Endpoint;
 use pulsewire_transport_tokio::protocol::{
     self, Class, CloseReason, Config, Event, Flags, Header, Hello, Instant, Kind, Message, Role, Seed, Transmit,
 };
-use support::{bounded, valid};
+use crate::support::{bounded, valid};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What a client sends without end.

@@ -1,12 +1,10 @@
 //! Groups: everybody gets everything in the same order, and nobody waits for somebody slow.
 
-mod support;
-
 use std::time::Duration;
 
 use pulsewire_transport_tokio::protocol::{Class, CloseReason, Config, Event, Message, SendRefused};
 use pulsewire_transport_tokio::{Connection, Dissolved, Group, GroupConfig, Missed, SlowMember};
-use support::{bounded, ms, next_message, pair, until_closed};
+use crate::support::{bounded, ms, next_message, pair, until_closed};
 
 /// What a member's stream and send queue take: a few messages of 1,000 bytes.
 const STREAM: usize = 2_000;

@@ -1,13 +1,11 @@
 //! PW-TCP-001: what came, or could be written, by the time at which a limit passes still counts, whichever of them the runtime
 //! notices first.
 
-mod support;
-
 use std::time::Duration;
 
 use pulsewire_transport_tokio::Endpoint;
 use pulsewire_transport_tokio::protocol::{Config, Event, Role};
-use support::{bounded, message, next_message, pair, valid};
+use crate::support::{bounded, message, next_message, pair, valid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 

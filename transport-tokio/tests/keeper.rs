@@ -1,12 +1,10 @@
 //! Connections whose task is in a handler that waits: nothing hangs on how that is written.
 
-mod support;
-
 use std::time::Duration;
 
 use pulsewire_transport_tokio::Connection;
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event};
-use support::{bounded, brisk, message, next_message, pair, until_closed, valid};
+use crate::support::{bounded, brisk, message, next_message, pair, until_closed, valid};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Far longer than a silent peer is borne.

@@ -1,7 +1,5 @@
 //! What a peer said before it left is heard, even where writing has failed by then.
 
-mod support;
-
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +8,7 @@ use std::task::{Context, Poll};
 
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Origin, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint};
-use support::{bounded, message, until_closed, valid};
+use crate::support::{bounded, message, until_closed, valid};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 /// A client whose writes can be made to fail, and its server, over a stream that holds this many bytes each way.

@@ -1,12 +1,10 @@
 //! Connections whose task lets go of them, and connections that are cut.
 
-mod support;
-
 use std::time::Duration;
 
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Origin, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint};
-use support::{bounded, message, pair, until_closed, valid};
+use crate::support::{bounded, message, pair, until_closed, valid};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 

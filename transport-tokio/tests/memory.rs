@@ -1,14 +1,12 @@
 //! What a connection leaves behind when it is gone.
 
-mod support;
-
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use pulsewire_transport_tokio::Connection;
 use pulsewire_transport_tokio::protocol::{Class, Config, Event, Message};
-use support::{bounded, message, next_message, pair};
+use crate::support::{bounded, message, next_message, pair};
 
 /// A payload whose memory can be watched.
 struct Watched(Arc<[u8]>);

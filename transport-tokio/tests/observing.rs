@@ -1,13 +1,11 @@
 //! What an endpoint tells of itself: statistics, metrics, and spans.
 
-mod support;
-
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use pulsewire_transport_tokio::protocol::{CloseReason, Event, Role};
 use pulsewire_transport_tokio::{Endpoint, Server};
-use support::{bounded, brisk, message, next_message, until_closed, valid};
+use crate::support::{bounded, brisk, message, next_message, until_closed, valid};
 
 #[tokio::test]
 async fn an_endpoint_counts_what_went_over_its_connections() {

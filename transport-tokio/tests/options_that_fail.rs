@@ -1,14 +1,12 @@
 //! Configurations that no socket takes fail where they are given, not at each connection.
 
-mod support;
-
 use std::io::ErrorKind;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use pulsewire_transport_tokio::protocol::{Config, ConfigError};
 use pulsewire_transport_tokio::{ConnectError, Endpoint, Server, SocketOptions};
-use support::{bounded, valid};
+use crate::support::{bounded, valid};
 
 fn wrong() -> [(&'static str, SocketOptions); 3] {
     [

@@ -1,12 +1,10 @@
 //! Slow applications that say so (section 8.4 of the specification), in virtual time.
 
-mod support;
-
 use std::future::{pending, ready};
 
 use pulsewire_transport_tokio::Connection;
 use pulsewire_transport_tokio::protocol::{CloseReason, Closed, Config, Event, Origin};
-use support::{bounded, brisk, message, ms, next_message, pair, until_closed};
+use crate::support::{bounded, brisk, message, ms, next_message, pair, until_closed};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -276,7 +274,7 @@ async fn a_stalled_write_ends_a_pause_in_the_work_and_in_the_receiver() {
 async fn before_the_handshake_nothing_pauses() {
     bounded(async {
         let (near, _far) = tokio::io::duplex(STREAM);
-        let endpoint = pulsewire_transport_tokio::Endpoint::new(support::valid(Config::default()));
+        let endpoint = pulsewire_transport_tokio::Endpoint::new(crate::support::valid(Config::default()));
         let role = pulsewire_transport_tokio::protocol::Role::Server;
         let mut server = endpoint.connection(near, role).unwrap();
         server.pause();

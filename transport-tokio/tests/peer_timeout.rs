@@ -1,12 +1,10 @@
 //! Peers that vanish without a word, and healthy ones that must not be taken for such.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use pulsewire_transport_tokio::Endpoint;
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Origin, Role};
-use support::{Proxy, Server, bounded, brisk, message, ms, next_message, until_closed, valid};
+use crate::support::{Proxy, Server, bounded, brisk, message, ms, next_message, until_closed, valid};
 
 /// What an idle machine may add to the bound of the heartbeat.
 const SLACK: Duration = Duration::from_millis(150);

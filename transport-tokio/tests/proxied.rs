@@ -1,13 +1,11 @@
 //! A server behind a load balancer that speaks the PROXY protocol.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use pulsewire_transport_tokio::protocol::{CloseReason, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint, Server, ServerConfig, ServerHandle};
-use support::{bounded, brisk, ms, until_closed, valid};
+use crate::support::{bounded, brisk, ms, until_closed, valid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

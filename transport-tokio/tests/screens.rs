@@ -1,8 +1,6 @@
 //! The example `screens`, run as its documentation says.
 
-mod programs;
-
-use programs::{OF_ITS_OWN, Running};
+use crate::programs::{OF_ITS_OWN, Running};
 
 /// A controller, and where it listens.
 fn controller(listen: &str) -> (Running, String) {

@@ -1,7 +1,5 @@
 //! Serving: handlers, addresses, an end in order.
 
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +8,7 @@ use pulsewire_transport_tokio::{
     Connection, Endpoint, Lifetime, ListenerHandle, Server, ServerConfig, ServerHandle, ShutdownTimes, SocketOptions,
     StreamQueue, socket,
 };
-use support::{bounded, message, ms, next_message, until_closed, valid};
+use crate::support::{bounded, message, ms, next_message, until_closed, valid};
 use tokio::task::JoinHandle;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};

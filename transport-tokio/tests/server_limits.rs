@@ -1,7 +1,5 @@
 //! Limits of a server: each one, told to whoever is refused.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,7 +10,7 @@ use pulsewire_transport_tokio::{
     AdmissionLimits, ConnectError, Connection, Endpoint, Server, ServerConfig, ServerHandle, ServerLimits,
     ServerStatistics, StreamQueue,
 };
-use support::{bounded, ms, until_closed, valid};
+use crate::support::{bounded, ms, until_closed, valid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 fn client() -> Endpoint {

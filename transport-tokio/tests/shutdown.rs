@@ -1,7 +1,5 @@
 //! Closing in order, on both sides.
 
-mod support;
-
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +7,7 @@ use std::task::{Context, Waker};
 
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Origin, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint, ShutdownReport};
-use support::{Server, bounded, message, ms, until_closed, valid};
+use crate::support::{Server, bounded, message, ms, until_closed, valid};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
 

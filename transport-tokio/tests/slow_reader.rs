@@ -1,7 +1,4 @@
 //! A peer that reads slowly, over loopback: what lies in this host's memory is told from a peer that is dead (PW-TCP-005).
-#![cfg(target_os = "linux")]
-
-mod support;
 
 use std::io;
 use std::num::NonZeroU32;
@@ -11,7 +8,7 @@ use std::time::Duration;
 
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Role};
 use pulsewire_transport_tokio::{Endpoint, SocketOptions};
-use support::{bounded, message, ms, until_closed, valid};
+use crate::support::{bounded, message, ms, until_closed, valid};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, Sleep};

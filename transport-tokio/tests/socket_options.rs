@@ -1,5 +1,4 @@
 //! What an endpoint sets on its sockets, seen through a duplicate of one.
-#![cfg(target_os = "linux")]
 
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;

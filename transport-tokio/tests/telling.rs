@@ -1,7 +1,5 @@
 //! What two sides tell each other beside messages, and what a connection tells of itself, in virtual time.
 
-mod support;
-
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,7 +9,7 @@ use pulsewire_transport_tokio::protocol::{
     Class, CloseFrame, CloseReason, Config, Event, Message, RejectReason, Retry, Role, Statistics,
 };
 use pulsewire_transport_tokio::{Connection, Endpoint};
-use support::{bounded, brisk, message, next_message, pair, until_closed, valid};
+use crate::support::{bounded, brisk, message, next_message, pair, until_closed, valid};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::task::JoinHandle;
 

@@ -1,7 +1,4 @@
 //! TLS below: both sides, client certificates, certificates that are replaced, and what goes wrong.
-#![cfg(feature = "tls")]
-
-mod support;
 
 use std::sync::Arc;
 
@@ -11,7 +8,7 @@ use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use support::{bounded, brisk, message, ms, next_message, until_closed};
+use crate::support::{bounded, brisk, message, ms, next_message, until_closed};
 use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
 

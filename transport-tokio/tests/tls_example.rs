@@ -1,11 +1,8 @@
 //! The example of TLS, run as its documentation says.
-#![cfg(feature = "tls")]
-
-mod programs;
 
 use std::path::PathBuf;
 
-use programs::Running;
+use crate::programs::Running;
 
 /// A folder that is gone with this.
 struct Folder(PathBuf);
