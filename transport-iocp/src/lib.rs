@@ -42,7 +42,8 @@
 //!
 //! # Slow applications
 //!
-//! The handler is called on the thread of all connections, so it never waits. Work that takes long goes through a queue to
+//! The handler is called on the thread of all connections, so it never waits: a thread that does not keep up with what comes says
+//! nothing of it, and peers whose PINGs lie unread for long give it up (PW-HB-027 is not done here). Work that takes long goes through a queue to
 //! another thread. [`ChannelHandler`] is one that pauses a connection when too much of it waits, and resumes it by itself. With a
 //! queue of your own, [`pause`](Context::pause) the connection when it is full, and have whoever takes work out of it call
 //! [`Sender::resume`] when there is room. The peer is told, and does not take this side for dead.

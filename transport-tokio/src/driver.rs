@@ -33,8 +33,17 @@ pub(crate) const BATCH: usize = 128 << 10;
 pub(crate) enum Receiving {
     /// In `recv`.
     Here,
-    /// Somewhere else. The keeper notes since when, at its first look: for everybody else the clock is too dear, or gone.
-    Away { since: Option<Instant> },
+    /// Somewhere else.
+    Away,
+}
+
+/// The receiving task has not come to the end of what there is to read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Behind {
+    /// When the keeper first found it away: for everybody else the clock is too dear, or gone.
+    pub(crate) since: Instant,
+    /// Bytes that the stream had taken by then.
+    taken: u64,
 }
 
 pub(crate) struct Driver {
@@ -56,6 +65,8 @@ pub(crate) struct Driver {
     pausing: Pausing,
     /// Where the receiving task is.
     pub(crate) receiving: Receiving,
+    /// Where the keeper has found it away since it last read all that there was.
+    behind: Option<Behind>,
     /// The earliest time at which the keeper is to look at this connection.
     pub(crate) planned: Instant,
     /// Something waits to be joined with what follows, and the keeper knows.
@@ -82,7 +93,8 @@ impl Driver {
             error: None,
             more_input: false,
             pausing: Pausing::default(),
-            receiving: Receiving::Away { since: None },
+            receiving: Receiving::Away,
+            behind: None,
             planned: Instant::MAX,
             left: false,
             joins_until: Instant::MAX,

@@ -156,6 +156,7 @@ impl Receiver {
             if self.poll_time(shared, &mut driver, context).is_ready() {
                 continue;
             }
+            driver.catch_up();
             driver.set_receiver(context);
             return Poll::Pending;
         }

@@ -96,11 +96,7 @@ impl Shared {
         let deadline = driver.remind(now);
         let next = match driver.receiving {
             Receiving::Here => deadline,
-            Receiving::Away { since: None } => {
-                driver.receiving = Receiving::Away { since: Some(now) };
-                Some(now + times.look)
-            }
-            Receiving::Away { since: Some(since) } => driver.keep(self.clock(), now, times, now - since >= times.away),
+            Receiving::Away => driver.keep(self.clock(), now, times),
         };
         if driver.connection.is_over() {
             self.say_farewell(registry, &mut driver);
@@ -234,7 +230,7 @@ impl Shared {
 
     /// The receiving task is not in `recv` any more: the keeper looks after the connection until it is back.
     pub(crate) fn watch(&self, driver: &mut Driver) {
-        driver.receiving = Receiving::Away { since: None };
+        driver.leave();
         self.plan_look(driver, driver.connection.latest() + self.keeper.times.look);
     }
 

@@ -1,8 +1,8 @@
 //! Events as a stream, and a sender as a sink.
 
+use crate::support::{bounded, brisk, message, ms, next_message, pair, until_closed};
 use futures_util::{SinkExt, StreamExt, stream};
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, SendRefused};
-use crate::support::{bounded, brisk, message, ms, next_message, pair, until_closed};
 
 fn narrow() -> Config {
     let mut config = brisk();

@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::support::{bounded, message, ms, next_message, until_closed, valid};
 use bytes::Bytes;
 use pulsewire_transport_tokio::protocol::{
     Admission, CloseFrame, CloseReason, Closed, Config, Event, Origin, Retry, Role,
 };
 use pulsewire_transport_tokio::{ConnectError, Connection, Endpoint};
-use crate::support::{bounded, message, ms, next_message, until_closed, valid};
 use tokio::io::DuplexStream;
 
 fn asking() -> Config {

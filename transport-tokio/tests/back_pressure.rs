@@ -4,9 +4,9 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 
+use crate::support::{bounded, message, ms, next_message, pair, until_closed};
 use pulsewire_transport_tokio::Connection;
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Message, SendError, SendRefused};
-use crate::support::{bounded, message, ms, next_message, pair, until_closed};
 use tokio::task::JoinHandle;
 
 const MESSAGES: u64 = 20;

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::support::{bounded, message, next_message, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint, Joining, SocketOptions};
-use crate::support::{bounded, message, next_message, until_closed, valid};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::{Instant, sleep, timeout};
 

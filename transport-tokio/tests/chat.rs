@@ -168,8 +168,10 @@ fn servers_whose_nats_was_away_find_each_other_again() {
 fn a_server_without_its_nats_says_so_and_ends() {
     let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("nats://{nowhere}");
-    let output =
-        Command::new(crate::programs::program("chat")).args(["--listen", "127.0.0.1:0", "--nats", &url]).output().unwrap();
+    let output = Command::new(crate::programs::program("chat"))
+        .args(["--listen", "127.0.0.1:0", "--nats", &url])
+        .output()
+        .unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("ConnectionRefused"), "{said}");

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU64;
 
 use crate::messages::{Action, Command, Event};
+use crate::rooms::{Effect, Input, Notice, Rooms};
 use proptest::prelude::*;
 use pulsewire_transport_tokio::protocol::ConnectionId;
-use crate::rooms::{Effect, Input, Notice, Rooms};
 
 const ROOMS: [&str; 2] = ["tea", "coffee"];
 

@@ -1,8 +1,8 @@
 //! Messages over real loopback sockets.
 
+use crate::support::{Server, bounded, brisk, message, next_message, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{Class, CloseReason, Config, Damage, Event, Message, SendRefused};
 use pulsewire_transport_tokio::{ConnectError, Endpoint};
-use crate::support::{Server, bounded, brisk, message, next_message, until_closed, valid};
 
 const SIZES: [usize; 12] = [0, 1, 2, 63, 64, 2_047, 2_048, 4_096, 65_535, 65_536, 65_537, 1 << 20];
 

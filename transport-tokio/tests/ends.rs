@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::support::{bounded, message, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{CloseReason, Closed, Config, Event, Origin, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint};
 use socket2::SockRef;
-use crate::support::{bounded, message, until_closed, valid};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Two ends over TCP with the handshake complete, and the peer's socket.

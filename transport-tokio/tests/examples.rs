@@ -4,9 +4,9 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::programs::{OF_ITS_OWN, Running};
+use crate::support::{bounded, message, next_message, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{Admission, CloseFrame, CloseReason, Config, Event, SendRefused};
 use pulsewire_transport_tokio::{Connection, Endpoint};
-use crate::support::{bounded, message, next_message, until_closed, valid};
 use tokio::task::JoinSet;
 
 /// An echo server, and where it listens.

@@ -5,8 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pulsewire_transport_tokio::protocol::{Class, Config, Message, SendRefused};
 use crate::support::{bounded, message, next_message, pair};
+use pulsewire_transport_tokio::protocol::{Class, Config, Message, SendRefused};
 use tokio::task::yield_now;
 
 fn narrow() -> Config {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::support::{bounded, ms, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Role, ValidConfig};
 use pulsewire_transport_tokio::{Connection, Endpoint};
-use crate::support::{bounded, ms, until_closed, valid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
 

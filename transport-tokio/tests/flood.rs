@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::support::{bounded, valid};
 use pulsewire_transport_tokio::Endpoint;
 use pulsewire_transport_tokio::protocol::{
     self, Class, CloseReason, Config, Event, Flags, Header, Hello, Instant, Kind, Message, Role, Seed, Transmit,
 };
-use crate::support::{bounded, valid};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What a client sends without end.

@@ -1,9 +1,9 @@
 //! What was sent leaves, though the receiving task is slow and whatever the stream below buffers.
 
+use crate::support::{bounded, message, ms, next_message, pair, until_closed, valid};
 use bytes::Bytes;
 use pulsewire_transport_tokio::Endpoint;
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Role};
-use crate::support::{bounded, message, ms, next_message, pair, until_closed, valid};
 use tokio::io::BufWriter;
 
 /// TLS and buffered streams take bytes that leave only with a flush.

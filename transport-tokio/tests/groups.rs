@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::support::{bounded, ms, next_message, pair, until_closed};
 use pulsewire_transport_tokio::protocol::{Class, CloseReason, Config, Event, Message, SendRefused};
 use pulsewire_transport_tokio::{Connection, Dissolved, Group, GroupConfig, Missed, SlowMember};
-use crate::support::{bounded, ms, next_message, pair, until_closed};
 
 /// What a member's stream and send queue take: a few messages of 1,000 bytes.
 const STREAM: usize = 2_000;

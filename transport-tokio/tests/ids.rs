@@ -1,8 +1,8 @@
 //! Ids that outlive their connection (section 13 of the specification).
 
+use crate::support::{Server, bounded, message, next_message, until_closed, valid};
 use pulsewire_transport_tokio::Endpoint;
 use pulsewire_transport_tokio::protocol::{Class, CloseReason, Config, Message, SendRefused};
-use crate::support::{Server, bounded, message, next_message, until_closed, valid};
 
 #[tokio::test]
 async fn a_send_through_a_reused_slot_is_refused_and_the_payload_comes_back() {

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use crate::support::{bounded, message, next_message, pair, valid};
 use pulsewire_transport_tokio::Endpoint;
 use pulsewire_transport_tokio::protocol::{Config, Event, Role};
-use crate::support::{bounded, message, next_message, pair, valid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 

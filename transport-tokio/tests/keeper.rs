@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::support::{bounded, brisk, message, next_message, pair, until_closed, valid};
 use pulsewire_transport_tokio::Connection;
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event};
-use crate::support::{bounded, brisk, message, next_message, pair, until_closed, valid};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Far longer than a silent peer is borne.

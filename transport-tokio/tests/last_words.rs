@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use crate::support::{bounded, message, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Origin, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint};
-use crate::support::{bounded, message, until_closed, valid};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 /// A client whose writes can be made to fail, and its server, over a stream that holds this many bytes each way.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::support::{bounded, message, pair, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Origin, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint};
-use crate::support::{bounded, message, pair, until_closed, valid};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use crate::support::{bounded, message, next_message, pair};
 use bytes::Bytes;
 use pulsewire_transport_tokio::Connection;
 use pulsewire_transport_tokio::protocol::{Class, Config, Event, Message};
-use crate::support::{bounded, message, next_message, pair};
 
 /// A payload whose memory can be watched.
 struct Watched(Arc<[u8]>);

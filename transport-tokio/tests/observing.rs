@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use crate::support::{bounded, brisk, message, next_message, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{CloseReason, Event, Role};
 use pulsewire_transport_tokio::{Endpoint, Server};
-use crate::support::{bounded, brisk, message, next_message, until_closed, valid};
 
 #[tokio::test]
 async fn an_endpoint_counts_what_went_over_its_connections() {

@@ -4,9 +4,9 @@ use std::io::ErrorKind;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::support::{bounded, valid};
 use pulsewire_transport_tokio::protocol::{Config, ConfigError};
 use pulsewire_transport_tokio::{ConnectError, Endpoint, Server, SocketOptions};
-use crate::support::{bounded, valid};
 
 fn wrong() -> [(&'static str, SocketOptions); 3] {
     [

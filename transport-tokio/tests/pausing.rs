@@ -2,9 +2,9 @@
 
 use std::future::{pending, ready};
 
-use pulsewire_transport_tokio::Connection;
-use pulsewire_transport_tokio::protocol::{CloseReason, Closed, Config, Event, Origin};
 use crate::support::{bounded, brisk, message, ms, next_message, pair, until_closed};
+use pulsewire_transport_tokio::protocol::{CloseReason, Closed, Config, Event, Origin};
+use pulsewire_transport_tokio::{Connection, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -113,6 +113,48 @@ async fn a_handler_that_is_slow_keeps_its_connection() {
         assert!(ending.await.unwrap().orderly);
     })
     .await;
+}
+
+/// PW-HB-027: each message takes it less than the keeper waits, and all that lies unread far longer than a peer may be silent.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_slow_with_each_of_many_messages_keeps_its_connection() {
+    bounded(async {
+        let (mut near, far) = pair(brisk(), STREAM).await;
+        let flood = flood(far.sender());
+        let ending = receive(far);
+        for number in 0..200 {
+            assert!(!ending.is_finished(), "given up after {number} messages");
+            next_message(&mut near).await;
+            sleep(ms(20)).await;
+        }
+        assert!(near.statistics().pauses > 0);
+        flood.abort();
+    })
+    .await;
+}
+
+/// Its answers tell its peer enough.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_answers_each_of_many_messages_slowly_does_not_pause() {
+    bounded(async {
+        let (mut near, far) = pair(brisk(), STREAM).await;
+        let flood = flood(far.sender());
+        let ending = receive(far);
+        for number in 0..200 {
+            next_message(&mut near).await;
+            sleep(ms(20)).await;
+            near.sender().try_send(message(number, 10)).unwrap();
+        }
+        assert!(!ending.is_finished());
+        assert_eq!(near.statistics().pauses, 0);
+        flood.abort();
+    })
+    .await;
+}
+
+/// Sends as much as is taken, until it is ended.
+fn flood(sender: Sender) -> JoinHandle<()> {
+    tokio::spawn(async move { while sender.send(message(1, 30_000)).await.is_ok() {} })
 }
 
 /// Nobody is in `recv` while the answers of slow work wait to leave, and the stream takes little at a time.

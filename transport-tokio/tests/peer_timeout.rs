@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::{Proxy, Server, bounded, brisk, message, ms, next_message, until_closed, valid};
 use pulsewire_transport_tokio::Endpoint;
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Origin, Role};
-use crate::support::{Proxy, Server, bounded, brisk, message, ms, next_message, until_closed, valid};
 
 /// What an idle machine may add to the bound of the heartbeat.
 const SLACK: Duration = Duration::from_millis(150);

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::{bounded, brisk, ms, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{CloseReason, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint, Server, ServerConfig, ServerHandle};
-use crate::support::{bounded, brisk, ms, until_closed, valid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::support::{bounded, message, ms, next_message, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{Admission, CloseReason, Config, Event, Origin, Retry, Role};
 use pulsewire_transport_tokio::{
     Connection, Endpoint, Lifetime, ListenerHandle, Server, ServerConfig, ServerHandle, ShutdownTimes, SocketOptions,
     StreamQueue, socket,
 };
-use crate::support::{bounded, message, ms, next_message, until_closed, valid};
 use tokio::task::JoinHandle;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::{bounded, ms, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{
     Class, CloseFrame, CloseReason, Closed, Config, Event, Instant, Message, Retry, Role, Seed, Transmit,
 };
@@ -10,7 +11,6 @@ use pulsewire_transport_tokio::{
     AdmissionLimits, ConnectError, Connection, Endpoint, Server, ServerConfig, ServerHandle, ServerLimits,
     ServerStatistics, StreamQueue,
 };
-use crate::support::{bounded, ms, until_closed, valid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 fn client() -> Endpoint {

@@ -5,9 +5,9 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
+use crate::support::{Server, bounded, message, ms, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Origin, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint, ShutdownReport};
-use crate::support::{Server, bounded, message, ms, until_closed, valid};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
 

@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use crate::support::{bounded, message, ms, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Role};
 use pulsewire_transport_tokio::{Endpoint, SocketOptions};
-use crate::support::{bounded, message, ms, until_closed, valid};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, Sleep};

@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use crate::support::{bounded, brisk, message, next_message, pair, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{
     Class, CloseFrame, CloseReason, Config, Event, Message, RejectReason, Retry, Role, Statistics,
 };
 use pulsewire_transport_tokio::{Connection, Endpoint};
-use crate::support::{bounded, brisk, message, next_message, pair, until_closed, valid};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::task::JoinHandle;
 

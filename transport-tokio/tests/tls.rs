@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::support::{bounded, brisk, message, ms, next_message, until_closed};
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, Role};
 use pulsewire_transport_tokio::{Client, ClientEvent, ClientOptions, Connection, Endpoint, Server, Unsent, tls};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use crate::support::{bounded, brisk, message, ms, next_message, until_closed};
 use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
 

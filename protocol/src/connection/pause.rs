@@ -26,6 +26,9 @@ impl Connection {
     /// this side meanwhile, and does not judge the peer (PW-HB-019, PW-HB-023). The driver reads nothing until
     /// [`resume`](Self::resume), but goes on writing and handling timeouts: BUSY is sent again in time.
     ///
+    /// An application that is slow with each of many messages, and answers none, makes a side that reads on look dead as well. A
+    /// driver that has not come to the end of what there is to read for long pauses too, until it reads on (PW-HB-027).
+    ///
     /// Before the handshake is complete, and while this side closes, no pause begins (PW-HB-024); while one lasts, nothing
     /// changes. Ask [`is_paused`](Self::is_paused): a pause ends by itself when this side closes or the connection is over.
     pub fn pause(&mut self, now: Instant) {

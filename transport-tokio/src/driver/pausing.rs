@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use pulsewire_protocol::Instant;
 
-use super::{Driver, Receiving};
+use super::{Behind, Driver, Receiving};
 use crate::clock::Clock;
 use crate::keeper::Times;
 use crate::shared::Shared;
@@ -48,17 +48,21 @@ impl Driver {
 
     fn end_busy(&mut self, clock: &Clock) {
         self.pausing.busy -= 1;
-        if let Receiving::Away { since } = &mut self.receiving {
-            *since = None;
-        }
+        self.behind = None;
         self.end_pause(clock);
         // Whoever waits may have relied on this task to write.
         self.wake_senders();
     }
 
-    /// For a receiving task that is away: writes what waits, has the connection pause if it is `long`, and lets time pass then. Gives
-    /// when to look again.
-    pub(crate) fn keep(&mut self, clock: &Clock, now: Instant, times: Times, long: bool) -> Option<Instant> {
+    /// For a receiving task that is away: writes what waits, and where it has been behind for long, has the connection pause, and lets
+    /// time pass. Gives when to look again.
+    pub(crate) fn keep(&mut self, clock: &Clock, now: Instant, times: Times) -> Option<Instant> {
+        let again = now + times.look;
+        let taken = self.connection.statistics().bytes_taken;
+        let Some(behind) = self.behind else {
+            self.behind = Some(Behind { since: now, taken });
+            return Some(again);
+        };
         // What is sent from now on does not wait for the receiver to come back.
         self.more_input = false;
         if self.blocked && !self.waiters.has_tasks() {
@@ -66,8 +70,7 @@ impl Driver {
         } else {
             self.flush_aside(clock);
         }
-        let again = now + times.look;
-        if !long {
+        if now - behind.since < times.away {
             return Some(again);
         }
         // Whoever is busy and says so has it paused already.
@@ -92,7 +95,21 @@ impl Driver {
     /// The receiving task is back.
     pub(super) fn end_kept(&mut self, clock: &Clock) {
         if std::mem::take(&mut self.pausing.kept) {
+            self.behind = None;
             self.end_pause(clock);
+        }
+    }
+
+    /// The receiving task has read all that there was.
+    pub(crate) fn catch_up(&mut self) {
+        self.behind = None;
+    }
+
+    /// The receiving task leaves. Where it does so again and again, a peer that heard something meanwhile knows that it lives (PW-HB-027).
+    pub(crate) fn leave(&mut self) {
+        self.receiving = Receiving::Away;
+        if self.behind.is_some_and(|behind| self.connection.statistics().bytes_taken > behind.taken) {
+            self.behind = None;
         }
     }
 

@@ -1,5 +1,4 @@
 //! Examples that run as programs, and what they print.
-#![allow(dead_code, unreachable_pub, reason = "a module of several test crates, each of which uses a part of it")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -8,13 +7,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// Where no other test listens, so that a port that is free for a moment stays so. Elsewhere loopback has one address only.
-pub const OF_ITS_OWN: &str = if cfg!(any(target_os = "linux", windows)) { "127.0.77.1:0" } else { "127.0.0.1:0" };
+pub(crate) const OF_ITS_OWN: &str =
+    if cfg!(any(target_os = "linux", windows)) { "127.0.77.1:0" } else { "127.0.0.1:0" };
 
 /// A machine that does much else beside.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `cargo test` builds the examples before it runs this. Where only this test was built, cargo builds them now.
-pub fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this program has a name");
     let built = test.ancestors().nth(2).expect("target/debug/deps/…").join("examples");
     let program = built.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
@@ -28,13 +28,13 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 /// A program that runs, and what it prints. It ends with this.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Running {
-    pub fn start(name: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(program(name))
             .args(arguments)
             .stdin(Stdio::piped())
@@ -48,7 +48,7 @@ impl Running {
     }
 
     /// Reads until a line has this in it.
-    pub fn until(&self, wanted: &str) -> String {
+    pub(crate) fn until(&self, wanted: &str) -> String {
         let end = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         loop {
@@ -61,27 +61,27 @@ impl Running {
     }
 
     /// Types a line.
-    pub fn type_line(&mut self, line: &str) {
+    pub(crate) fn type_line(&mut self, line: &str) {
         writeln!(self.child.stdin.as_mut().expect("piped"), "{line}").expect("it reads");
     }
 
     /// Ends its input, and waits for the end.
-    pub fn end_input(mut self) {
+    pub(crate) fn end_input(mut self) {
         drop(self.child.stdin.take());
         self.until_success();
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Presses Enter, and waits for the end.
-    pub fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.child.stdin.take().expect("piped").write_all(b"\n").expect("it reads");
         self.until_success();
     }
 
-    pub fn until_success(mut self) {
+    pub(crate) fn until_success(mut self) {
         let end = Instant::now() + PATIENCE;
         let status = loop {
             match self.child.try_wait().expect("a child") {
@@ -93,7 +93,7 @@ impl Running {
         assert!(status.success(), "{status}: {:#?}", Vec::from_iter(self.lines.try_iter()));
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

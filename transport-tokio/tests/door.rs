@@ -1,5 +1,4 @@
 //! A server that a client reaches over streams in memory, whose door can be shut. It remembers when somebody knocked.
-#![allow(dead_code, unreachable_pub, reason = "a module of several test crates, each of which uses a part of it")]
 
 use std::future::{Future, Ready, ready};
 use std::io;
@@ -14,7 +13,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-pub struct Door {
+pub(crate) struct Door {
     endpoint: Endpoint,
     came: mpsc::UnboundedReceiver<DuplexStream>,
     state: Arc<Mutex<State>>,
@@ -28,7 +27,7 @@ struct State {
 
 impl Door {
     /// What a client opens its streams with, which hold so many bytes each way.
-    pub fn new(
+    pub(crate) fn new(
         server: Config,
         holds: usize,
     ) -> (Self, impl FnMut() -> Ready<io::Result<DuplexStream>> + Send + 'static) {
@@ -48,27 +47,27 @@ impl Door {
         (door, open)
     }
 
-    pub fn shut(&self) {
+    pub(crate) fn shut(&self) {
         self.state.lock().unwrap().shut = true;
     }
 
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         self.state.lock().unwrap().shut = false;
     }
 
     /// When somebody came, or found it shut.
-    pub fn knocks(&self) -> Vec<Instant> {
+    pub(crate) fn knocks(&self) -> Vec<Instant> {
         self.state.lock().unwrap().knocks.clone()
     }
 
     /// The next one who comes, before the handshake.
-    pub async fn next(&mut self) -> Connection {
+    pub(crate) async fn next(&mut self) -> Connection {
         let stream = self.came.recv().await.expect("the client lives");
         self.endpoint.connection(stream, Role::Server).expect("random numbers")
     }
 
     /// The next one who comes, when the handshake is complete, and what was agreed.
-    pub async fn welcome(&mut self) -> (Connection, Established) {
+    pub(crate) async fn welcome(&mut self) -> (Connection, Established) {
         let mut connection = self.next().await;
         loop {
             match connection.recv().await {
@@ -81,7 +80,7 @@ impl Door {
 }
 
 /// A client of a door.
-pub fn client(
+pub(crate) fn client(
     open: impl FnMut() -> Ready<io::Result<DuplexStream>> + Send + 'static,
     options: ClientOptions,
 ) -> Client {
@@ -90,25 +89,25 @@ pub fn client(
 }
 
 /// A test that hangs must end, also where time is virtual and never stands still.
-pub async fn bounded<F: Future>(test: F) -> F::Output {
+pub(crate) async fn bounded<F: Future>(test: F) -> F::Output {
     timeout(Duration::from_secs(100_000), test).await.expect("the test hangs")
 }
 
-pub async fn connecting(client: &mut Client) -> u32 {
+pub(crate) async fn connecting(client: &mut Client) -> u32 {
     match client.recv().await {
         Some(ClientEvent::Connecting { attempt }) => attempt,
         other => panic!("{other:?}"),
     }
 }
 
-pub async fn connected(client: &mut Client) -> Connected {
+pub(crate) async fn connected(client: &mut Client) -> Connected {
     match client.recv().await {
         Some(ClientEvent::Connected(connected)) => *connected,
         other => panic!("{other:?}"),
     }
 }
 
-pub async fn failed(client: &mut Client) -> Failed {
+pub(crate) async fn failed(client: &mut Client) -> Failed {
     match client.recv().await {
         Some(ClientEvent::Failed(failed)) => *failed,
         other => panic!("{other:?}"),
@@ -116,7 +115,7 @@ pub async fn failed(client: &mut Client) -> Failed {
 }
 
 /// The end of the present connection, whatever comes on it before.
-pub async fn disconnected(client: &mut Client) -> Disconnected {
+pub(crate) async fn disconnected(client: &mut Client) -> Disconnected {
     loop {
         match client.recv().await {
             Some(ClientEvent::Event(_)) => {}
@@ -127,7 +126,7 @@ pub async fn disconnected(client: &mut Client) -> Disconnected {
 }
 
 /// The last event, which comes now.
-pub async fn over(client: &mut Client) -> Over {
+pub(crate) async fn over(client: &mut Client) -> Over {
     let over = match client.recv().await {
         Some(ClientEvent::Over(over)) => *over,
         other => panic!("{other:?}"),
@@ -137,20 +136,20 @@ pub async fn over(client: &mut Client) -> Over {
 }
 
 /// A message that can be recognised.
-pub fn message(number: u32, size: usize) -> Message<'static> {
+pub(crate) fn message(number: u32, size: usize) -> Message<'static> {
     let mut payload = number.to_be_bytes().to_vec();
     payload.resize(size.max(4), 0);
     Message::new(Class::BUSINESS, payload)
 }
 
 /// Which one it is.
-pub fn number_of(message: &Message<'_>) -> u32 {
+pub(crate) fn number_of(message: &Message<'_>) -> u32 {
     let [a, b, c, d, ..] = *message.payload else { panic!("{message:?}") };
     u32::from_be_bytes([a, b, c, d])
 }
 
 /// The messages that come until it ends, or time is up.
-pub async fn receive(server: &mut Connection, patience: Duration) -> Vec<u32> {
+pub(crate) async fn receive(server: &mut Connection, patience: Duration) -> Vec<u32> {
     let mut numbers = Vec::new();
     let receiving = async {
         while let Some(event) = server.recv().await {
