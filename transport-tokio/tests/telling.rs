@@ -123,7 +123,7 @@ async fn statistics_count_on_both_sides_and_last_longer_than_the_connection() {
     .await;
 }
 
-/// Changes one byte of each row of marked ones that it reads.
+/// Changes one byte of each row of marked ones that it reads: the last, since the checksum in front of them may end with the same.
 struct Damaging {
     below: DuplexStream,
     mark: u8,
@@ -140,7 +140,7 @@ impl AsyncRead for Damaging {
         let row = [self.mark; 8];
         let read = &mut buffer.filled_mut()[start..];
         if let Some(place) = read.windows(row.len()).position(|bytes| bytes == row) {
-            read[place] ^= 1;
+            read[place + row.len() - 1] ^= 1;
         }
         Poll::Ready(Ok(()))
     }
