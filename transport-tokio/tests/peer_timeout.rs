@@ -71,22 +71,33 @@ async fn an_idle_healthy_peer_survives_ten_bounds() {
         let server = Server::start(brisk()).await;
         let endpoint = Endpoint::new(valid(brisk()));
         let mut connection = endpoint.connect(server.address).await.unwrap();
-        let quiet = tokio::time::timeout(brisk().heartbeat.bound() * 10, connection.recv()).await;
-        assert!(quiet.is_err(), "nothing to report: {quiet:?}");
-        assert!(connection.rtt().is_some(), "it was probed");
+        // As long as it was not probed, the server was always first.
+        let mut bounds = 0;
+        while bounds < 10 || connection.rtt().is_none() {
+            let quiet = tokio::time::timeout(brisk().heartbeat.bound(), connection.recv()).await;
+            assert!(quiet.is_err(), "nothing to report: {quiet:?}");
+            bounds += 1;
+        }
         connection.sender().send(message(1, 100)).await.unwrap();
         assert_eq!(next_message(&mut connection).await, message(1, 100));
     })
     .await;
 }
 
+/// The default heartbeat. CLOSE may take long to get by what lies in the proxy, more than `close` where the machine is busy.
+fn patient() -> Config {
+    let mut config = Config::default();
+    config.timeouts.close = Duration::from_secs(30);
+    config
+}
+
 /// 64 MiB at 2 MiB/s take 32 s, three times the bound of the default heartbeat.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_upload_through_a_slow_link_survives_the_default_heartbeat() {
     bounded(async {
-        let mut server = Server::start(Config::default()).await;
+        let mut server = Server::start(patient()).await;
         let proxy = Proxy::start(server.address, Some(2 << 20)).await;
-        let endpoint = Endpoint::new(valid(Config::default()));
+        let endpoint = Endpoint::new(valid(patient()));
         let mut connection = endpoint.connect(proxy.address).await.unwrap();
         let sender = connection.sender();
         let sending = tokio::spawn(async move {
@@ -111,10 +122,10 @@ async fn a_long_upload_through_a_slow_link_survives_the_default_heartbeat() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_one_way_upload_through_a_very_slow_link_survives_the_default_heartbeat() {
     bounded(async {
-        let server = Endpoint::new(valid(Config::default()));
+        let server = Endpoint::new(valid(patient()));
         let listener = server.listen("127.0.0.1:0").await.unwrap();
         let proxy = Proxy::start(listener.address().unwrap(), Some(256 << 10)).await;
-        let endpoint = Endpoint::new(valid(Config::default()));
+        let endpoint = Endpoint::new(valid(patient()));
         let receiving = tokio::spawn(async move { until_closed(&mut listener.accept().await.unwrap()).await });
         let mut connection = endpoint.connect(proxy.address).await.unwrap();
         let sender = connection.sender();
