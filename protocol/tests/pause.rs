@@ -44,6 +44,25 @@ fn a_pause_is_announced_and_renewed() {
     assert_eq!(server.connection.statistics().pauses, 1);
 }
 
+/// PW-HB-027: the peer hears of it, and nothing begins anew. Who pauses or closes says nothing.
+#[test]
+fn a_peer_is_reassured_by_a_busy_of_0() {
+    let mut server = End::server(config());
+    server.run_for(ms(500));
+    server.connection.reassure(server.now);
+    server.run_for(ms(500));
+    assert_eq!(pauses(&server), [(at(500), 0)]);
+    assert_eq!(pings(&server).len(), 1, "its own silence goes on");
+    assert_eq!(server.connection.statistics().pauses, 0);
+    server.connection.pause(server.now);
+    server.connection.reassure(server.now);
+    server.run_for(ms(1));
+    server.connection.close(server.now, CloseReason::NORMAL);
+    server.connection.reassure(server.now);
+    server.run_for(ms(1));
+    assert_eq!(pauses(&server)[1..], [(at(1_000), 2_000), (at(1_001), 0)], "the second ends the pause");
+}
+
 /// Twice `idle`, and a minute at most.
 #[test]
 fn a_long_idle_announces_a_minute() {

@@ -33,15 +33,15 @@ pub(crate) const BATCH: usize = 128 << 10;
 pub(crate) enum Receiving {
     /// In `recv`.
     Here,
-    /// Somewhere else.
-    Away,
+    /// Somewhere else. The keeper notes since when, at its first look: for everybody else the clock is too dear, or gone.
+    Away { since: Option<Instant> },
 }
 
-/// The receiving task has not come to the end of what there is to read.
+/// The receiving task has not come to the end of what there is to read, and nothing was sent.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Behind {
-    /// When the keeper first found it away: for everybody else the clock is too dear, or gone.
-    pub(crate) since: Instant,
+struct Behind {
+    /// When the keeper found that first.
+    since: Instant,
     /// Bytes that the stream had taken by then.
     taken: u64,
 }
@@ -65,7 +65,6 @@ pub(crate) struct Driver {
     pausing: Pausing,
     /// Where the receiving task is.
     pub(crate) receiving: Receiving,
-    /// Where the keeper has found it away since it last read all that there was.
     behind: Option<Behind>,
     /// The earliest time at which the keeper is to look at this connection.
     pub(crate) planned: Instant,
@@ -93,7 +92,7 @@ impl Driver {
             error: None,
             more_input: false,
             pausing: Pausing::default(),
-            receiving: Receiving::Away,
+            receiving: Receiving::Away { since: None },
             behind: None,
             planned: Instant::MAX,
             left: false,

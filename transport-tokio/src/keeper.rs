@@ -36,8 +36,8 @@ const LOOKS: usize = 64;
 pub(crate) struct Times {
     /// Between two looks at a connection whose task is away: so long may it take until a peer that reads again is written to.
     pub(crate) look: Duration,
-    /// A task that is away for so long is taken for slow, and so is one that comes back, but not to the end of what there is to read
-    /// (PW-HB-027): its connection pauses, and the peer is told.
+    /// A task that is away for so long is taken for slow: its connection pauses, and the peer is told. One that comes back, but for so
+    /// long not to the end of what there is to read, has the peer told that it lives (PW-HB-027).
     pub(crate) away: Duration,
 }
 

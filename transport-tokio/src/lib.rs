@@ -112,9 +112,9 @@
 //!
 //! # Slow applications
 //!
-//! A task that handles a message is not in `recv`. If it stays away for a second, or for a second comes back only for one more of
-//! many messages that wait and sends nothing, the keeper pauses the connection: the peer is told, and waits. Where that is known
-//! before, say so:
+//! A task that handles a message is not in `recv`. If it stays away for a second, the keeper pauses the connection: the peer is
+//! told, and waits. If it comes back in time, but for one more of many messages that wait, the peer is told each second that this
+//! side lives. Where slow work is known before, say so:
 //!
 //! - Work of microseconds: just do it.
 //! - Work that may take long, one message after the other: [`Connection::busy_while`], or [`Sender::busy_while`] where the

@@ -156,7 +156,9 @@ impl Receiver {
             if self.poll_time(shared, &mut driver, context).is_ready() {
                 continue;
             }
-            driver.catch_up();
+            if has_budget_remaining() {
+                driver.catch_up();
+            }
             driver.set_receiver(context);
             return Poll::Pending;
         }

@@ -92,11 +92,18 @@ impl Shared {
             driver.joins_until = Instant::MAX;
             driver.flush_aside(self.clock());
         }
+        if driver.receiving != Receiving::Here {
+            driver.reassure_if_behind(self.clock(), now, times);
+        }
         // A task that is away may come back soon, and then it is the one to judge.
         let deadline = driver.remind(now);
         let next = match driver.receiving {
             Receiving::Here => deadline,
-            Receiving::Away => driver.keep(self.clock(), now, times),
+            Receiving::Away { since: None } => {
+                driver.receiving = Receiving::Away { since: Some(now) };
+                Some(now + times.look)
+            }
+            Receiving::Away { since: Some(since) } => driver.keep(self.clock(), now, times, now - since >= times.away),
         };
         if driver.connection.is_over() {
             self.say_farewell(registry, &mut driver);
@@ -230,7 +237,12 @@ impl Shared {
 
     /// The receiving task is not in `recv` any more: the keeper looks after the connection until it is back.
     pub(crate) fn watch(&self, driver: &mut Driver) {
-        driver.leave();
+        driver.receiving = Receiving::Away { since: None };
+        self.have_kept(driver);
+    }
+
+    /// The keeper is to look at this connection as it does at one whose task is away.
+    pub(crate) fn have_kept(&self, driver: &mut Driver) {
         self.plan_look(driver, driver.connection.latest() + self.keeper.times.look);
     }
 

@@ -87,7 +87,7 @@ pub(crate) struct Peer {
     writes: u32,
     /// Messages of which less was sent, and what was sent of them.
     shortened: Vec<(Message, Message)>,
-    /// Bytes that were sent since something came.
+    /// Bytes that were sent since something else came than BUSY.
     unanswered: u32,
     /// Taken just before the last bytes were sent: the subject's silence began no earlier.
     pub(crate) last_sent_at: Instant,
@@ -219,7 +219,6 @@ impl Peer {
             match self.receive_by(clock::now() + patience)? {
                 Some(arrival) => {
                     self.due = None;
-                    self.unanswered = 0;
                     return Ok(arrival);
                 }
                 // More of a large packet has come meanwhile.
@@ -257,6 +256,10 @@ impl Peer {
                 if packet.kind == kind::PING && self.answers_pings {
                     self.answer(packet.number())?;
                     continue;
+                }
+                // Only that it is alive is said by BUSY.
+                if packet.kind != kind::BUSY {
+                    self.unanswered = 0;
                 }
                 return Ok(Some(Arrival::Packet(packet)));
             }

@@ -26,9 +26,6 @@ impl Connection {
     /// this side meanwhile, and does not judge the peer (PW-HB-019, PW-HB-023). The driver reads nothing until
     /// [`resume`](Self::resume), but goes on writing and handling timeouts: BUSY is sent again in time.
     ///
-    /// An application that is slow with each of many messages, and answers none, makes a side that reads on look dead as well. A
-    /// driver that has not come to the end of what there is to read for long pauses too, until it reads on (PW-HB-027).
-    ///
     /// Before the handshake is complete, and while this side closes, no pause begins (PW-HB-024); while one lasts, nothing
     /// changes. Ask [`is_paused`](Self::is_paused): a pause ends by itself when this side closes or the connection is over.
     pub fn pause(&mut self, now: Instant) {
@@ -63,6 +60,24 @@ impl Connection {
         }
         self.framer.restart(now);
         self.fragments.restart(now);
+    }
+
+    /// Tells the peer that this side lives, though it reads on without coming to the end of what there is to read (PW-HB-027): an
+    /// application that is slow with each of many messages, and answers none, leaves PINGs unread for long. Nothing else changes.
+    ///
+    /// Nothing is said before the handshake is complete, while this side closes or pauses, nor when the connection is over.
+    pub fn reassure(&mut self, now: Instant) {
+        self.tick(now);
+        match &self.state {
+            State::Open | State::PeerClosing { .. } if !self.is_paused() => self.outgoing.busy(Duration::ZERO),
+            State::Handshake { .. }
+            | State::Judging { .. }
+            | State::Open
+            | State::Closing { .. }
+            | State::PeerClosing { .. }
+            | State::BothClosing { .. }
+            | State::Over => {}
+        }
     }
 
     /// Whether this side pauses.

@@ -48,21 +48,17 @@ impl Driver {
 
     fn end_busy(&mut self, clock: &Clock) {
         self.pausing.busy -= 1;
-        self.behind = None;
+        if let Receiving::Away { since } = &mut self.receiving {
+            *since = None;
+        }
         self.end_pause(clock);
         // Whoever waits may have relied on this task to write.
         self.wake_senders();
     }
 
-    /// For a receiving task that is away: writes what waits, and where it has been behind for long, has the connection pause, and lets
-    /// time pass. Gives when to look again.
-    pub(crate) fn keep(&mut self, clock: &Clock, now: Instant, times: Times) -> Option<Instant> {
-        let again = now + times.look;
-        let taken = self.connection.statistics().bytes_taken;
-        let Some(behind) = self.behind else {
-            self.behind = Some(Behind { since: now, taken });
-            return Some(again);
-        };
+    /// For a receiving task that is away: writes what waits, has the connection pause if it is `long`, and lets time pass then. Gives
+    /// when to look again.
+    pub(crate) fn keep(&mut self, clock: &Clock, now: Instant, times: Times, long: bool) -> Option<Instant> {
         // What is sent from now on does not wait for the receiver to come back.
         self.more_input = false;
         if self.blocked && !self.waiters.has_tasks() {
@@ -70,7 +66,8 @@ impl Driver {
         } else {
             self.flush_aside(clock);
         }
-        if now - behind.since < times.away {
+        let again = now + times.look;
+        if !long {
             return Some(again);
         }
         // Whoever is busy and says so has it paused already.
@@ -92,12 +89,19 @@ impl Driver {
         if self.has_more() { Some(again) } else { deadline }
     }
 
-    /// The receiving task is back.
-    pub(super) fn end_kept(&mut self, clock: &Clock) {
-        if std::mem::take(&mut self.pausing.kept) {
-            self.behind = None;
-            self.end_pause(clock);
+    /// For a receiving task that is away, and comes back perhaps, but not to the end of what there is to read: the peer's PING may lie
+    /// far behind (PW-HB-027).
+    pub(crate) fn reassure_if_behind(&mut self, clock: &Clock, now: Instant, times: Times) {
+        let taken = self.connection.statistics().bytes_taken;
+        match self.behind {
+            Some(behind) if behind.taken == taken && now - behind.since < times.away => return,
+            Some(behind) if behind.taken == taken => {
+                self.connection.reassure(now);
+                self.flush_aside(clock);
+            }
+            Some(_) | None => {}
         }
+        self.behind = Some(Behind { since: now, taken: self.connection.statistics().bytes_taken });
     }
 
     /// The receiving task has read all that there was.
@@ -105,11 +109,10 @@ impl Driver {
         self.behind = None;
     }
 
-    /// The receiving task leaves. Where it does so again and again, a peer that heard something meanwhile knows that it lives (PW-HB-027).
-    pub(crate) fn leave(&mut self) {
-        self.receiving = Receiving::Away;
-        if self.behind.is_some_and(|behind| self.connection.statistics().bytes_taken > behind.taken) {
-            self.behind = None;
+    /// The receiving task is back.
+    pub(super) fn end_kept(&mut self, clock: &Clock) {
+        if std::mem::take(&mut self.pausing.kept) {
+            self.end_pause(clock);
         }
     }
 
@@ -197,6 +200,9 @@ impl<'s> Busy<'s> {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.lock().end_busy(self.0.clock());
+        let mut driver = self.0.lock();
+        driver.end_busy(self.0.clock());
+        // It may have planned its next look for when the pause was to be renewed.
+        self.0.have_kept(&mut driver);
     }
 }

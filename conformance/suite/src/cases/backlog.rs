@@ -207,7 +207,8 @@ fn reads_twice_as_fast(context: &mut Context<'_>) -> Outcome {
     ended_with(context, &peer, id, 0x8001)
 }
 
-/// Reads at so many bytes a second, whenever it is asked to, and what was due before where it is asked late.
+/// Reads at so many bytes a second, whenever it is asked to, and what was due before where it is asked late. What was not there is not
+/// made up for.
 struct Pace {
     rate: u64,
     began: Instant,
@@ -221,7 +222,9 @@ impl Pace {
 
     fn read(&mut self, peer: &mut Peer) -> Outcome {
         let due = (self.rate * clock::elapsed(self.began).as_millis() as u64 / 1_000) as usize;
-        self.taken += peer.read_some(due.saturating_sub(self.taken))?.unwrap_or_default();
+        let wanted = due.saturating_sub(self.taken);
+        let read = peer.read_some(wanted)?.unwrap_or_default();
+        self.taken = if read < wanted { due } else { self.taken + read };
         Ok(())
     }
 }

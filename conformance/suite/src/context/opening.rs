@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -186,16 +187,14 @@ fn with_reply_to_nonsense(mut started: Box<dyn Running>) -> Started {
 /// What comes of `work`, which may take long: `others` answer PINGs meanwhile.
 fn beside<T: Send>(others: &mut [Peer], work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
     thread::scope(|scope| {
-        let (done, result) = mpsc::channel();
-        scope.spawn(move || done.send(work()));
-        loop {
-            match result.recv_timeout(BETWEEN_PINGS) {
-                Ok(value) => return Ok(value),
-                Err(RecvTimeoutError::Timeout) => others.iter_mut().try_for_each(Peer::answer_pings)?,
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Failure::Harness("what was to start a client panicked".into()));
-                }
-            }
+        let (works, done) = mpsc::channel::<()>();
+        let work = scope.spawn(move || {
+            let _works = works;
+            work()
+        });
+        while done.recv_timeout(BETWEEN_PINGS) == Err(RecvTimeoutError::Timeout) {
+            others.iter_mut().try_for_each(Peer::answer_pings)?;
         }
+        Ok(work.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }
