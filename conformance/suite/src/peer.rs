@@ -4,6 +4,8 @@ mod expect;
 mod flood;
 mod handshake;
 mod inspect;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::fmt;
