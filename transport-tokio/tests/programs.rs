@@ -71,6 +71,7 @@ impl Running {
         self.until_success();
     }
 
+    #[cfg(unix)]
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
