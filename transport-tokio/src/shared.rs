@@ -92,9 +92,6 @@ impl Shared {
             driver.joins_until = Instant::MAX;
             driver.flush_aside(self.clock());
         }
-        if driver.receiving != Receiving::Here {
-            driver.reassure_if_behind(self.clock(), now, times);
-        }
         // A task that is away may come back soon, and then it is the one to judge.
         let deadline = driver.remind(now);
         let next = match driver.receiving {
@@ -105,6 +102,10 @@ impl Shared {
             }
             Receiving::Away { since: Some(since) } => driver.keep(self.clock(), now, times, now - since >= times.away),
         };
+        // Where it was away for so long that it pauses, the peer knows.
+        if driver.receiving != Receiving::Here {
+            driver.reassure_if_behind(self.clock(), now, times);
+        }
         if driver.connection.is_over() {
             self.say_farewell(registry, &mut driver);
         } else {

@@ -154,6 +154,31 @@ async fn a_handler_that_answers_each_of_many_messages_slowly_sends_nothing_else(
     .await;
 }
 
+/// Between two messages it comes to the end of what there is to read: nothing but PONG is sent.
+#[tokio::test(start_paused = true)]
+async fn a_slow_handler_that_keeps_up_says_nothing_of_it() {
+    bounded(async {
+        let (mut near, far) = pair(brisk(), STREAM).await;
+        let sender = far.sender();
+        let ending = receive(far);
+        let feeding = tokio::spawn(async move {
+            while sender.send(message(1, 100)).await.is_ok() {
+                sleep(ms(25)).await;
+            }
+        });
+        let before = near.statistics().bytes_taken;
+        for _ in 0..200 {
+            next_message(&mut near).await;
+            sleep(ms(20)).await;
+        }
+        assert!(!ending.is_finished());
+        let Statistics { bytes_taken, pings_received, .. } = near.statistics();
+        assert_eq!(bytes_taken - before, 20 * pings_received);
+        feeding.abort();
+    })
+    .await;
+}
+
 /// The keeper looks soon again when a task is no longer busy, be it that the pause was to last for long.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_is_away_is_kept_when_another_one_was_busy() {

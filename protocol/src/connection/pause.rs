@@ -30,15 +30,8 @@ impl Connection {
     /// changes. Ask [`is_paused`](Self::is_paused): a pause ends by itself when this side closes or the connection is over.
     pub fn pause(&mut self, now: Instant) {
         let now = self.tick(now);
-        match &self.state {
-            State::Open | State::PeerClosing { .. } if !self.is_paused() => {}
-            State::Handshake { .. }
-            | State::Judging { .. }
-            | State::Open
-            | State::Closing { .. }
-            | State::PeerClosing { .. }
-            | State::BothClosing { .. }
-            | State::Over => return,
+        if !self.may_pause() {
+            return;
         }
         let Some(heartbeat) = &mut self.heartbeat else { return };
         heartbeat.rest();
@@ -68,15 +61,20 @@ impl Connection {
     /// Nothing is said before the handshake is complete, while this side closes or pauses, nor when the connection is over.
     pub fn reassure(&mut self, now: Instant) {
         self.tick(now);
+        if self.may_pause() {
+            self.outgoing.busy(Duration::ZERO);
+        }
+    }
+
+    /// Whether it may begin to (PW-HB-024), and does not yet.
+    fn may_pause(&self) -> bool {
         match &self.state {
-            State::Open | State::PeerClosing { .. } if !self.is_paused() => self.outgoing.busy(Duration::ZERO),
+            State::Open | State::PeerClosing { .. } => !self.is_paused(),
             State::Handshake { .. }
             | State::Judging { .. }
-            | State::Open
             | State::Closing { .. }
-            | State::PeerClosing { .. }
             | State::BothClosing { .. }
-            | State::Over => {}
+            | State::Over => false,
         }
     }
 
