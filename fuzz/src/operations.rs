@@ -319,8 +319,8 @@ impl Operated {
             self.check_unsent(closed);
             assert_eq!(connection.queued(), 0);
         }
-        // What came and what was offered is kept by the trace and by the checks too.
-        let memory = memory::in_use().saturating_sub(self.memory_before);
+        // What came and what was offered is kept by the trace and by the checks too, and lent memory by the player.
+        let memory = memory::in_use().saturating_sub(self.memory_before + self.player.kept_bytes());
         let bound = (1 << 20) + 16 * (self.moved + statistics.bytes_handed_out as usize);
         assert!(memory <= bound, "{memory} bytes in use after {} came or were offered", self.moved);
     }

@@ -77,6 +77,11 @@ impl Player {
         Self { connection, held: Vec::new(), batches: VecDeque::new(), kept: Vec::new(), arrived: 0 }
     }
 
+    /// Bytes of memory that was lent and is kept: the caller's from then on.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept.iter().map(|kept| kept.memory.capacity()).sum()
+    }
+
     pub(crate) fn apply(&mut self, now: Instant, doing: &Doing) -> Done {
         let mut done = Done { outcome: Outcome::default(), ordinal: None, plain: Some(doing.clone()) };
         match doing {
