@@ -17,6 +17,11 @@ impl Budget {
         Self { limit, waiting: AtomicUsize::new(0), in_connections: AtomicUsize::new(0) }
     }
 
+    /// What all may hold together.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Takes room for a message in a mailbox, if there is any.
     pub(crate) fn take(&self, size: usize) -> bool {
         let room = self.limit.saturating_sub(self.in_connections.load(Ordering::Relaxed));

@@ -60,9 +60,9 @@ impl NoticeKind {
 /// How much may wait in the channel, in bytes: payloads, and a fixed size for each notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelLimits {
-    /// Of one connection. Default: 256 KiB.
+    /// Of one connection, at least 1. Default: 256 KiB.
     pub connection: usize,
-    /// Of all connections. Default: 256 MiB.
+    /// Of all connections, at least 1. Default: 256 MiB.
     pub total: usize,
 }
 
@@ -79,6 +79,12 @@ impl Default for ChannelLimits {
 /// for it. Where all connections together have reached their limit, each that has something to tell pauses, and a client that
 /// comes then is told OVERLOADED; the thread does not hear of it. Each limit is exceeded by one notice of each connection at most.
 ///
+/// A side that closes can't pause: then the peer is not told, but what there is no room for is not read either. If that lasts, the
+/// connection ends with CLOSE_TIMEOUT, or PEER_TIMEOUT where that comes first. Once the receiver was dropped, everything is thrown away, and nobody waits for it.
+///
+/// It forwards what happens on connections. What becomes of clients that stay connected, messages that were kept for them and come
+/// back, timers, groups and posted events is for a handler of your own, which may own this one and call it.
+///
 /// When the endpoint is shut down the channel ends behind the last `Closed`, so the receiver sees everything that came.
 #[derive(Debug)]
 pub struct ChannelHandler {
@@ -94,8 +100,13 @@ impl ChannelHandler {
     }
 
     /// The same with other limits.
+    ///
+    /// # Panics
+    ///
+    /// If a limit is 0: nobody would ever get in.
     #[must_use]
     pub fn with_limits(limits: ChannelLimits) -> (Self, Notices) {
+        assert!(limits.connection > 0 && limits.total > 0, "a channel without room");
         let (notices, receiver) = mpsc::channel();
         let filling = Arc::new(Filling { limits, state: Mutex::default() });
         let handler = Self { notices, filling: Arc::clone(&filling) };
@@ -105,11 +116,13 @@ impl ChannelHandler {
     fn forward(&self, connection: &mut Context<'_>, kind: NoticeKind) {
         let id = connection.id();
         let size = kind.size();
-        if self.filling.add(id, size) {
+        let pauses = self.filling.add(id, size);
+        if pauses {
             connection.pause_for_queue();
         }
         let notice = Notice { sender: connection.sender(), peer_address: connection.peer_address(), kind };
-        if self.notices.send((notice, size)).is_err() && self.filling.take(id, size) {
+        let is_lost = self.notices.send((notice, size)).is_err();
+        if pauses && (is_lost || self.filling.is_abandoned()) {
             // An application that dropped the receiver does not want to know.
             connection.resume_for_queue();
         }
@@ -130,7 +143,8 @@ impl Handler for ChannelHandler {
     }
 
     fn has_room(&self) -> bool {
-        self.filling.lock().total < self.filling.limits.total
+        let filled = self.filling.lock();
+        filled.is_abandoned || filled.total < self.filling.limits.total
     }
 }
 
@@ -174,11 +188,27 @@ impl Notices {
         std::iter::from_fn(|| self.recv().ok())
     }
 
+    /// Bytes that wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.filling.lock().total
+    }
+
     fn taken(&self, (notice, size): (Notice, usize)) -> Notice {
         if self.filling.take(notice.sender.id(), size) {
             notice.sender.resume_for_queue();
         }
         notice
+    }
+}
+
+impl Drop for Notices {
+    /// Whoever waits for room goes on.
+    fn drop(&mut self) {
+        self.filling.lock().is_abandoned = true;
+        while let Ok((notice, _)) = self.receiver.try_recv() {
+            notice.sender.resume_for_queue();
+        }
     }
 }
 
@@ -191,6 +221,8 @@ struct Filling {
 
 #[derive(Debug, Default)]
 struct Filled {
+    /// The receiver was dropped: nothing counts any more.
+    is_abandoned: bool,
     total: usize,
     /// Of each connection of which anything waits.
     connections: HashMap<ConnectionId, Share>,
@@ -208,9 +240,16 @@ impl Filling {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_abandoned(&self) -> bool {
+        self.lock().is_abandoned
+    }
+
     /// Counts what is put in. Returns whether the connection has to pause.
     fn add(&self, id: ConnectionId, size: usize) -> bool {
-        let Filled { total, connections } = &mut *self.lock();
+        let Filled { is_abandoned, total, connections } = &mut *self.lock();
+        if *is_abandoned {
+            return false;
+        }
         let share = connections.entry(id).or_default();
         *total += size;
         share.bytes += size;
@@ -220,7 +259,7 @@ impl Filling {
 
     /// Counts what is taken out. Returns whether the connection pauses and may go on. It may when nothing of it waits, at the latest.
     fn take(&self, id: ConnectionId, size: usize) -> bool {
-        let Filled { total, connections } = &mut *self.lock();
+        let Filled { total, connections, .. } = &mut *self.lock();
         *total -= size;
         let Some(share) = connections.get_mut(&id) else { return false };
         share.bytes -= size;

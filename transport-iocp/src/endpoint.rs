@@ -68,7 +68,9 @@ impl Endpoint {
     /// Starts a thread for each of these handlers, for more bytes than one thread moves. Each has connections, timers and groups of its
     /// own. The first one accepts; whoever comes is handed to the thread with the fewest connections and stays there.
     ///
-    /// The limits hold for all threads together, but for memory, of which each has its share. [`Sender`]s reach every thread, and ids
+    /// The limits hold for all threads together, with two exceptions. Each thread has its share of the memory and of the checks of
+    /// admission; let the one be more than the largest message takes, which it is with the defaults for up to 15 threads. And the
+    /// connections that are begun here are limited by what their thread has. [`Sender`]s reach every thread, and ids
     /// name a connection of the whole endpoint. A group has members of one thread: what is for all goes by
     /// [`broadcast`](Self::broadcast), or is posted to every thread ([`posters`](Self::posters)).
     ///

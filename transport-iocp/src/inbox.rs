@@ -129,6 +129,8 @@ impl Inbox {
 
     /// Accepts nothing more, and drops what is queued: whoever waits for an answer learns that there is none.
     pub(crate) fn close(&self) {
-        *self.lock() = None;
+        let closed = self.lock().take();
+        // Behind the lock: an event that is dropped may post another one.
+        drop(closed);
     }
 }

@@ -12,7 +12,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use pulsewire_protocol::{
-    Class, CloseFrame, CloseReason, Connection, ConnectionId, Instant, Message, PreparedMessage, SendError, SendRefused,
+    Class, CloseFrame, CloseReason, Connection, ConnectionId, HEADER_SIZE, Instant, Message, PreparedMessage,
+    SendError, SendRefused,
 };
 
 use crate::inbox::{Command, Inbox};
@@ -89,11 +90,7 @@ impl Mailbox {
                 result => return result,
             }
             let queue = self.lock();
-            let waits = match queue.standing {
-                Standing::Open { .. } => queue.lanes.iter().any(|lane| lane.class == message.class && lane.refused),
-                Standing::Handshake | Standing::Closing(_) | Standing::Gone => false,
-            };
-            if waits {
+            if queue.is_waited_for(message.class) {
                 // Where others hold all the memory, nobody tells when there is room.
                 drop(self.changed.wait_timeout(queue, LONGEST_LOOK));
             }
@@ -224,6 +221,19 @@ impl Mailbox {
         self.lock().pausers.resume(pauser, connection, now);
     }
 
+    /// On the owner thread: whether nothing more is to be handed to the handler. A side that closes may not pause (PW-HB-024), but what
+    /// its full queue has no room for stays with the peer, as long as the time limits for closing let it.
+    pub(crate) fn holds_back(&self, connection: &Connection) -> bool {
+        let may_pause = connection.is_open() || connection.is_judging();
+        connection.is_paused() || (!may_pause && self.lock().pausers.queue)
+    }
+
+    /// On the owner thread: everything is to be handed to the handler, since the stream has ended.
+    pub(crate) fn hold_back_no_more(&self, connection: &mut Connection, now: Instant) {
+        self.lock().pausers = Pausers::default();
+        connection.resume(now);
+    }
+
     /// Whether nobody but the driver wants the connection to pause.
     pub(crate) fn only_driver_pauses(&self) -> bool {
         let Pausers { application, queue, driver } = self.lock().pausers;
@@ -239,6 +249,9 @@ impl Mailbox {
 
     /// The handshake is complete.
     pub(crate) fn open(&self, message_limit: u32) {
+        // One that is larger than all may hold together would be refused for ever as if there were room some day.
+        let largest = self.inbox.budget.limit().saturating_sub(HEADER_SIZE);
+        let message_limit = message_limit.min(u32::try_from(largest).unwrap_or(u32::MAX));
         let mut queue = self.lock();
         if queue.standing == Standing::Handshake {
             queue.standing = Standing::Open { message_limit };
@@ -337,6 +350,11 @@ impl Mailbox {
         Submitted { refused, has_room_again, admitted, short }
     }
 
+    /// Whether anything waits here, which what is sent at once would overtake.
+    pub(crate) fn has_requests(&self) -> bool {
+        !self.lock().requests.is_empty()
+    }
+
     /// On the owner thread, a while after [`submit`](Self::submit) said that all connections together hold too much. Returns
     /// whether somebody is to be told that there is room again.
     pub(crate) fn is_short_no_more(&self) -> bool {
@@ -344,6 +362,12 @@ impl Mailbox {
         let told = queue.short && self.inbox.budget.has_room();
         queue.short &= !told;
         told
+    }
+
+    /// Whether a thread that sends would rest until there is room.
+    #[cfg(test)]
+    pub(crate) fn is_waited_for(&self, class: Class) -> bool {
+        self.lock().is_waited_for(class)
     }
 
     /// Bytes that wait here.

@@ -53,7 +53,7 @@ pub(crate) enum Admission {
 pub(crate) enum Pauser {
     /// The application, as it said.
     Application,
-    /// The queue between the handler and a thread, which is full.
+    /// The queue between the handler and a thread, which is full. Where no pause may begin, nothing is read all the same.
     Queue,
     /// The driver, which has no memory to receive into.
     Driver,
@@ -78,11 +78,11 @@ impl Pausers {
 
     pub(crate) fn pause(&mut self, pauser: Pauser, connection: &mut Connection, now: Instant) {
         if !connection.is_paused() {
-            // An earlier pause has ended by itself.
-            *self = Self::default();
+            // An earlier pause has ended by itself. The queue may be full without one.
+            (self.application, self.driver) = (false, false);
         }
         connection.pause(now);
-        *self.of(pauser) = connection.is_paused();
+        *self.of(pauser) = connection.is_paused() || pauser == Pauser::Queue;
     }
 
     pub(crate) fn resume(&mut self, pauser: Pauser, connection: &mut Connection, now: Instant) {

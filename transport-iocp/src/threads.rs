@@ -178,13 +178,14 @@ impl Drop for Threads {
     }
 }
 
-/// What each of so many threads goes by: memory is its own, and the rest is counted for all together.
+/// What each of so many threads goes by: memory and checks of admission are its own, and the rest is counted for all together.
 fn share(server: &ValidServerConfig, threads: usize) -> io::Result<ValidServerConfig> {
     if threads == 0 {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "an endpoint needs a handler"));
     }
     let mut share = ServerConfig::from(server.clone());
     share.limits.buffered /= threads;
+    share.admission.at_once = share.admission.at_once.div_ceil(u32::try_from(threads).unwrap_or(u32::MAX));
     share.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pulsewire_protocol::{Connection, ConnectionId, Event, Instant};
 
 use crate::handler::{Context, Desk, Handler};
+use crate::mailbox::Submitted;
 
 use super::peer::Peer;
 use super::service::Service;
@@ -29,6 +30,18 @@ pub(super) fn submit<Socket>(
     now: Instant,
 ) {
     let submitted = peer.mailbox.submit(connection, now);
+    tell(application, connection, peer, id, now, submitted);
+}
+
+/// Tells what came of that.
+pub(super) fn tell<Socket>(
+    application: &mut Application<'_, impl Handler>,
+    connection: &mut Connection,
+    peer: &mut Peer<Socket>,
+    id: ConnectionId,
+    now: Instant,
+    submitted: Submitted,
+) {
     if submitted.admitted
         && let Some(event) = connection.poll_event()
     {

@@ -70,7 +70,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         let mut connection = Connection::server(self.now, &self.config, seed);
         let shut = if self.table.buffered() >= self.service.config.limits.buffered {
             Some(Shut::Memory)
-        } else if !self.handler.has_room() {
+        } else if !self.has_room() {
             Some(Shut::Handler)
         } else {
             None

@@ -8,9 +8,11 @@ use pulsewire_protocol::{
 };
 
 use crate::handler::{Handler, Turn};
+use crate::mailbox::Submitted;
 use crate::port::CompletionPort;
 
 use super::Driver;
+use super::calls::{Application, tell};
 use super::peer::Peer;
 
 impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
@@ -25,6 +27,16 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         }
     }
 
+    /// Whether the handler takes another connection. One that panics takes none.
+    pub(super) fn has_room(&mut self) -> bool {
+        let Self { handler, service, .. } = self;
+        catch_unwind(AssertUnwindSafe(|| handler.has_room())).unwrap_or_else(|_| {
+            tracing::error!("the handler panicked; a connection is refused");
+            service.statistics.panics += 1;
+            false
+        })
+    }
+
     /// Calls the handler for the timers whose time has come. What it sets meanwhile waits for the next turn.
     pub(super) fn pass_timers(&mut self) {
         let latest = self.service.desk.timers.latest();
@@ -36,9 +48,11 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
     /// Sends a message to every connection. Returns how many took it.
     pub(super) fn broadcast(&mut self, message: &PreparedMessage) -> usize {
         let ids: Vec<_> = self.table.ids().collect();
-        let Self { table, touched, now, .. } = self;
-        let mut transport = AtOnce { table, touched, now: *now };
-        ids.into_iter().filter(|id| transport.send(id, message).is_ok()).count()
+        let mut transport = AtOnce::new(&mut self.table, &mut self.touched, self.now);
+        let count = ids.into_iter().filter(|id| transport.send(id, message).is_ok()).count();
+        let submitted = transport.submitted;
+        self.tell_all(submitted);
+        count
     }
 
     /// Sends what is to go out to groups.
@@ -46,22 +60,42 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         if !self.service.desk.groups.is_busy() {
             return;
         }
-        let Self { service, table, touched, now, .. } = self;
-        let deliveries = service.desk.groups.deliver(*now, &mut AtOnce { table, touched, now: *now });
+        let mut transport = AtOnce::new(&mut self.table, &mut self.touched, self.now);
+        let deliveries = self.service.desk.groups.deliver(self.now, &mut transport);
+        let submitted = transport.submitted;
+        self.tell_all(submitted);
         for (group, delivery) in deliveries {
             self.call(|handler, turn| handler.delivered(turn, group, delivery));
         }
     }
+
+    /// Tells what came of what was submitted ahead.
+    fn tell_all(&mut self, submitted: Vec<(ConnectionId, Submitted)>) {
+        for (id, submitted) in submitted {
+            let application = &mut Application { handler: &mut self.handler, service: &mut self.service };
+            if let Some(mut entry) = self.table.get_mut(id) {
+                let (connection, peer) = entry.parts();
+                tell(application, connection, peer, id, self.now, submitted);
+            }
+        }
+    }
 }
 
-/// Sends to each member without a queue in between, and has it flushed at the end of the turn.
+/// Sends to each member without a queue in between, but behind what waits in that of the member, and has it flushed at the end of the
+/// turn.
 struct AtOnce<'d, Socket> {
     table: &'d mut ConnectionTable<Peer<Socket>>,
     touched: &'d mut Vec<ConnectionId>,
     now: Instant,
+    /// What came of handing that over, which the handler is to be told.
+    submitted: Vec<(ConnectionId, Submitted)>,
 }
 
-impl<Socket> AtOnce<'_, Socket> {
+impl<'d, Socket> AtOnce<'d, Socket> {
+    fn new(table: &'d mut ConnectionTable<Peer<Socket>>, touched: &'d mut Vec<ConnectionId>, now: Instant) -> Self {
+        Self { table, touched, now, submitted: Vec::new() }
+    }
+
     fn touch(touched: &mut Vec<ConnectionId>, peer: &mut Peer<Socket>, id: ConnectionId) {
         if !std::mem::replace(&mut peer.touched, true) {
             touched.push(id);
@@ -73,9 +107,13 @@ impl<Socket> Deliver<ConnectionId> for AtOnce<'_, Socket> {
     fn send(&mut self, member: &ConnectionId, message: &PreparedMessage) -> Result<(), SendRefused> {
         let Some(mut entry) = self.table.get_mut(*member) else { return Err(SendRefused::Stale) };
         let (connection, peer) = entry.parts();
-        peer.mailbox.send_prepared_at_once(connection, self.now, message)?;
+        if peer.mailbox.has_requests() {
+            self.submitted.push((*member, peer.mailbox.submit(connection, self.now)));
+        }
+        let sent = peer.mailbox.send_prepared_at_once(connection, self.now, message);
+        // Also where it was refused: whoever waits for room is looked after from then on.
         Self::touch(self.touched, peer, *member);
-        Ok(())
+        sent.map(drop)
     }
 
     fn close(&mut self, member: &ConnectionId) {

@@ -39,7 +39,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         if let Some(ending) = peer.ending {
             // There is nobody left to pause for, and what came before the end is reported before it.
             while let Receiving::Held(_) = peer.receiving {
-                connection.resume(now);
+                peer.mailbox.hold_back_no_more(connection, now);
                 deliver_held(application, connection, peer, id, now);
             }
             connection.disconnected(now, ending.disconnect());
@@ -73,7 +73,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
         if peer.joins_until.is_none() {
             post_send(io, connection, peer, id, now);
         }
-        let reads = !connection.is_paused() || peer.mailbox.only_driver_pauses();
+        let reads = !peer.mailbox.holds_back(connection) || peer.mailbox.only_driver_pauses();
         let may_read = reads && Shortage::allows(peer.receive_shortage, now);
         if let (Stage::Open(_), true) = (&peer.stage, may_read) {
             match &peer.receiving {

@@ -333,12 +333,15 @@ impl<Port: CompletionPort<Batch = Transmit>, H> Drop for Driver<Port, H> {
                 let (connection, peer) = entry.parts();
                 connection.abort(*now);
                 service.gone(connection, peer, *now);
+                // The other threads take as many more.
+                peer.pass.take().into_iter().for_each(|pass| service.gate.leave(pass));
             }
         }
         // Those whose operations never came back.
         for id in farewells.ids() {
             if let Some((connection, peer)) = table.retired_parts_mut(id) {
                 service.gone(connection, peer, *now);
+                peer.pass.take().into_iter().for_each(|pass| service.gate.leave(pass));
             }
         }
     }

@@ -75,7 +75,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             Ok(()) => {
                 peer.receiving = Receiving::Readable;
                 // At once, so that it is heard before its peer is judged (PW-TCP-001). A side that pauses does not judge.
-                if !connection.is_paused() {
+                if !peer.mailbox.holds_back(connection) {
                     peer.post_receive(&mut self.io, id, now);
                 }
             }
@@ -122,7 +122,7 @@ impl<Port> Io<Port> {
     }
 }
 
-/// Hands on what was received and not handled yet, unless this side pauses.
+/// Hands on what was received and not handled yet, unless this side holds it back.
 pub(super) fn deliver_held<Socket>(
     application: &mut Application<'_, impl Handler>,
     connection: &mut Connection,
@@ -130,7 +130,7 @@ pub(super) fn deliver_held<Socket>(
     id: ConnectionId,
     now: Instant,
 ) {
-    if connection.is_paused() {
+    if peer.mailbox.holds_back(connection) {
         return;
     }
     match std::mem::replace(&mut peer.receiving, Receiving::Idle(BytesMut::new())) {
@@ -142,7 +142,7 @@ pub(super) fn deliver_held<Socket>(
         Receiving::Held(Held::Bytes(buffer)) => {
             let left = deliver_all(application, connection, peer, id, now, &buffer);
             let tail = keep_tail(buffer, left);
-            peer.receiving = match connection.is_paused() {
+            peer.receiving = match peer.mailbox.holds_back(connection) {
                 true => Receiving::Held(Held::Bytes(tail)),
                 false => Receiving::Idle(tail),
             };
@@ -158,7 +158,7 @@ pub(super) fn deliver_held<Socket>(
     }
 }
 
-/// Hands on every event that the bytes give, until this side pauses. Says how many bytes at the end are not handled.
+/// Hands on every event that the bytes give, until this side holds the rest back. Says how many bytes at the end are not handled.
 fn deliver_all<Socket>(
     application: &mut Application<'_, impl Handler>,
     connection: &mut Connection,
@@ -178,7 +178,7 @@ fn deliver_all<Socket>(
                 return 0;
             }
         }
-        if connection.is_paused() {
+        if peer.mailbox.holds_back(connection) {
             return input.len();
         }
     }

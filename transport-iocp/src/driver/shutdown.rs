@@ -11,6 +11,10 @@ use crate::port::CompletionPort;
 use super::Driver;
 use super::peer::CANCEL_PATIENCE;
 
+/// How long an endpoint that ends waits for operations that were cancelled. Whoever shuts it down waits for a second beyond the patience
+/// that they gave, and is to have the report by then.
+const CUT_PATIENCE: Duration = Duration::from_millis(500);
+
 /// How far the driver's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -85,7 +89,7 @@ impl<Port: CompletionPort<Batch = Transmit>, H: Handler> Driver<Port, H> {
             Phase::Running | Phase::Draining { .. } | Phase::Stopping { .. } => {}
             Phase::Cutting { .. } => return,
         }
-        self.phase = Phase::Cutting { deadline: self.now + CANCEL_PATIENCE };
+        self.phase = Phase::Cutting { deadline: self.now + CUT_PATIENCE };
         for acceptor in &mut self.acceptors {
             acceptor.stop(&mut self.io.port, self.now + CANCEL_PATIENCE);
         }

@@ -71,6 +71,14 @@ impl Queue {
         !full
     }
 
+    /// Whether somebody who was refused for lack of room waits for some.
+    pub(super) fn is_waited_for(&self, class: Class) -> bool {
+        match self.standing {
+            Standing::Open { .. } => self.short || self.lanes.iter().any(|lane| lane.class == class && lane.refused),
+            Standing::Handshake | Standing::Closing(_) | Standing::Gone => false,
+        }
+    }
+
     /// The connection has taken a message, or was too full for it.
     pub(super) fn note_sent(&mut self, connection: &Connection, class: Class, full: bool) {
         let lane = self.lane(class);

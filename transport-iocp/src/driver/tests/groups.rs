@@ -2,6 +2,7 @@
 
 use super::*;
 use pulsewire_policy::{Dissolved, GroupConfig, Missed, SlowMember};
+use pulsewire_protocol::PreparedMessage;
 
 /// A server with so many connections in one group, and their ids at both sides.
 fn room(seed: u64, config: Config, group: GroupConfig, members: usize) -> (World, GroupId, Vec<ConnectionId>) {
@@ -129,5 +130,54 @@ fn a_member_that_is_slow_may_be_refused_or_closed() {
             (closed.reason, world.server.service.desk.groups.members(group).count()),
             (CloseReason::OVERLOADED, 2)
         );
+    });
+}
+
+/// What all connections hold together is used up by another one.
+#[test]
+fn a_member_without_memory_gets_its_message_as_soon_as_there_is_some() {
+    let mut config = config();
+    config.heartbeat.idle = Duration::from_secs(60);
+    config.limits.send_queue = 1 << 20;
+    let mut world = short_of_memory(config);
+    let (greedy, member) = (world.connect(), world.connect());
+    world.run_for(Duration::from_secs(5));
+    let keeps = GroupConfig { slow_member: SlowMember::KeepNewest, ..GroupConfig::default() };
+    let groups = &mut world.client.service.desk.groups;
+    let group = groups.create(keeps);
+    groups.join(group, member).unwrap();
+    while world.client.send(greedy, vec![0; 4_000]).is_ok() {
+        world.client.turn(Some(Duration::ZERO)).unwrap();
+    }
+    world.client.service.desk.groups.send(group, Message::new(Class::ROOM, vec![7; 4_000])).unwrap();
+    world.client.turn(Some(Duration::ZERO)).unwrap();
+    world.run_until(|world| world.client.table.buffered() < 4_000);
+    let there_is_room = world.now();
+    world.run_until(|world| world.server.handler.messages.iter().any(|(_, it)| it.class == Class::ROOM));
+    assert!(world.now() - there_is_room < Duration::from_millis(100), "{:?}", world.now() - there_is_room);
+}
+
+#[test]
+fn what_goes_to_many_comes_behind_what_was_sent_to_one_before() {
+    for_each_seed(|seed| {
+        let (mut world, client, _) = World::connected(seed, config());
+        let groups = &mut world.client.service.desk.groups;
+        let group = groups.create(GroupConfig::default());
+        groups.join(group, client).unwrap();
+        for round in 0..4_u8 {
+            // Nobody has looked at what waits for this one when the other message goes out.
+            let mailbox = world.client.mailbox(client);
+            mailbox.send(message([round, 1])).unwrap();
+            if round % 2 == 0 {
+                world.client.broadcast(&PreparedMessage::new(message([round, 2])));
+            } else {
+                world.client.service.desk.groups.send(group, message([round, 2])).unwrap();
+                world.client.deliver_to_groups();
+            }
+        }
+        world.run_until(|world| world.server.handler.messages.len() == 8);
+        let came: Vec<_> = world.server.handler.messages.iter().map(|(_, it)| it.payload.to_vec()).collect();
+        let sent: Vec<_> = (0..4).flat_map(|round| [vec![round, 1], vec![round, 2]]).collect();
+        assert_eq!(came, sent);
     });
 }

@@ -236,3 +236,21 @@ fn a_thread_that_waits_for_room_gets_it_and_learns_of_the_end() {
     let refused = thread.join().unwrap().unwrap_err();
     assert_ne!(refused.reason, SendRefused::Full);
 }
+
+/// Wherever the room is lacking: in its own queue, or in all connections together.
+#[test]
+fn a_thread_that_is_refused_rests_until_there_is_room() {
+    let mut config = config();
+    config.limits.send_queue = 1 << 20;
+    let mut world = short_of_memory(config);
+    let (greedy, modest) = (world.connect(), world.connect());
+    while world.client.send(greedy, vec![0; 4_000]).is_ok() {}
+    assert_eq!(world.client.send(modest, vec![0; 4_000]).unwrap_err().reason, SendRefused::Full);
+    assert!(world.client.mailbox(modest).is_waited_for(message(*b"").class));
+
+    let mut config = super::config();
+    config.limits.send_queue = 10_000;
+    let (world, client, _) = World::connected(1, config);
+    while world.client.send(client, vec![0; 4_000]).is_ok() {}
+    assert!(world.client.mailbox(client).is_waited_for(message(*b"").class));
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fake_port::Troubles;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn a_handler_that_panics_costs_the_connection_that_it_was_called_for() {
@@ -84,4 +85,46 @@ fn a_flood_of_failures_to_accept_is_no_flood_of_work() {
     assert!(world.delivered() - before <= 8 * 70);
     world.network.make_trouble(None);
     world.connect();
+}
+
+/// A handler that can't be asked any more, as one whose lock was poisoned.
+#[derive(Default)]
+struct Poisoned(Arc<AtomicBool>);
+
+impl Handler for Poisoned {
+    fn event(&mut self, _connection: &mut Context<'_>, _event: Event<'_>) {}
+
+    fn unsent(&mut self, _connection: &mut Context<'_>, _refused: SendError<'static>) {}
+
+    fn has_room(&self) -> bool {
+        assert!(!self.0.load(Ordering::Relaxed), "on purpose");
+        true
+    }
+}
+
+#[test]
+fn a_handler_that_panics_when_asked_for_room_costs_nobody_but_who_comes() {
+    let network = FakeNetwork::new(1);
+    let mut client = side(&network, 1, config(), SocketOptions::default());
+    let handler = Poisoned::default();
+    let poison = Arc::clone(&handler.0);
+    let options = SocketOptions::default();
+    let mut server = limited(network.port(), 2, config(), options, ServerConfig::default(), handler);
+    let address = server.listen(ANYWHERE).unwrap();
+    server.post_accepts();
+    let mut turns = |client: &mut Side| {
+        for _ in 0..300 {
+            client.turn(Some(Duration::ZERO)).unwrap();
+            server.turn(Some(Duration::ZERO)).unwrap();
+        }
+        server.statistics()
+    };
+    let innocent = client.connect(address).unwrap();
+    turns(&mut client);
+    poison.store(true, Ordering::Relaxed);
+    let refused = client.connect(address).unwrap();
+    let statistics = turns(&mut client);
+    assert_eq!((statistics.panics, statistics.refused_by_handler, statistics.connections), (1, 1, 1));
+    assert_eq!(client.closed(refused).reason, CloseReason::OVERLOADED);
+    assert!(client.table.get(innocent).is_some());
 }

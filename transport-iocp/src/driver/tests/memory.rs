@@ -253,3 +253,87 @@ fn a_channel_that_has_room_resumes_nothing_that_the_application_paused() {
     }
     assert_eq!(taken + more, 20);
 }
+
+/// A side that closes may not pause (PW-HB-024), and its channel is bounded all the same.
+#[test]
+fn a_channel_is_bounded_while_its_side_closes_and_loses_nothing_of_who_is_read_in_time() {
+    for_each_seed(|seed| {
+        let mut world = Threaded::new(seed, ChannelLimits { connection: 20_000, total: 40_000 });
+        let id = world.connect();
+        let sender = world.notices.try_recv().expect("established").sender;
+        for _ in 0..200 {
+            world.client.send(id, vec![1; 1_000]).unwrap();
+        }
+        world.turns(500);
+        sender.close(CloseReason::GOING_AWAY);
+        world.turns(500);
+        assert!(world.notices.waiting() <= 22_000, "{}", world.notices.waiting());
+        let mut came = 0;
+        for _ in 0..2_000 {
+            while let Ok(notice) = world.notices.try_recv() {
+                match notice.kind {
+                    NoticeKind::Event(Event::Message(_)) => came += 1,
+                    NoticeKind::Event(Event::Closed(closed)) => assert!(closed.orderly, "{closed}"),
+                    other => panic!("unexpected: {other:?}"),
+                }
+            }
+            world.turns(1);
+        }
+        assert_eq!(came, 200);
+        assert!(world.client.closed(id).orderly);
+    });
+}
+
+/// Nor does a thread that never takes anything keep the connection.
+#[test]
+fn a_channel_that_nobody_empties_is_bounded_while_its_side_closes_and_the_close_has_an_end() {
+    let mut world = Threaded::new(1, ChannelLimits { connection: 20_000, total: 40_000 });
+    let id = world.connect();
+    let sender = world.notices.try_recv().expect("established").sender;
+    for _ in 0..200 {
+        world.client.send(id, vec![1; 1_000]).unwrap();
+    }
+    world.turns(500);
+    sender.close(CloseReason::GOING_AWAY);
+    world.run_for(config().timeouts.close * 2);
+    let mut reason = None;
+    while let Ok(notice) = world.notices.try_recv() {
+        if let NoticeKind::Event(Event::Closed(closed)) = notice.kind {
+            reason = Some(closed.reason);
+        }
+    }
+    // Whichever limit is shorter: a side that does not read hears nothing.
+    assert!(matches!(reason, Some(CloseReason::CLOSE_TIMEOUT | CloseReason::PEER_TIMEOUT)), "{reason:?}");
+}
+
+#[test]
+fn a_receiver_that_is_dropped_holds_up_nobody() {
+    for_each_seed(|seed| {
+        let mut world = Threaded::new(seed, ChannelLimits { connection: 20_000, total: 40_000 });
+        let ids = [world.connect(), world.connect(), world.connect()];
+        for id in ids {
+            for _ in 0..100 {
+                world.client.send(id, vec![1; 1_000]).unwrap();
+            }
+        }
+        world.turns(500);
+        drop(std::mem::replace(&mut world.notices, ChannelHandler::new().1));
+        world.turns(500);
+        assert!(ids.iter().all(|id| world.client.table.get(*id).expect("it lives").queued() == 0));
+        let later = world.connect();
+        assert!(world.client.handler.established.contains(&later));
+    });
+}
+
+/// It would be refused as if there were room for it some day.
+#[test]
+fn a_message_that_is_larger_than_all_may_hold_together_is_too_large() {
+    let mut config = config();
+    config.limits.send_queue = 1 << 20;
+    let mut world = short_of_memory(config);
+    let id = world.connect();
+    let refused = world.client.send(id, vec![0; 70_000]).unwrap_err();
+    assert_eq!(refused.reason, SendRefused::TooLarge { limit: (64 << 10) - 12 });
+    world.client.send(id, vec![0; 60_000]).unwrap();
+    world.run_until(|world| world.server.handler.messages.len() == 1);
+}

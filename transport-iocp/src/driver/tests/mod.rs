@@ -252,6 +252,15 @@ fn with_limits(limits: ServerLimits) -> ServerConfig {
     ServerConfig { limits, ..ServerConfig::default() }
 }
 
+/// A world whose client may hold 64 KiB for all its connections together.
+fn short_of_memory(config: Config) -> World {
+    let mut world = World::new(1, config.clone());
+    let limits = with_limits(ServerLimits { buffered: 64 << 10, refusals: 0, ..ServerLimits::default() });
+    let port = world.network.port();
+    world.client = limited(port, 1, config, SocketOptions::default(), limits, Recorder::default());
+    world
+}
+
 /// Bytes that differ from place to place.
 fn pattern(size: usize) -> Vec<u8> {
     (0..size).map(|index| (index * 31 + index / 251) as u8).collect()

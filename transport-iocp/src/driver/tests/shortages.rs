@@ -113,7 +113,7 @@ fn an_operation_that_does_not_come_back_holds_no_socket_for_ever() {
 }
 
 #[test]
-fn operations_that_never_come_back_delay_a_shutdown_by_two_seconds() {
+fn operations_that_never_come_back_delay_a_shutdown_by_less_than_a_second() {
     for_each_seed(|seed| {
         let (mut world, client, _) = World::connected(seed, config());
         world.network.hold_cancelled(Stuck::ForEver);
@@ -124,7 +124,8 @@ fn operations_that_never_come_back_delay_a_shutdown_by_two_seconds() {
         }
         world.run_until(|world| world.client.in_order().is_some() && world.server.in_order().is_some());
         assert_eq!((world.client.in_order(), world.server.in_order()), (Some(false), Some(false)));
-        assert!(world.now() - before <= Duration::from_secs(4), "{:?}", world.now() - before);
+        // Whoever asked for it waits for a second beyond the patience.
+        assert!(world.now() - before < Duration::from_secs(2), "{:?}", world.now() - before);
     });
 }
 

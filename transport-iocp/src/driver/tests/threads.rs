@@ -198,3 +198,14 @@ fn what_is_handed_to_a_thread_that_ends_is_closed() {
         world.shut_down();
     });
 }
+
+/// The other threads take as many more as it had.
+#[test]
+fn a_thread_that_ends_in_disorder_keeps_no_places() {
+    let (mut world, _, _) = World::connected(1, config());
+    let gate = world.server.service.gate.clone();
+    assert_eq!(gate.occupancy().connections, 1);
+    let other = side(&world.network, 9, config(), SocketOptions::default());
+    drop(std::mem::replace(&mut world.server, other));
+    assert_eq!(gate.occupancy().connections, 0);
+}
