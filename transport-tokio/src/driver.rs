@@ -179,6 +179,14 @@ impl Driver {
     /// Admits the client whose HELLO the application judges.
     pub(crate) fn accept(&mut self, clock: &Clock) {
         self.connection.accept(clock.now());
+        if self.connection.is_open()
+            && let Some(ticket) = self.below.as_ref().and_then(Below::ticket)
+        {
+            ticket.established();
+            if ticket.is_draining() {
+                self.connection.drain(clock.now());
+            }
+        }
         self.flush_aside(clock);
         self.wake_receiver();
     }

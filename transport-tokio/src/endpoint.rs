@@ -297,9 +297,8 @@ impl Endpoint {
     /// What it has done so far, in numbers. It looks at each connection that lives.
     #[must_use]
     pub fn statistics(&self) -> EndpointStatistics {
-        // First, so that nothing is counted twice: who ends in between is not there at all.
-        let mut statistics = self.inner.registry.statistics();
-        for shared in self.inner.registry.all().into_iter().chain(self.inner.registry.parting()) {
+        let (mut statistics, others) = self.inner.registry.statistics();
+        for shared in others {
             statistics.traffic += Traffic::of(&shared.lock().connection);
         }
         statistics

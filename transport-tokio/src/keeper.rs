@@ -3,7 +3,7 @@
 //! A connection asks to be looked at, at a time or at once ([`Keeper::look_at`], [`Keeper::look_soon`]):
 //!
 //! - The task in `recv` waits: at the next deadline of its machine. When that has passed the task is woken, reads what can be read by
-//!   then, and judges (PW-TCP-001).
+//!   then, and judges (PW-TCP-001). One that does not look lives on beside a future that is not polled, and is taken for elsewhere.
 //! - The task is elsewhere, in a handler, in another branch of a `select!`, or gone for good: every [`Times::look`]. What was sent
 //!   is written; after [`Times::away`] the connection pauses; and time passes for it.
 //! - Senders' messages wait to be joined ([`Joining`]): when the first of them has waited for long enough.
@@ -43,7 +43,9 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) fn new(config: &ValidConfig) -> Self {
-        let away = (config.heartbeat.idle / 2).min(Duration::from_secs(1));
+        // No peer is quicker than it was told that it may be. Nothing is looked at more often than a timer of the runtime goes.
+        let floor = config.heartbeat.ping_floor.max(Duration::from_millis(5));
+        let away = (config.heartbeat.idle / 2).min(floor).min(Duration::from_secs(1));
         Self { look: (away / 4).min(Duration::from_millis(50)), away }
     }
 }

@@ -27,8 +27,9 @@ pub struct ProxiedFor {
     pub destination: SocketAddr,
 }
 
-/// Reads the header that a proxy sends ahead of everything else, of version 1 or 2 of the PROXY protocol, within `limit`. `None`: the
-/// proxy connected on its own behalf, to see whether somebody is there. Not a byte behind the header is read.
+/// Reads the header that a proxy sends ahead of everything else, of version 1 or 2 of the PROXY protocol, within `limit`. `None`: it
+/// names nobody, since the proxy connected on its own behalf, or for a client whose address it does not know or that has none. Go on
+/// with the address of the proxy. Not a byte behind the header is read.
 ///
 /// Do this only where nobody but your proxies can connect: whoever sends this header chooses the address.
 ///
@@ -38,17 +39,16 @@ pub struct ProxiedFor {
 /// use pulsewire_transport_tokio::{Connection, Endpoint, read_proxy_header};
 /// use tokio::net::TcpListener;
 ///
-/// async fn accept(listener: &TcpListener, endpoint: &Endpoint) -> std::io::Result<Option<Connection>> {
-///     let (mut socket, _proxy) = listener.accept().await?;
-///     match read_proxy_header(&mut socket, Duration::from_secs(2)).await? {
-///         Some(client) => endpoint.socket(client.source, socket, Role::Server).map(Some),
-///         None => Ok(None),
-///     }
+/// async fn accept(listener: &TcpListener, endpoint: &Endpoint) -> std::io::Result<Connection> {
+///     let (mut socket, proxy) = listener.accept().await?;
+///     let client = read_proxy_header(&mut socket, Duration::from_secs(2)).await?;
+///     endpoint.socket(client.map_or(proxy, |client| client.source), socket, Role::Server)
 /// }
 /// ```
 ///
 /// # Errors
-/// What the stream says; [`ErrorKind::InvalidData`] if this is no such header, and [`ErrorKind::TimedOut`].
+/// What the stream says; [`ErrorKind::NotConnected`] if the peer left without a byte, [`ErrorKind::InvalidData`] if this is no such
+/// header, and [`ErrorKind::TimedOut`].
 pub async fn read_proxy_header(
     stream: &mut (impl AsyncRead + Unpin),
     limit: Duration,
@@ -63,7 +63,9 @@ pub async fn read_proxy_header(
 async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut header = vec![0; SHORTEST];
     // What is certainly something else is refused without waiting for more.
-    stream.read_exact(&mut header[..1]).await?;
+    if stream.read(&mut header[..1]).await? == 0 {
+        return Err(io::Error::new(ErrorKind::NotConnected, "the peer left without a byte"));
+    }
     match header[0] {
         b'P' | b'\r' => stream.read_exact(&mut header[1..]).await?,
         _ => return Err(invalid()),

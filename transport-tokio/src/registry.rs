@@ -76,10 +76,13 @@ impl Registry {
         self.lock().gone
     }
 
-    /// Without what those do that live.
-    pub(crate) fn statistics(&self) -> EndpointStatistics {
+    /// What those did that are gone, and those that live or are being said good-bye to: each connection is among one of these.
+    pub(crate) fn statistics(&self) -> (EndpointStatistics, Vec<Arc<Shared>>) {
         let Entries { slots, parting, gone, traffic } = &*self.lock();
-        EndpointStatistics { connections: slots.len(), parting: parting.len(), ended: *gone, traffic: *traffic }
+        let statistics =
+            EndpointStatistics { connections: slots.len(), parting: parting.len(), ended: *gone, traffic: *traffic };
+        let live = slots.ids().filter_map(|id| slots.get(id));
+        (statistics, live.chain(parting.values()).cloned().collect())
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Shared>> {

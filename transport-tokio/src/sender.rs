@@ -10,7 +10,7 @@ use pulsewire_protocol::{
     Class, CloseFrame, ConnectionId, Message, PreparedMessage, SendError, SendRefused, Statistics,
 };
 use tokio::runtime::Handle;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::driver::{Driver, busy_while};
 use crate::shared::Shared;
@@ -237,12 +237,25 @@ impl Sender {
     /// As [`until_drained`](Self::until_drained) to 0, for who polls again when woken. What a connection that is over did not send comes
     /// with its last event.
     pub(crate) fn poll_drained(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.shared.lock().poll_queued(self.shared.clock(), |queued| queued == 0, context).map(drop)
+        let mut driver = self.shared.lock();
+        let drained = driver.poll_queued(self.shared.clock(), |queued| queued == 0, context);
+        if drained.is_pending() {
+            driver.wait_aside(context);
+        }
+        drained.map(drop)
     }
 
     async fn until(&self, reached: impl Fn(usize) -> bool) -> Result<usize, SendRefused> {
         let _waiting = Waiting(&self.shared);
-        poll_fn(|context| self.shared.lock().poll_queued(self.shared.clock(), &reached, context)).await
+        poll_fn(|context| {
+            let mut driver = self.shared.lock();
+            let queued = driver.poll_queued(self.shared.clock(), &reached, context);
+            if queued.is_pending() {
+                driver.wait(context);
+            }
+            queued
+        })
+        .await
     }
 
     /// Names the connection in its endpoint, for ever.
@@ -274,7 +287,7 @@ impl fmt::Debug for Sender {
 #[must_use = "those that wait behind it wait until it is used or dropped"]
 pub struct Permit<'s> {
     /// Given on before the line is left.
-    _turn: OwnedMutexGuard<()>,
+    _turn: Option<OwnedSemaphorePermit>,
     place: Place<'s>,
     size: usize,
 }

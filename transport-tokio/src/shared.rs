@@ -92,10 +92,14 @@ impl Shared {
             driver.joins_until = Instant::MAX;
             driver.flush_aside(self.clock());
         }
+        // A `recv` that lives but is not polled, since its task is in another branch: the task was woken, and did not look.
+        if driver.receiving == Receiving::Here && driver.is_reminded() {
+            driver.receiving = Receiving::Away { since: Some(now) };
+        }
         // A task that is away may come back soon, and then it is the one to judge.
         let deadline = driver.remind(now);
         let next = match driver.receiving {
-            Receiving::Here => deadline,
+            Receiving::Here => Some(deadline.unwrap_or(now + times.away)),
             Receiving::Away { since: None } => {
                 driver.receiving = Receiving::Away { since: Some(now) };
                 Some(now + times.look)

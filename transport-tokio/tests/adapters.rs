@@ -3,6 +3,7 @@
 use crate::support::{bounded, brisk, message, ms, next_message, pair, until_closed};
 use futures_util::{SinkExt, StreamExt, stream};
 use pulsewire_transport_tokio::protocol::{CloseReason, Config, Event, SendRefused};
+use tokio::time::timeout;
 
 fn narrow() -> Config {
     let mut config = brisk();
@@ -61,6 +62,33 @@ async fn dropping_a_stream_closes_its_connection() {
         assert_eq!(next_message(&mut far).await, message(1, 10));
         drop(events);
         assert_eq!(until_closed(&mut far).await.1.reason, CloseReason::NORMAL);
+    })
+    .await;
+}
+
+/// Who gave up flushing writes no more, and then the keeper does while the task is elsewhere.
+#[tokio::test(start_paused = true)]
+async fn a_flush_that_is_cancelled_holds_up_no_bytes() {
+    bounded(async {
+        // More than the stream and one batch hold, to a peer that does not read yet.
+        let (mut near, mut far) = pair(brisk(), 1 << 16).await;
+        far.sender().try_send(message(9, 1)).unwrap();
+        far.sender().try_send(message(9, 1)).unwrap();
+        tokio::join!(next_message(&mut near), async { timeout(ms(1), far.recv()).await.unwrap_err() });
+        let mut sink = near.sender().into_sink();
+        for number in 0..3 {
+            sink.feed(message(number, 200_000)).await.unwrap();
+        }
+        timeout(ms(5), sink.flush()).await.unwrap_err();
+        let reading = tokio::spawn(async move {
+            for number in 0..3 {
+                assert_eq!(next_message(&mut far).await, message(number, 200_000));
+            }
+            far
+        });
+        // The handler does something else.
+        timeout(ms(1_000), reading).await.expect("the peer reads, and all of it arrives").unwrap();
+        drop(near);
     })
     .await;
 }

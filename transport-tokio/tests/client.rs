@@ -1,10 +1,12 @@
 //! A client that stays connected: what it tells, when it tries again, and how it ends.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::door::{Door, bounded, client, connected, connecting, disconnected, failed, over};
+use futures_util::FutureExt;
 use pulsewire_transport_tokio::protocol::{
     Admission, Class, CloseFrame, CloseReason, Config, Event, Message, Retry, SendRefused,
 };
@@ -385,4 +387,17 @@ async fn a_panic_while_connecting_is_passed_on() {
     let fetch = || async { panic!("on purpose") as Result<_, std::io::Error> };
     let mut client = client(open, ClientOptions::default()).with_token(fetch);
     while client.recv().await.is_some() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_panic_was_caught_is_over() {
+    bounded(async {
+        let (_door, open) = Door::new(Config::default(), HOLDS);
+        let fetch = || async { panic!("on purpose") as Result<_, std::io::Error> };
+        let mut client = client(open, ClientOptions::default()).with_token(fetch);
+        assert!(AssertUnwindSafe(async { while client.recv().await.is_some() {} }).catch_unwind().await.is_err());
+        assert_eq!(over(&mut client).await.reason, OverReason::Closed { reason: CloseReason::ABORTED });
+        assert!(client.recv().await.is_none());
+    })
+    .await;
 }

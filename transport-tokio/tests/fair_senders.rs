@@ -207,3 +207,26 @@ async fn two_thousand_that_wait_cost_no_more_than_twenty() {
     })
     .await;
 }
+
+/// Whoever has the turn may keep it for long; those behind learn of the end at once.
+#[tokio::test]
+async fn a_sender_behind_a_permit_learns_that_the_connection_is_over() {
+    bounded(async {
+        let (near, _far) = pair(narrow(), 10_000).await;
+        let sender = near.sender();
+        let permit = sender.reserve(Class::BUSINESS, 10).await.unwrap();
+        let waiting = sender.clone();
+        let sending = tokio::spawn(async move { waiting.send(message(1, 10)).await.map_err(|refused| refused.reason) });
+        let waiting = sender.clone();
+        let reserving = tokio::spawn(async move { waiting.reserve(Class::BUSINESS, 10).await.map(drop) });
+        while !sending.is_finished() && !reserving.is_finished() && sender.is_open() {
+            yield_now().await;
+            sender.abort();
+        }
+        assert!(matches!(sending.await.unwrap(), Err(SendRefused::Closed(_))));
+        assert!(matches!(reserving.await.unwrap(), Err(SendRefused::Closed(_))));
+        drop(permit);
+        assert!(matches!(sender.send(message(2, 10)).await.unwrap_err().reason, SendRefused::Closed(_)));
+    })
+    .await;
+}

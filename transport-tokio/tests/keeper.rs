@@ -1,5 +1,6 @@
 //! Connections whose task is in a handler that waits: nothing hangs on how that is written.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use crate::support::{bounded, brisk, message, next_message, pair, until_closed, valid};
@@ -194,6 +195,31 @@ async fn a_close_from_elsewhere_has_its_limit_while_the_task_is_away() {
             sleep(Duration::from_millis(50)).await;
         }
         assert!((limit..limit + Duration::from_secs(1)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+/// A future that nobody polls is as little in `recv` as none.
+#[tokio::test(start_paused = true)]
+async fn a_recv_that_lives_while_its_task_is_in_another_branch_keeps_its_peer() {
+    bounded(async {
+        let (mut near, far) = pair(brisk(), 1 << 16).await;
+        let sender = far.sender();
+        let ending = receive(far);
+        {
+            let mut recv = pin!(near.recv());
+            tokio::select! {
+                event = &mut recv => panic!("{event:?}"),
+                () = sleep(Duration::from_millis(1)) => sleep(long()).await,
+            }
+            assert!(!ending.is_finished(), "{:?}", ending.await);
+            // It goes on where it was.
+            sender.send(message(1, 10)).await.unwrap();
+            assert!(matches!(recv.await, Some(Event::Message(_))));
+        }
+        near.close(CloseReason::NORMAL);
+        until_closed(&mut near).await;
+        assert_eq!(ending.await.unwrap(), CloseReason::NORMAL);
     })
     .await;
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::support::{bounded, brisk, ms, until_closed, valid};
-use pulsewire_transport_tokio::protocol::{CloseReason, Role};
+use pulsewire_transport_tokio::protocol::{CloseReason, Event, Role};
 use pulsewire_transport_tokio::{Connection, Endpoint, Server, ServerConfig, ServerHandle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -61,19 +61,79 @@ async fn clients_count_for_their_own_addresses() {
     .await;
 }
 
+/// Version 2: the proxy itself.
+const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
+
+/// A proxy that does not know whom it speaks for, or whose clients have no address: that of the proxy counts.
+#[tokio::test]
+async fn clients_without_an_address_are_served_with_that_of_the_proxy() {
+    bounded(async {
+        let (_handle, server, mut peers) = serve().await;
+        let mut unix = b"\r\n\r\n\0\r\nQUIT\n\x21\x31\x00\xd8".to_vec();
+        unix.extend([0; 216]);
+        let unspecified = b"\r\n\r\n\0\r\nQUIT\n\x21\x00\x00\x00";
+        for header in [b"PROXY UNKNOWN\r\n".as_slice(), unspecified, &unix, LOCAL] {
+            let mut socket = TcpStream::connect(server).await.unwrap();
+            let proxy = socket.local_addr().unwrap();
+            socket.write_all(header).await.unwrap();
+            let mut client = Endpoint::new(valid(brisk())).connection(socket, Role::Client).unwrap();
+            assert!(matches!(client.recv().await, Some(Event::Established(_))));
+            assert_eq!(peers.recv().await.unwrap(), proxy);
+            client.close(CloseReason::NORMAL);
+            until_closed(&mut client).await;
+        }
+    })
+    .await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_proxy_may_come_over_a_unix_socket() {
+    bounded(async {
+        let path = std::env::temp_dir().join(format!("pulsewire-proxied-{}", std::process::id()));
+        let mut server = Server::new(Endpoint::new(valid(brisk()))).behind_proxy(ms(5_000));
+        server.listen_unix(&path).await.unwrap();
+        let (tell, mut peers) = mpsc::unbounded_channel();
+        tokio::spawn(server.serve(move |mut connection| {
+            tell.send(connection.peer_address()).unwrap();
+            async move { while connection.recv().await.is_some() {} }
+        }));
+        let address: SocketAddr = "198.51.100.1:4000".parse().unwrap();
+        for (header, peer) in
+            [("PROXY TCP4 198.51.100.1 192.0.2.1 4000 7700\r\n", Some(address)), ("PROXY UNKNOWN\r\n", None)]
+        {
+            let mut socket = tokio::net::UnixStream::connect(&path).await.unwrap();
+            socket.write_all(header.as_bytes()).await.unwrap();
+            let mut client = Endpoint::new(valid(brisk())).connection(socket, Role::Client).unwrap();
+            assert!(matches!(client.recv().await, Some(Event::Established(_))));
+            assert_eq!(peers.recv().await.unwrap(), peer);
+        }
+        std::fs::remove_file(&path).unwrap();
+    })
+    .await;
+}
+
 /// Health checks are no errors, and who does not come through the proxy gets nowhere.
 #[tokio::test]
 async fn what_else_comes_is_closed() {
     bounded(async {
         let (handle, server, _peers) = serve().await;
-        for said in [&b"PROXY UNKNOWN\r\n"[..], b"GET / HTTP/1.1\r\n", b"PROXY TCP4 "] {
+        for said in [&b"GET / HTTP/1.1\r\n"[..], b"PROXY TCP4 "] {
             let mut socket = TcpStream::connect(server).await.unwrap();
             socket.write_all(said).await.unwrap();
             // An end or a reset, without a word.
             assert!(matches!(socket.read(&mut [0; 100]).await, Ok(0) | Err(_)));
         }
+        // It left without a byte, or behind the header of the proxy's own.
+        for said in [&b""[..], b"PROXY UNKNOWN\r\n", LOCAL] {
+            let mut socket = TcpStream::connect(server).await.unwrap();
+            socket.write_all(said).await.unwrap();
+        }
+        while handle.statistics().health_checks < 3 {
+            tokio::time::sleep(ms(1)).await;
+        }
         let statistics = handle.statistics();
-        assert_eq!((statistics.health_checks, statistics.unusable, statistics.handled), (1, 2, 0));
+        assert_eq!((statistics.health_checks, statistics.unusable, statistics.handled), (3, 2, 0));
     })
     .await;
 }

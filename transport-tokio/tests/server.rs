@@ -334,3 +334,14 @@ async fn a_shutdown_takes_no_longer_than_the_peers_do() {
     })
     .await;
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_no_socket_is_left_alone() {
+    let path = std::env::temp_dir().join(format!("pulsewire-no-socket-{}", std::process::id()));
+    std::fs::write(&path, b"precious").unwrap();
+    let refused = Server::new(client()).listen_unix(&path).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    std::fs::remove_file(&path).unwrap();
+}

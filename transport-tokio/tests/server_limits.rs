@@ -1,17 +1,19 @@
 //! Limits of a server: each one, told to whoever is refused.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{bounded, ms, until_closed, valid};
 use pulsewire_transport_tokio::protocol::{
-    Class, CloseFrame, CloseReason, Closed, Config, Event, Instant, Message, Retry, Role, Seed, Transmit,
+    Admission, Class, CloseFrame, CloseReason, Closed, Config, Event, Instant, Message, Retry, Role, Seed, Transmit,
 };
 use pulsewire_transport_tokio::{
     AdmissionLimits, ConnectError, Connection, Endpoint, Server, ServerConfig, ServerHandle, ServerLimits,
     ServerStatistics, StreamQueue,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::Notify;
 
 fn client() -> Endpoint {
     Endpoint::new(valid(Config::default()))
@@ -360,4 +362,48 @@ mod checks {
         })
         .await;
     }
+}
+
+/// Whom the handler has not judged yet is in the handshake.
+#[tokio::test]
+async fn handshakes_that_the_handler_judges_are_limited_until_it_has() {
+    bounded(async {
+        let limits = ServerLimits { handshakes: 2, ..ServerLimits::default() };
+        let config = ServerConfig { limits, ..ServerConfig::default() };
+        let asking = Config { admission: Admission::Ask, ..Config::default() };
+        let mut server = Server::with_config(Endpoint::new(valid(asking)), config.validate().unwrap());
+        let (streams, handle) = (server.streams(1), server.handle());
+        let judge = Arc::new(Notify::new());
+        tokio::spawn(server.serve({
+            let judge = Arc::clone(&judge);
+            move |mut connection: Connection| {
+                let judge = Arc::clone(&judge);
+                async move {
+                    assert!(matches!(connection.recv().await, Some(Event::Admission(_))));
+                    judge.notified().await;
+                    connection.accept();
+                    listen(connection).await;
+                }
+            }
+        }));
+        let begin = async || client().connection(push(&streams, None).await, Role::Client).unwrap();
+        let mut first = [begin().await, begin().await];
+        for connection in &mut first {
+            // HELLO goes out.
+            tokio::time::timeout(ms(1), connection.recv()).await.unwrap_err();
+        }
+        until(&handle, |statistics| statistics.handled == 2).await;
+        assert_eq!(handle.statistics().occupancy.handshakes, 2);
+        assert_overloaded(connect(&streams, None).await, "handshakes");
+        judge.notify_waiters();
+        for connection in &mut first {
+            assert!(matches!(connection.recv().await, Some(Event::Established(_))));
+        }
+        assert_eq!(handle.statistics().occupancy.handshakes, 0);
+        // There is room again.
+        let mut later = begin().await;
+        tokio::time::timeout(ms(1), later.recv()).await.unwrap_err();
+        until(&handle, |statistics| statistics.handled == 3).await;
+    })
+    .await;
 }

@@ -9,7 +9,7 @@ use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 
 const NAME: &str = "pulse.example";
@@ -223,7 +223,7 @@ async fn a_handshake_has_the_time_of_the_one_above() {
         let server = tls::Server::new(Authority::new().server(NAME));
         let endpoint = Endpoint::new(tls::config(config).unwrap());
         let mut connection = endpoint.connection(server.accept(far), Role::Server).unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut near, said).await.unwrap();
+        near.write_all(said).await.unwrap();
         until_closed(&mut connection).await.1.reason
     }
     bounded(async {
@@ -235,6 +235,80 @@ async fn a_handshake_has_the_time_of_the_one_above() {
         assert_eq!(end(config(), b"").await, CloseReason::HANDSHAKE_TIMEOUT);
         assert_eq!(end(config(), &[0x16, 3, 1]).await, CloseReason::HANDSHAKE_TIMEOUT);
         assert_eq!(end(config(), b"GET / HTTP/1.1\r\n\r\n").await, CloseReason::NETWORK_LOST);
+    })
+    .await;
+}
+
+/// Both sides are told why, and it is no health check.
+#[tokio::test]
+async fn whom_tls_does_not_understand_is_told_apart() {
+    bounded(async {
+        let authority = Authority::new();
+        let mut server = Server::new(endpoint());
+        let listening = server.listen_tls("127.0.0.1:0", tls::Server::new(authority.server(NAME))).await.unwrap();
+        let (address, handle) = (listening.address().unwrap(), server.handle());
+        tokio::spawn(server.serve(|mut connection| async move { while connection.recv().await.is_some() {} }));
+        // One that believes nobody here, and stays connected otherwise.
+        let stranger = Authority::new().client();
+        let open = move || {
+            let stranger = Arc::clone(&stranger);
+            async move { Ok(tls::connect(stranger, NAME.try_into().unwrap(), TcpStream::connect(address).await?)) }
+        };
+        let mut client = Client::with_streams(&endpoint(), open, ClientOptions::default());
+        let failed = loop {
+            match client.recv().await {
+                Some(ClientEvent::Failed(failed)) => break failed,
+                Some(_) => {}
+                None => panic!("over"),
+            }
+        };
+        let source = std::error::Error::source(&failed.error).expect("what was wrong").to_string();
+        assert!(source.contains("certificate"), "{source}");
+        client.close(CloseReason::NORMAL);
+        // Those that don't speak TLS.
+        for said in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\xf7\x9a\x01\0"] {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            socket.write_all(said).await.unwrap();
+            // The server's alert, and its end.
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+        }
+        // One that only looks whether somebody is there.
+        drop(TcpStream::connect(address).await.unwrap());
+        let counted = || (handle.statistics().failed_handshakes, handle.statistics().health_checks);
+        while counted().0 + counted().1 < 4 {
+            tokio::time::sleep(ms(1)).await;
+        }
+        assert_eq!(counted(), (3, 1));
+    })
+    .await;
+}
+
+/// TLS 1.3 completes a client's handshake before the server has looked at its certificate.
+#[tokio::test]
+async fn a_client_whose_certificate_is_refused_learns_why() {
+    bounded(async {
+        let authority = Authority::new();
+        let mut server = Server::new(endpoint());
+        let listening = server.listen_tls("127.0.0.1:0", tls::Server::new(authority.strict_server())).await.unwrap();
+        let address = listening.address().unwrap();
+        tokio::spawn(server.serve(|mut connection| async move { while connection.recv().await.is_some() {} }));
+        let stranger = authority.client();
+        let open = move || {
+            let stranger = Arc::clone(&stranger);
+            async move { Ok(tls::connect(stranger, NAME.try_into().unwrap(), TcpStream::connect(address).await?)) }
+        };
+        let mut client = Client::with_streams(&endpoint(), open, ClientOptions::default());
+        let said = loop {
+            match client.recv().await {
+                Some(ClientEvent::Failed(failed)) => {
+                    break std::error::Error::source(&failed.error).map(ToString::to_string);
+                }
+                Some(ClientEvent::Disconnected(ended)) => break ended.io_error.map(|error| error.to_string()),
+                Some(_) => {}
+                None => panic!("over"),
+            }
+        };
+        assert!(said.as_ref().is_some_and(|said| said.contains("ertificate")), "{said:?}");
     })
     .await;
 }

@@ -49,7 +49,7 @@ impl Attempt {
             .map_err(|source| AttemptError::Stream { source })?;
         match connection.greet().await {
             Ok(established) => Ok((connection, established)),
-            Err(closed) => Err(AttemptError::Handshake { address, closed }),
+            Err(closed) => Err(AttemptError::Handshake { address, closed, source: connection.take_io_error() }),
         }
     }
 }

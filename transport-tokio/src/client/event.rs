@@ -79,6 +79,8 @@ pub struct Disconnected {
     pub id: ConnectionId,
     /// How it ended. In `unsent` is what comes back; what is kept is not there.
     pub closed: Closed,
+    /// What the stream said, if that broke: a TLS alert, for one.
+    pub io_error: Option<io::Error>,
     /// Messages that were sent and that the peer did not say it received, or refused: it may have got any of them. They are never sent
     /// again. Without the peer's word (`closed.acknowledged`) those are all that were sent.
     pub in_doubt: u64,
@@ -149,6 +151,8 @@ pub enum AttemptError {
         /// How it ended. If the server refused this client: its reason, its sentence in `detail`, and its advice on connecting again in
         /// `retry` (PW-HS-022).
         closed: Box<Closed>,
+        /// What the stream said, if that broke: a TLS alert, for one.
+        source: Option<io::Error>,
     },
 }
 

@@ -171,7 +171,7 @@ impl Client {
     /// Cancel safe: dropping the future loses nothing.
     ///
     /// # Panics
-    /// Where the application's own `open` or `fetch` does.
+    /// Where the application's own `open` or `fetch` does. The client is over then.
     pub async fn recv(&mut self) -> Option<ClientEvent<'_>> {
         let found = loop {
             match self.step().await {
@@ -211,7 +211,11 @@ impl Client {
                 Ok(Ok((connection, established))) => Some(Told::Own(self.connected(connection, *established))),
                 Ok(Err(error)) => Some(Told::Own(self.failed(error))),
                 Err(ended) => match ended.try_into_panic() {
-                    Ok(panic) => resume_unwind(panic),
+                    Ok(panic) => {
+                        // Whoever catches that may ask again.
+                        self.state = State::Ending { reason: OverReason::Closed { reason: CloseReason::ABORTED } };
+                        resume_unwind(panic)
+                    }
                     // The runtime ends, and this task with it.
                     Err(_) => std::future::pending().await,
                 },
@@ -220,12 +224,13 @@ impl Client {
                 Found::Owned(Event::Closed(closed)) => {
                     let id = connection.id();
                     let sent = connection.statistics();
+                    let io_error = connection.take_io_error();
                     let in_doubt = sent
                         .messages_sent
                         .saturating_sub(closed.unsent.len() as u64)
                         .saturating_sub(sent.messages_rejected)
                         .saturating_sub(closed.acknowledged.unwrap_or(0));
-                    Some(Told::Own(self.disconnected(id, *closed, in_doubt)))
+                    Some(Told::Own(self.disconnected(id, *closed, io_error, in_doubt)))
                 }
                 found => Some(Told::Found(found)),
             },
@@ -268,7 +273,13 @@ impl Client {
         ClientEvent::Connected(Box::new(Connected { id, address, established }))
     }
 
-    fn disconnected(&mut self, id: ConnectionId, mut closed: Closed, in_doubt: u64) -> ClientEvent<'static> {
+    fn disconnected(
+        &mut self,
+        id: ConnectionId,
+        mut closed: Closed,
+        io_error: Option<io::Error>,
+        in_doubt: u64,
+    ) -> ClientEvent<'static> {
         self.outbox.leave(id);
         let next_try_at = match self.outbox.ended() {
             Some(reason) => {
@@ -284,7 +295,7 @@ impl Client {
         if next_try_at.is_some() {
             self.outbox.keep(&mut closed.unsent);
         }
-        ClientEvent::Disconnected(Box::new(Disconnected { id, closed, in_doubt, next_try_at }))
+        ClientEvent::Disconnected(Box::new(Disconnected { id, closed, io_error, in_doubt, next_try_at }))
     }
 
     /// Gives when the next try begins, in the time of the application.

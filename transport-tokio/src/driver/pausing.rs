@@ -63,6 +63,8 @@ impl Driver {
         self.more_input = false;
         if self.blocked && !self.waiters.has_tasks() {
             let _ = self.flush(clock, &mut Context::from_waker(Waker::noop()));
+            // The stream wakes nobody now; whoever still looks asks it again.
+            self.waiters.wake_aside();
         } else {
             self.flush_aside(clock);
         }

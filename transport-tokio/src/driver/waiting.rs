@@ -67,7 +67,8 @@ impl Driver {
         Poll::Pending
     }
 
-    /// For a task that wants to know when so many bytes wait to be sent. It writes, as those do who wait for space.
+    /// For a task that wants to know when so many bytes wait to be sent. It writes, as those do who wait for space. Who is to go on
+    /// waiting has to be noted.
     pub(crate) fn poll_queued(
         &mut self,
         clock: &Clock,
@@ -83,13 +84,17 @@ impl Driver {
         if reached(queued) {
             return Poll::Ready(Ok(queued));
         }
-        self.wait(context);
         Poll::Pending
     }
 
-    /// Notes a task that has to look again when whoever writes has made progress, or leaves.
+    /// Notes a task that has to look again when whoever writes has made progress, or leaves. It writes until it says that it does not.
     pub(crate) fn wait(&mut self, context: &Context<'_>) {
         self.waiters.note(context);
+    }
+
+    /// The same for a task that may stop looking without a word: nobody relies on it to write.
+    pub(crate) fn wait_aside(&mut self, context: &Context<'_>) {
+        self.waiters.note_aside(context);
     }
 
     pub(crate) fn wake_senders(&mut self) {
@@ -100,5 +105,6 @@ impl Driver {
     pub(crate) fn wake_all(&mut self) {
         self.wake_receiver();
         self.wake_senders();
+        self.waiters.end_lines();
     }
 }

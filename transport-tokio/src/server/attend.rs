@@ -1,7 +1,7 @@
 //! One connection of a server, from its socket to the end of its handler.
 
 use std::io;
-use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, InvalidData, NotConnected};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,6 @@ use super::listener::Accepted;
 use super::race::{First, caught, race};
 use crate::connection::Connection;
 use crate::endpoint::Endpoint;
-use crate::proxy::read_proxy_header;
 use crate::sender::Sender;
 use crate::stream::Below;
 
@@ -65,7 +64,7 @@ where
             #[cfg(feature = "tls")]
             Accepted::Tls(stream, peer, tls) => (Below::given(tls.accept(stream)), Some(peer), &self.encrypted),
             #[cfg(unix)]
-            Accepted::Unix(stream) => (Below::given(stream), None, &self.config),
+            Accepted::Unix(stream, peer) => (Below::given(stream), peer, &self.config),
             Accepted::Given(stream, peer) => (Below::given(stream), peer, &self.config),
         };
         let begin = |ticket: &Arc<Ticket>| {
@@ -96,14 +95,13 @@ where
         let door = Arc::clone(&self.door);
         // Among the listeners: none comes in behind the end of accepting.
         door.listeners.spawn(async move {
-            let Some(socket) = accepted.socket() else { return self.receive(accepted) };
-            let reading = read_proxy_header(socket, limit);
+            let reading = accepted.read_proxy_header(limit);
             let Some(header) = self.door.stop.run_until_cancelled(reading).await else { return };
             drop(turn);
             match header {
                 Ok(Some(client)) => self.receive(accepted.on_behalf_of(client.source)),
-                // It only looks whether somebody is there.
-                Ok(None) => self.door.count(|counts| counts.health_checks += 1),
+                // The proxy itself, or a client that it has no address of.
+                Ok(None) => self.receive(accepted),
                 Err(error) => self.give_up(&error),
             }
         });
@@ -126,7 +124,10 @@ where
 
     async fn attend(self: Arc<Self>, mut connection: Connection, ticket: Arc<Ticket>) {
         let Some(first) = self.greet(&mut connection).await else { return };
-        ticket.established();
+        // Whom the handler is to judge is still in the handshake.
+        if !matches!(first, Event::Admission(_)) {
+            ticket.established();
+        }
         drop(ticket);
         if self.door.draining.load(Ordering::SeqCst) {
             connection.drain();
@@ -158,7 +159,7 @@ where
                     None => return Some(Event::Admission(request)),
                 },
                 Event::Closed(closed) => {
-                    self.note_unestablished(&closed);
+                    self.note_unestablished(&closed, connection.take_io_error());
                     return None;
                 }
                 event => return Some(event),
@@ -166,7 +167,12 @@ where
         }
     }
 
-    fn note_unestablished(&self, closed: &Closed) {
+    fn note_unestablished(&self, closed: &Closed, error: Option<io::Error>) {
+        // Whom TLS did not understand said something.
+        if let Some(error) = error.filter(|error| error.kind() == InvalidData) {
+            self.door.count(|counts| counts.failed_handshakes += 1);
+            return self.door.warn(format_args!("given up in the handshake: {error}"));
+        }
         // A health check is nobody's fault, and nothing to tell.
         self.door.count(|counts| match closed.never_spoke() {
             true => counts.health_checks += 1,

@@ -158,10 +158,15 @@ impl Ticket {
     }
 
     /// The handshake is complete.
-    pub(super) fn established(&self) {
+    pub(crate) fn established(&self) {
         if let Some(pass) = &mut *lock(&self.pass) {
             lock(&self.door.gate).established(pass);
         }
+    }
+
+    /// Whether the server ends.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.door.draining.load(Ordering::SeqCst)
     }
 
     /// The connection holds so much now. Called under its lock.

@@ -32,6 +32,8 @@ impl ServerHandle {
     /// [`ShutdownTimes::close`](crate::ShutdownTimes::close); cuts what is left. It is done as soon as all are gone and all handlers
     /// have ended, and reports how the connections ended.
     ///
+    /// The endpoint ends with it: other connections of that, of a client or of another server, are drained, closed and cut too.
+    ///
     /// A handler that goes on when its connection is over is waited for as long as both times allow, and not ended; the log says so.
     ///
     /// Not cancel safe: dropped halfway, it has done a part. To end at once then, call

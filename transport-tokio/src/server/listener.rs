@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::attend::Attendant;
+use crate::proxy::{ProxiedFor, read_proxy_header};
 use crate::stream::Stream;
 #[cfg(feature = "tls")]
 use crate::tls;
@@ -39,8 +40,9 @@ pub(super) enum Accepted {
     Tcp(TcpStream, SocketAddr),
     #[cfg(feature = "tls")]
     Tls(TcpStream, SocketAddr, tls::Server),
+    /// With the peer, where a proxy has named one.
     #[cfg(unix)]
-    Unix(UnixStream),
+    Unix(UnixStream, Option<SocketAddr>),
     Given(Box<dyn Stream>, Option<SocketAddr>),
 }
 
@@ -51,8 +53,20 @@ impl Accepted {
             #[cfg(feature = "tls")]
             Self::Tls(socket, ..) => Some(socket),
             #[cfg(unix)]
-            Self::Unix(_) => None,
+            Self::Unix(..) => None,
             Self::Given(..) => None,
+        }
+    }
+
+    /// What a proxy says ahead of everything else. Streams of the application's own have the address that it gave.
+    pub(super) async fn read_proxy_header(&mut self, limit: Duration) -> io::Result<Option<ProxiedFor>> {
+        match self {
+            Self::Tcp(socket, _) => read_proxy_header(socket, limit).await,
+            #[cfg(feature = "tls")]
+            Self::Tls(socket, ..) => read_proxy_header(socket, limit).await,
+            #[cfg(unix)]
+            Self::Unix(stream, _) => read_proxy_header(stream, limit).await,
+            Self::Given(..) => Ok(None),
         }
     }
 
@@ -63,7 +77,7 @@ impl Accepted {
             #[cfg(feature = "tls")]
             Self::Tls(_, peer, _) => *peer = client,
             #[cfg(unix)]
-            Self::Unix(_) => {}
+            Self::Unix(_, peer) => *peer = Some(client),
             Self::Given(_, peer) => *peer = Some(client),
         }
         self
@@ -81,7 +95,7 @@ impl Source {
                 Some(Accepted::Tls(stream, peer, tls.clone()))
             }
             #[cfg(unix)]
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Some(Accepted::Unix(stream)))?,
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Some(Accepted::Unix(stream, None)))?,
             Self::Given(streams) => streams.recv().await.map(|(stream, peer)| Accepted::Given(stream, peer)),
         })
     }

@@ -178,11 +178,12 @@ impl Server {
         Ok(self.add(Source::Tcp(TcpListener::from_std(listener)?), Some(address)))
     }
 
-    /// Listens on a Unix socket. A socket file that nobody listens on any more, of a process that died, is replaced. The file stays
-    /// when the server ends, since another may have taken the path over.
+    /// Listens on a Unix socket. A socket file that nobody listens on any more, of a process that died, is replaced; any other file is
+    /// left alone. The file stays when the server ends, since another may have taken the path over.
     ///
     /// # Errors
-    /// What the operating system says; that the address is in use, where another process listens there.
+    /// What the operating system says; that the address is in use, where another process listens there or the path is that of another
+    /// file.
     #[cfg(unix)]
     pub async fn listen_unix(&mut self, path: impl AsRef<Path>) -> io::Result<ListenerHandle> {
         let path = path.as_ref();
@@ -360,8 +361,11 @@ impl fmt::Debug for StreamQueue {
     }
 }
 
-/// Whether a socket file has nobody who listens.
+/// Whether this is a socket file, and nobody listens there.
 #[cfg(unix)]
 async fn is_abandoned(path: &Path) -> bool {
-    matches!(UnixStream::connect(path).await, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    use std::os::unix::fs::FileTypeExt;
+    // Connecting to any other file is refused too.
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+        && matches!(UnixStream::connect(path).await, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
 }
