@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use conformance::capture::capture;
-use pulsewire_conformance::{CaseReport, Trace};
+use pulsewire_conformance::Trace;
 
 use crate::badge::badge;
 use crate::html::{self, Run};
@@ -109,9 +109,14 @@ impl Told {
 
     /// A capture of each run that was not passed, as far as its steps are known.
     fn captures(&mut self, folder: &Path, runs: &[Run]) {
+        let (mut written, mut without) = (0, 0);
         for Run { report, .. } in runs {
-            let told = |case: &&CaseReport| case.needs_explanation() && !case.steps.is_empty();
-            for case in report.cases.iter().filter(told) {
+            for case in report.cases.iter().filter(|case| case.needs_explanation()) {
+                if case.steps.is_empty() {
+                    without += 1;
+                    continue;
+                }
+                written += 1;
                 let trace = Trace::of(case, report.plan.seed);
                 let path = folder.join(trace.file_name()).with_extension("pcapng");
                 if let Err(error) = create(&path, &capture(&trace)) {
@@ -119,7 +124,16 @@ impl Told {
                 }
             }
         }
-        self.lines += &format!("{:<9} {}\n", "pcapng:", folder.display());
+        self.lines += &match written {
+            0 => format!("{:<9} nothing to capture\n", "pcapng:"),
+            count => format!("{:<9} {} ({count})\n", "pcapng:", folder.display()),
+        };
+        if without > 0 {
+            self.complaints.push(format!(
+                "no capture of {without} runs, whose steps are not known: their traces are named as they were where the run was made; \
+                 call the tool there"
+            ));
+        }
     }
 
     fn append(&mut self, path: &Path, text: &str) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use conformance::{named, subjects};
 use pulsewire_conformance::subject::Subject;
-use pulsewire_conformance::{ClientProgram, Edits, Options, Report, Stop, run as run_suite};
+use pulsewire_conformance::{ClientProgram, Edits, Options, Plan, Report, Stop, run as run_suite};
 
 use crate::arguments::{
     AdapterArguments, ClientArguments, CommonArguments, ReportArguments, RunArguments, ServerArguments,
@@ -16,6 +16,10 @@ use crate::{input, interrupt, show, shrink};
 
 /// A person with a debugger needs time.
 const WATCHDOG_BY_HAND: Duration = Duration::from_secs(60 * 60);
+
+/// What explains many failures of a subject whose numbers nobody has declared.
+const ASSUMED: &str = "no manifest says otherwise, so each timer is taken to have its default of section 10, \
+                       such as a handshake_timeout of 10000 ms: declare yours with --manifest, if they are others\n";
 
 pub(crate) fn run(arguments: RunArguments) -> Result<u8, String> {
     let mut options = options(&arguments.common)?;
@@ -27,32 +31,34 @@ pub(crate) fn run(arguments: RunArguments) -> Result<u8, String> {
             vec![input::subject(name)?]
         }
     };
-    judge(&subjects, &options, arguments.common)
+    judge(&subjects, &options, arguments.common, String::new())
 }
 
 pub(crate) fn server(arguments: ServerArguments) -> Result<u8, String> {
     let options = options(&arguments.common)?;
-    let server = named::remote_server(&arguments.address, &options.manifest)?;
-    judge(&[server], &options, arguments.common)
+    let again = again("--server", &arguments.address, &arguments.common);
+    judge_one(named::remote_server(&arguments.address, &options.manifest), &options, arguments.common, again)
 }
 
 pub(crate) fn client(arguments: ClientArguments) -> Result<u8, String> {
     let mut options = options(&arguments.common)?;
-    let client: Arc<dyn Subject> = match &arguments.exec {
-        Some(command) => named::client_program(command, &options.manifest)?,
+    let client = match &arguments.exec {
+        Some(command) => named::client_program(command, &options.manifest),
         None => {
             options.jobs = 1;
             options.watchdog = WATCHDOG_BY_HAND;
-            Arc::new(ClientProgram::by_hand(&options.manifest).map_err(|error| error.to_string())?)
+            let by_hand = ClientProgram::by_hand(&options.manifest).map_err(|error| error.to_string());
+            by_hand.map(|client| -> Arc<dyn Subject> { Arc::new(client) })
         }
     };
-    judge(&[client], &options, arguments.common)
+    let again = arguments.exec.as_ref().map(|command| again("--exec", command, &arguments.common));
+    judge_one(client, &options, arguments.common, again.unwrap_or_default())
 }
 
 pub(crate) fn adapter(arguments: AdapterArguments) -> Result<u8, String> {
     let options = options(&arguments.common)?;
-    let adapter = named::adapter(&arguments.adapter, &options.manifest)?;
-    judge(&[adapter], &options, arguments.common)
+    let again = again("--adapter", &arguments.adapter, &arguments.common);
+    judge_one(named::adapter(&arguments.adapter, &options.manifest), &options, arguments.common, again)
 }
 
 /// The report that the lines of a run make, or of several runs side by side.
@@ -60,7 +66,7 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<u8, String> {
     let runs =
         arguments.lines.iter().map(|lines| run_of(lines, arguments.lines.len())).collect::<Result<Vec<_>, _>>()?;
     let look = arguments.detail.look();
-    for Run { label, report } in &runs {
+    for Run { label, report, .. } in &runs {
         if !label.is_empty() {
             show(&format!("{label}\n"));
         }
@@ -80,7 +86,8 @@ fn run_of(lines: &Path, count: usize) -> Result<Run, String> {
         html::with_steps(case, lines);
     }
     let label = if count == 1 { String::new() } else { lines.display().to_string() };
-    Ok(Run { label, report })
+    // The lines do not tell how the subject was named.
+    Ok(Run { label, report, again: String::new() })
 }
 
 fn options(arguments: &CommonArguments) -> Result<Options, String> {
@@ -103,14 +110,61 @@ fn options(arguments: &CommonArguments) -> Result<Options, String> {
     })
 }
 
-fn judge(subjects: &[Arc<dyn Subject>], options: &Options, arguments: CommonArguments) -> Result<u8, String> {
+/// What `replay` needs to find a subject again: an option with a word, and the manifest.
+fn again(option: &str, word: &str, arguments: &CommonArguments) -> String {
+    let manifest = arguments.manifest.as_ref().map(|path| path.display().to_string());
+    let mut options = vec![(option, word.to_owned())];
+    options.extend(manifest.map(|path| ("--manifest", path)));
+    options.iter().map(|(option, word)| format!(" {option} {}", quoted(word))).collect()
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,[]".contains(c);
+    match word.chars().all(is_plain) && !word.is_empty() {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// Judges a subject, if there is one. If not, the report says why: that of an earlier run is not to be taken for this one's.
+fn judge_one(
+    found: Result<Arc<dyn Subject>, String>,
+    options: &Options,
+    arguments: CommonArguments,
+    again: String,
+) -> Result<u8, String> {
+    match found {
+        Ok(subject) => judge(&[subject], options, arguments, again),
+        Err(sentence) => {
+            let plan = Plan { planned: 0, seed: options.seed, strict: options.strict };
+            let report = Report { plan, cases: Vec::new(), stale: Vec::new(), faults: vec![sentence.clone()] };
+            let runs = [Run { label: String::new(), report, again }];
+            // What cannot be written matters less.
+            let _ = arguments.files.or_usual().write(&runs);
+            Err(sentence)
+        }
+    }
+}
+
+fn judge(
+    subjects: &[Arc<dyn Subject>],
+    options: &Options,
+    arguments: CommonArguments,
+    again: String,
+) -> Result<u8, String> {
+    interrupt::run_begins();
     let report = run_suite(subjects, options);
     let look = arguments.detail.look();
     show(&report.text(look).to_string());
+    let is_assumed = arguments.manifest.is_none() && (again.starts_with(" --server") || again.starts_with(" --exec"));
+    if is_assumed && report.totals().fail > 0 && !arguments.detail.quiet {
+        show(ASSUMED);
+    }
     if arguments.shrink {
         shrink::failures(&report, subjects, options)?;
     }
-    let runs = [Run { label: String::new(), report }];
+    let runs = [Run { label: String::new(), report, again }];
     show(&arguments.files.or_usual().write(&runs)?);
     Ok(runs[0].report.exit_code())
 }

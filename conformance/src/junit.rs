@@ -11,7 +11,7 @@ use crate::html::Run;
 /// skipped tests; a SHOULD that is not followed passes, with a remark.
 pub(crate) fn junit(runs: &[Run]) -> String {
     let mut junit = Report::new("conformance");
-    for Run { label, report } in runs {
+    for Run { label, report, .. } in runs {
         let mut subjects: Vec<&str> = report.cases.iter().map(|case| case.subject.as_str()).collect();
         subjects.dedup();
         for subject in subjects {

@@ -25,6 +25,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use pulsewire_conformance::end_programs;
 
 use crate::arguments::{Arguments, Command};
 
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         }
         Command::Report(report) => judge::report(&report),
     };
+    end_programs();
     match code {
         Ok(code) => ExitCode::from(code),
         Err(sentence) => {

@@ -15,11 +15,14 @@ const CASES: usize = 20;
 /// The summary of some runs.
 pub(crate) fn markdown(runs: &[Run]) -> String {
     let mut text = String::new();
-    for Run { label, report } in runs {
+    for Run { label, report, .. } in runs {
         let mut subjects: Vec<&str> = report.cases.iter().map(|case| case.subject.as_str()).collect();
         subjects.dedup();
         let of = if label.is_empty() { String::new() } else { format!(" ({})", escaped(label)) };
-        let names = subjects.iter().map(|subject| escaped(subject)).collect::<Vec<_>>().join(", ");
+        let names = match subjects.is_empty() {
+            true => "nothing ran".to_owned(),
+            false => subjects.iter().map(|subject| escaped(subject)).collect::<Vec<_>>().join(", "),
+        };
         let sign = if report.exit_code() == 0 { "✅" } else { "❌" };
         add(
             &mut text,

@@ -59,7 +59,7 @@ pub(crate) fn subject(arguments: &TraceArguments, name: &str, manifest: &Manifes
         (None, Some(command), _) => named::client_program(command, manifest),
         (None, None, Some(command)) => named::adapter(command, manifest),
         (None, None, None) => input::subject(name).map_err(|complaint| {
-            format!("{complaint} Name it with --server, --exec or --adapter if it is one of yours.")
+            format!("{complaint}. Name it with --server, --exec or --adapter if it is one of yours.")
         }),
     }
 }

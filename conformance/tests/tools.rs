@@ -59,6 +59,8 @@ fn a_conversation_shows_both_sides_and_ends_in_order() -> Tested {
         data.iter().all(|packet| packet["class"] == 2 && packet["flags"].as_u64().is_some_and(|flags| flags & 8 > 0))
     );
     assert_eq!(kinds(&events).last(), Some(&"CLOSE_ACK"));
+    // A script that is wrong does not look right.
+    assert_code(&talk(&tool, &address, &[], "hello\n/awiat DATA\n")?, 1);
     server.stop();
     Ok(())
 }

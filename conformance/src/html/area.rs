@@ -58,6 +58,8 @@ pub(super) struct CaseColumn {
     /// The ticks of each role.
     pub(super) roles: Vec<(&'static str, Vec<RunTick>)>,
     pub(super) failures: Vec<FailureView>,
+    /// What `replay` needs beside a trace.
+    pub(super) again: String,
     /// Why runs have no timeline, with the ways to run it.
     pub(super) remarks: Vec<String>,
 }
@@ -125,6 +127,7 @@ fn case_view(columns: &[Column<'_>], runs: &[Vec<&CaseReport>], budget: &mut Bud
         name: column.name.clone(),
         roles: roles(runs),
         failures: failures(runs, budget),
+        again: column.again.to_owned(),
         remarks: remarks(runs),
     });
     CaseView { id: any.id.clone(), title: any.title.clone(), columns: columns.collect() }

@@ -13,9 +13,8 @@ pub(super) struct CauseView {
     pub(super) sentence: String,
     pub(super) cases: usize,
     pub(super) runs: usize,
-    /// The case to begin with, and its requirement.
+    /// The case to begin with.
     pub(super) first: String,
-    pub(super) requirement: String,
 }
 
 /// The causes of all runs, those of most cases first.
@@ -31,7 +30,6 @@ pub(super) fn causes(runs: &[Run]) -> Vec<CauseView> {
             cases: cause.groups.len(),
             runs: cause.runs(),
             first: first.id.clone(),
-            requirement: first.requirement.clone(),
         }
     };
     runs.iter().flat_map(|run| run.report.causes().iter().map(|cause| view(run, cause)).collect::<Vec<_>>()).collect()
@@ -40,7 +38,6 @@ pub(super) fn causes(runs: &[Run]) -> Vec<CauseView> {
 /// A case that did not come out the same in every column.
 pub(super) struct Change {
     pub(super) case: String,
-    pub(super) requirement: String,
     pub(super) variants: String,
     /// In each column; `None` where it did not run.
     pub(super) outcomes: Vec<Option<Outcome>>,
@@ -102,7 +99,6 @@ pub(super) fn changes(columns: &[Column<'_>]) -> Vec<Change> {
     }
     let change = |(group, outcomes): (Group<'_>, Vec<_>)| Change {
         case: group.first().id.clone(),
-        requirement: group.first().requirement.clone(),
         variants: group.variants(),
         trend: Trend::of(&outcomes),
         outcomes,

@@ -8,6 +8,8 @@ use crate::outcome::Outcome;
 pub(crate) struct Run {
     pub(crate) label: String,
     pub(crate) report: Report,
+    /// What `replay` needs beside a trace, to find the subject.
+    pub(crate) again: String,
 }
 
 /// One subject of one run.
@@ -19,6 +21,8 @@ pub(super) struct Column<'r> {
     pub(super) strict: bool,
     pub(super) planned: usize,
     pub(super) cases: Vec<&'r CaseReport>,
+    /// See [`Run::again`].
+    pub(super) again: &'r str,
 }
 
 impl Column<'_> {
@@ -64,6 +68,7 @@ pub(super) fn columns(runs: &[Run]) -> Vec<Column<'_>> {
                 strict: plan.strict,
                 planned: plan.planned,
                 cases,
+                again: &run.again,
             });
         }
     }

@@ -1,5 +1,7 @@
 //! What a run shows that was not passed.
 
+use std::path::{Path, PathBuf};
+
 use pulsewire_conformance::{CaseReport, Trace};
 
 use super::timeline::{Timeline, timeline};
@@ -64,11 +66,14 @@ pub(super) fn failures(runs: &[&CaseReport], budget: &mut Budget) -> Vec<Failure
 }
 
 /// Puts the steps into a report that was read from lines, as far as its traces are still there.
-pub(crate) fn with_steps(case: &mut CaseReport, lines: &std::path::Path) {
+pub(crate) fn with_steps(case: &mut CaseReport, lines: &Path) {
     let Some(trace) = &case.trace else { return };
-    let beside = lines.parent().zip(trace.file_name()).map(|(folder, name)| folder.join("traces").join(name));
-    let read = |path: &std::path::Path| Trace::from_lines(&std::fs::read_to_string(path).ok()?).ok();
-    let found = read(trace).or_else(|| read(beside.as_deref()?));
+    let read = |path: &Path| Trace::from_lines(&std::fs::read_to_string(path).ok()?).ok();
+    // The folder of the run may have gone elsewhere, with both in it.
+    let folder = lines.parent().unwrap_or(Path::new(""));
+    let parts: Vec<_> = trace.components().collect();
+    let mut beside = (1..parts.len()).map(|from| folder.join(parts[from..].iter().collect::<PathBuf>()));
+    let found = read(trace).or_else(|| beside.find_map(|path| read(&path)));
     // A later run may have written another trace of the same name.
     let is_of_case = |trace: &Trace| {
         let head = &trace.head;

@@ -44,20 +44,20 @@
         history.replaceState(null, "", state.size ? `#${state}` : location.pathname + location.search);
     }
 
-    // A requirement that is opened shows its first failure at once.
-    function unfold(requirement) {
+    // A requirement that is opened shows its first failure at once, or that of the case that is asked for.
+    function unfold(requirement, place = requirement) {
         requirement.open = true;
-        const failure = requirement.querySelector("details.failure");
-        if (failure && !requirement.querySelector("details.failure[open]")) failure.open = true;
+        const failure = place.querySelector("details.failure");
+        if (failure && !place.querySelector("details.failure[open]")) failure.open = true;
     }
 
-    function show(requirement) {
+    function show(requirement, place = requirement) {
         if (requirement.hidden) {
             form.reset();
             filter();
         }
-        unfold(requirement);
-        requirement.scrollIntoView({ block: "start" });
+        unfold(requirement, place);
+        place.scrollIntoView({ block: "start" });
         requirement.querySelector("summary").focus({ preventScroll: true });
         save();
     }
@@ -66,7 +66,8 @@
         const hash = decodeURIComponent(location.hash.slice(1));
         if (hash && !hash.includes("=")) {
             const target = find(hash);
-            if (target?.matches(".requirement")) show(target);
+            const requirement = target?.closest(".requirement");
+            if (requirement) show(requirement, target);
             else target?.scrollIntoView();
             return;
         }

@@ -100,10 +100,6 @@ impl Link {
         self.show(Happened::Told { word, sentence });
     }
 
-    pub(crate) fn is_json(&self) -> bool {
-        self.form == Form::Json
-    }
-
     /// Ends this direction of the stream.
     pub(crate) fn end(&self) {
         // One that is over needs no end.

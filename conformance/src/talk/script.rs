@@ -1,7 +1,7 @@
 //! The conversation: lines in, one after the other, and what this side owes the server.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -125,7 +125,7 @@ impl Script {
                 Ok(line) => self.obey(line),
                 Err(sentence) => {
                     // A script that is wrong must not look right.
-                    self.is_bad |= self.link.is_json();
+                    self.is_bad |= !io::stdin().is_terminal();
                     self.link.tell("not-understood", &sentence);
                 }
             }

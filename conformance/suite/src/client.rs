@@ -1,14 +1,15 @@
 //! A client that is a program of its own, started anew for every connection.
 
 use std::fmt::Write;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command as Program, Stdio};
+use std::process::{Command as Start, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::clock;
 use crate::manifest::Manifest;
 use crate::profile::Profile;
+use crate::program::Program;
 use crate::remote::greet;
 use crate::role::Role;
 use crate::sockets;
@@ -21,6 +22,8 @@ const PATIENCE_AT_FIRST: Duration = Duration::from_secs(30);
 /// How long it may take at least in each case, and how many times as long as it took at first: the machine may be busier then.
 const PATIENCE: Duration = Duration::from_secs(5);
 const TIMES_AS_LONG: u32 = 10;
+/// Between two looks at whether it has ended.
+const LOOK: Duration = Duration::from_millis(20);
 /// How long a person may take to start one.
 const PATIENCE_BY_HAND: Duration = Duration::from_secs(60 * 60);
 /// How long a program may go on after its connection is over.
@@ -75,10 +78,20 @@ impl ClientProgram {
         let listener = sockets::listen()?;
         let began = clock::now();
         let mut child = launch.start(listener.address()?, Stdio::piped())?;
-        let stream = listener.accept(Some(launch.patience())).map_err(|error| {
-            let heard = child.take().map(last_words).unwrap_or_default();
-            SubjectError::failed(format!("{name} did not connect: {error}{heard}"))
-        })?;
+        let stream = loop {
+            // Before the last look: it may have connected, and ended then.
+            let has_failed = child.as_ref().is_some_and(|child| failed(child).is_some());
+            match listener.accept(Some(LOOK)) {
+                Ok(stream) => break stream,
+                Err(error) if error.kind() != ErrorKind::TimedOut => return Err(error.into()),
+                Err(_) if !has_failed && clock::elapsed(began) < launch.patience() => {}
+                Err(error) => {
+                    let heard = child.take().map(last_words).unwrap_or_default();
+                    let what = if has_failed { "it ended".to_owned() } else { error.to_string() };
+                    return Err(SubjectError::failed(format!("{name} did not connect: {what}{heard}")));
+                }
+            }
+        };
         let patience = match launch {
             Launch::Command(_) => PATIENCE.max(clock::elapsed(began) * TIMES_AS_LONG),
             Launch::ByHand => PATIENCE_BY_HAND,
@@ -93,18 +106,15 @@ impl ClientProgram {
 }
 
 impl Launch {
-    fn start(&self, address: SocketAddr, errors: Stdio) -> Result<Option<Child>, SubjectError> {
+    fn start(&self, address: SocketAddr, errors: Stdio) -> Result<Option<Program>, SubjectError> {
         match self {
             Self::Command(words) => {
                 let mut words = words.iter().map(|word| word.replace(ADDRESS, &address.to_string()));
                 let program = words.next().unwrap_or_default();
                 // A pipe that stays open: many programs stop when their standard input ends.
-                let child = Program::new(&program)
-                    .args(words)
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::null())
-                    .stderr(errors)
-                    .spawn()
+                let mut command = Start::new(&program);
+                command.args(words).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(errors);
+                let child = Program::start(&mut command)
                     .map_err(|error| SubjectError::failed(format!("{program} cannot be started: {error}")))?;
                 Ok(Some(child))
             }
@@ -124,12 +134,13 @@ impl Launch {
 }
 
 /// Ends a program that failed, and tells what it said.
-fn last_words(mut child: Child) -> String {
-    let status = child.try_wait();
+fn last_words(program: Program) -> String {
+    let status = program.child().try_wait();
     // It may be over already.
-    let _ = child.kill();
+    let _ = program.child().kill();
     let mut said = String::new();
-    if let Some(errors) = &mut child.stderr {
+    let errors = program.child().stderr.take();
+    if let Some(mut errors) = errors {
         // What is no text is not worth showing.
         let _ = errors.read_to_string(&mut said);
     }
@@ -140,23 +151,29 @@ fn last_words(mut child: Child) -> String {
     for line in said.trim().lines() {
         write!(heard, "\n  {line}").expect("a string takes everything");
     }
-    end(child);
+    end(program);
     heard
 }
 
+/// How a program has ended that did not end well. One that did may have started another one, which is the client.
+fn failed(program: &Program) -> Option<ExitStatus> {
+    program.child().try_wait().ok().flatten().filter(|status| !status.success())
+}
+
 /// Waits a moment for a program whose connection is over, then ends it.
-fn end(mut child: Child) {
+fn end(program: Program) {
     let deadline = clock::now() + FAREWELL;
-    drop(child.stdin.take());
+    drop(program.child().stdin.take());
     while clock::now() < deadline {
-        match child.try_wait() {
+        let ended = program.child().try_wait();
+        match ended {
             Ok(None) => clock::sleep(Duration::from_millis(2)),
             Ok(Some(_)) | Err(_) => return,
         }
     }
     // Either fails only where the program has ended by now.
-    let _ = child.kill();
-    let _ = child.wait();
+    let _ = program.child().kill();
+    let _ = program.child().wait();
 }
 
 impl Subject for ClientProgram {
@@ -187,7 +204,7 @@ impl Subject for ClientProgram {
 
 struct RunningClient {
     address: SocketAddr,
-    child: Option<Child>,
+    child: Option<Program>,
 }
 
 impl Running for RunningClient {
@@ -197,6 +214,10 @@ impl Running for RunningClient {
 
     fn control(&mut self, _command: Command) -> Result<Reply, SubjectError> {
         Err(SubjectError::unsupported("the client takes no commands"))
+    }
+
+    fn ended(&mut self) -> Option<String> {
+        self.child.as_ref().and_then(failed).map(|status| status.to_string())
     }
 
     fn stop(self: Box<Self>) {

@@ -64,6 +64,15 @@ pub(crate) fn greet(stream: Stream, role: Role) -> Result<Hello, Failure> {
     Ok(hello)
 }
 
+/// Whether anybody answers: the system accepts connections for a server that hangs, too.
+fn knock(address: SocketAddr) -> Result<(), String> {
+    let stream =
+        world::dial(address, CONNECT_TIMEOUT).map_err(|error| format!("no connection to {address}: {error}"))?;
+    let key = Random::from_entropy().sync_key();
+    let mut peer = Peer::new(stream, Role::Server, 0, key, Transcript::new(clock::now()).connection());
+    peer.handshake().map_err(|failure| format!("no handshake with {address}: {}", failure.into_sentence()))
+}
+
 impl Subject for RemoteServer {
     fn name(&self) -> &str {
         &self.name
@@ -82,8 +91,8 @@ impl Subject for RemoteServer {
     }
 
     fn presence(&self) -> Result<(), String> {
-        let stream = world::dial(self.address, CONNECT_TIMEOUT);
-        stream.map(drop).map_err(|error| format!("no connection to {}: {error}", self.address))
+        // Twice: the first may be the one that a server which was ended just now has still accepted.
+        knock(self.address).or_else(|_| knock(self.address))
     }
 
     fn fixed_profile(&self) -> Option<Profile> {

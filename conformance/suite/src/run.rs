@@ -91,7 +91,7 @@ fn try_once(task: &Task<'_>, variant: Variant, options: &Options) -> Option<Atte
     if options.stop.is_wanted() || !presence.is_there() {
         return None;
     }
-    presence.begin(*position, format!("{} ({variant})", case.id));
+    presence.begin(*position, case.id.to_owned());
     let attempt = attempt(subject, case, variant, options);
     let is_doubtful = matches!(attempt.report.verdict, Verdict::Fail(_) | Verdict::Warn(_) | Verdict::HarnessError(_));
     let absence = if is_doubtful && !options.stop.is_wanted() { subject.presence().err() } else { None };

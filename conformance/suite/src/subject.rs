@@ -107,6 +107,11 @@ pub trait Running: Send {
         commands.into_iter().map(|command| self.control(command)).collect()
     }
 
+    /// How it has ended, if it has, by a fault of its own. Nobody waits for one that has ended to connect.
+    fn ended(&mut self) -> Option<String> {
+        None
+    }
+
     /// Of many things that are done in a row, how many the suite asks for at once.
     fn commands_at_once(&self) -> usize {
         1

@@ -188,7 +188,7 @@ pub(super) fn reply(command: &Command, line: &str) -> Result<Reply, SubjectError
 fn answer(line: &str) -> Result<Answer, SubjectError> {
     let answer: Answer = serde_json::from_str(line).map_err(|error| misunderstood(line, &error.to_string()))?;
     match (&answer.unsupported, &answer.error) {
-        (Some(sentence), _) => Err(SubjectError::unsupported(sentence)),
+        (Some(sentence), _) => Err(SubjectError::unsupported(format!("the adapter says: {sentence}"))),
         (None, Some(sentence)) => Err(SubjectError::failed(format!("the adapter says: {sentence}"))),
         (None, None) => Ok(answer),
     }
@@ -281,7 +281,7 @@ mod tests {
         }
         assert!(reply(&Command::Drain(ID), r#"{"connections": []}"#).is_err());
         let unsupported = reply(&Command::Drain(ID), r#"{"unsupported": "no drain"}"#).expect_err("it is unsupported");
-        assert_eq!(unsupported, SubjectError::unsupported("no drain"));
+        assert_eq!(unsupported, SubjectError::unsupported("the adapter says: no drain"));
         let refused = reply(&Command::Drain(ID), r#"{"refused": "stale"}"#);
         assert_eq!(refused, Ok(Reply::Refused { reason: Refusal::Stale, payload: Vec::new() }));
     }

@@ -3,11 +3,12 @@
 use std::io::{self, BufRead, BufReader, Write};
 #[cfg(unix)]
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use crate::program::Program;
 use crate::subject::SubjectError;
 
 /// How long one answer may take. Generous: a program may have to start first, on a busy machine.
@@ -15,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One process of the program, which ends with this.
 pub(super) struct Process {
-    child: Child,
+    program: Program,
     input: ChildStdin,
     /// The lines that it says.
     answers: Receiver<String>,
@@ -30,20 +31,23 @@ impl Process {
         // Ctrl-C ends the run, which ends the program.
         #[cfg(unix)]
         command.process_group(0);
-        let mut child =
-            command.spawn().map_err(|error| SubjectError::failed(format!("{program} cannot be started: {error}")))?;
-        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let program = Program::start(&mut command)
+            .map_err(|error| SubjectError::failed(format!("{program} cannot be started: {error}")))?;
+        let (input, output) = {
+            let mut child = program.child();
+            (child.stdin.take(), child.stdout.take())
+        };
         let (input, output) = input.zip(output).expect("both were asked for");
         let (sender, answers) = mpsc::channel();
         thread::Builder::new().name("answers of an adapter".into()).spawn(move || {
             let lines = BufReader::new(output).lines().map_while(Result::ok);
             lines.filter(|line| !line.trim().is_empty()).try_for_each(|line| sender.send(line))
         })?;
-        Ok(Self { child, input, answers })
+        Ok(Self { program, input, answers })
     }
 
     pub(super) fn lives(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        matches!(self.program.child().try_wait(), Ok(None))
     }
 
     /// Says a line, and waits for the answer.
@@ -74,7 +78,7 @@ impl Process {
     fn answer(&mut self, line: &str, was_said: bool) -> Result<String, SubjectError> {
         let answer = self.answers.recv_timeout(if was_said { PATIENCE } else { Duration::ZERO });
         answer.map_err(|error| {
-            let what = match (error, self.child.try_wait()) {
+            let what = match (error, self.program.child().try_wait()) {
                 (_, Ok(Some(status))) => format!("has ended ({status})"),
                 (RecvTimeoutError::Timeout, _) if was_said => format!("said nothing for {} s", PATIENCE.as_secs()),
                 _ => "has closed its standard input or output".into(),
@@ -87,8 +91,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // Either fails only where it has ended by now.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let mut child = self.program.child();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 

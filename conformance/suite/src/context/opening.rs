@@ -75,8 +75,16 @@ impl Context<'_> {
     ) -> Result<Peer, Failure> {
         let mut peer = self.open_beside(others)?;
         change(&mut peer);
-        peer.handshake()?;
-        peer.alive()?;
+        let mut prove = || {
+            peer.handshake()?;
+            peer.alive()
+        };
+        // A subject may take long for either.
+        if others.is_empty() || self.subject.in_memory() {
+            prove()?;
+        } else {
+            beside(others, prove)??;
+        }
         Ok(peer)
     }
 
@@ -138,11 +146,18 @@ impl Context<'_> {
         let patience = self.subject.connect_patience();
         let listener = self.listener.as_ref().expect("it was made just now");
         let began = clock::now();
-        let look = if others.is_empty() { patience } else { BETWEEN_PINGS };
+        // In virtual time nothing else happens meanwhile.
+        let look = if self.subject.in_memory() { patience } else { BETWEEN_PINGS };
         loop {
+            // Before the last look: it may have connected, and ended then.
+            let ended = self.running.last_mut().and_then(|running| running.ended());
             match listener.accept(Some(look)) {
                 Ok(stream) => return Ok(stream),
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(harness(error)),
+                Err(_) if ended.is_some() => {
+                    let how = ended.unwrap_or_default();
+                    return Err(Failure::Harness(format!("the client ended without connecting ({how})")));
+                }
                 Err(_) if clock::elapsed(began) < patience => others.iter_mut().try_for_each(Peer::answer_pings)?,
                 Err(_) => {
                     return in_vain(patience, format!("the client did not connect within {} s", patience.as_secs()));

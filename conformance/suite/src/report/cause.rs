@@ -15,7 +15,7 @@ pub struct Group<'r> {
 /// Groups that ended with the same sentence, but for its numbers: likely they have one cause.
 #[derive(Clone, Debug)]
 pub struct Cause<'r> {
-    /// The sentence, with `…` for what differs.
+    /// The sentence, with `…` for its numbers and what it quotes where they differ.
     pub sentence: String,
     /// At least one. The first is the one to begin with: of the requirement that is broken most thoroughly, the shortest. The others
     /// follow in the order of the report.
@@ -76,6 +76,15 @@ impl Report {
         }
         for cause in &mut causes {
             self.move_clearest_to_front(&mut cause.groups);
+        }
+        for cause in &mut causes {
+            // What does not differ is worth saying.
+            let mut reasons = cause.groups.iter().flat_map(|group| &group.runs).map(|run| run.verdict.reason());
+            if let Some(first) = reasons.next()
+                && reasons.all(|reason| reason == first)
+            {
+                cause.sentence = first.to_owned();
+            }
         }
         causes.sort_by_key(|cause| (rank(&cause.groups[0].first().verdict), usize::MAX - cause.groups.len()));
         causes
