@@ -80,7 +80,8 @@ impl Default for ChannelLimits {
 /// comes then is told OVERLOADED; the thread does not hear of it. Each limit is exceeded by one notice of each connection at most.
 ///
 /// A side that closes can't pause: then the peer is not told, but what there is no room for is not read either. If that lasts, the
-/// connection ends with CLOSE_TIMEOUT, or PEER_TIMEOUT where that comes first. Once the receiver was dropped, everything is thrown away, and nobody waits for it.
+/// connection ends with CLOSE_TIMEOUT, or PEER_TIMEOUT where that comes first. Once the receiver was dropped, everything is thrown away,
+/// and nobody waits for it.
 ///
 /// It forwards what happens on connections. What becomes of clients that stay connected, messages that were kept for them and come
 /// back, timers, groups and posted events is for a handler of your own, which may own this one and call it.

@@ -26,8 +26,8 @@ pub struct RemoteServer {
 }
 
 impl RemoteServer {
-    /// The server at the first of these addresses that a connection can be opened to. Its limits, its PING_FLOOR and whether it resynchronises are learnt from a handshake;
-    /// its timers are those that the manifest declares.
+    /// The server at the first of these addresses that a connection can be opened to. Its limits, its PING_FLOOR and whether it
+    /// resynchronises are learnt from a handshake; its timers are those that the manifest declares.
     ///
     /// # Errors
     ///
