@@ -28,6 +28,8 @@ use crate::clock::Clock;
 use crate::registry::Registry;
 use crate::turn::give_way;
 
+/// A task that is away for less is no reason to pause for a peer that is quicker than this side.
+const SHORTEST_ABSENCE: Duration = Duration::from_millis(250);
 /// Looks in a row, before others run.
 const LOOKS: usize = 64;
 
@@ -43,8 +45,8 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) fn new(config: &ValidConfig) -> Self {
-        // No peer is quicker than it was told that it may be. Nothing is looked at more often than a timer of the runtime goes.
-        let floor = config.heartbeat.ping_floor.max(Duration::from_millis(5));
+        // No peer is quicker than it was told that it may be. But on a busy machine any task is away for a moment.
+        let floor = config.heartbeat.ping_floor.max(SHORTEST_ABSENCE);
         let away = (config.heartbeat.idle / 2).min(floor).min(Duration::from_secs(1));
         Self { look: (away / 4).min(Duration::from_millis(50)), away }
     }

@@ -15,13 +15,6 @@ fn receive(mut connection: Connection) -> JoinHandle<Closed> {
     tokio::spawn(async move { until_closed(&mut connection).await.1 })
 }
 
-/// Two sides of which none is quicker than the other: 20 ms in a handler are no reason to pause.
-fn even() -> Config {
-    let mut config = brisk();
-    config.heartbeat.ping_floor = config.heartbeat.interval;
-    config
-}
-
 /// Ten times as long as a healthy peer may be silent.
 fn long() -> std::time::Duration {
     brisk().heartbeat.bound() * 10
@@ -126,7 +119,7 @@ async fn a_handler_that_is_slow_keeps_its_connection() {
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_is_slow_with_each_of_many_messages_keeps_its_connection() {
     bounded(async {
-        let (mut near, far) = pair(even(), STREAM).await;
+        let (mut near, far) = pair(brisk(), STREAM).await;
         let flood = flood(far.sender());
         let ending = receive(far);
         for number in 0..200 {
@@ -144,7 +137,7 @@ async fn a_handler_that_is_slow_with_each_of_many_messages_keeps_its_connection(
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_answers_each_of_many_messages_slowly_sends_nothing_else() {
     bounded(async {
-        let (mut near, far) = pair(even(), STREAM).await;
+        let (mut near, far) = pair(brisk(), STREAM).await;
         let flood = flood(far.sender());
         let ending = receive(far);
         let before = near.statistics().bytes_taken;
@@ -165,7 +158,7 @@ async fn a_handler_that_answers_each_of_many_messages_slowly_sends_nothing_else(
 #[tokio::test(start_paused = true)]
 async fn a_slow_handler_that_keeps_up_says_nothing_of_it() {
     bounded(async {
-        let (mut near, far) = pair(even(), STREAM).await;
+        let (mut near, far) = pair(brisk(), STREAM).await;
         let sender = far.sender();
         let ending = receive(far);
         let feeding = tokio::spawn(async move {
@@ -385,17 +378,18 @@ async fn before_the_handshake_nothing_pauses() {
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_is_away_pauses_in_time_for_a_peer_that_is_quicker() {
     bounded(async {
-        let mut slow = brisk();
-        (slow.heartbeat.idle, slow.heartbeat.interval) = (ms(5_000), ms(2_000));
+        let (mut slow, mut quick) = (Config::default(), Config::default());
+        slow.heartbeat.ping_floor = ms(300);
+        (quick.heartbeat.idle, quick.heartbeat.interval, quick.heartbeat.probes) = (ms(300), ms(300), 2);
         let (near, far) = tokio::io::duplex(STREAM);
         let mut near = Endpoint::new(valid(slow)).connection(near, Role::Server).unwrap();
-        let mut far = Endpoint::new(valid(brisk())).connection(far, Role::Client).unwrap();
+        let mut far = Endpoint::new(valid(quick)).connection(far, Role::Client).unwrap();
         tokio::join!(near.recv(), far.recv());
         far.sender().try_send(message(1, 10)).unwrap();
         next_message(&mut near).await;
         let ending = receive(far);
-        sleep(ms(800)).await;
-        assert!(!ending.is_finished());
+        sleep(ms(5_000)).await;
+        assert!(!ending.is_finished(), "{:?}", ending.await);
         near.close(CloseReason::NORMAL);
         until_closed(&mut near).await;
         assert!(ending.await.unwrap().orderly);
