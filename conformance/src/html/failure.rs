@@ -72,7 +72,8 @@ pub(crate) fn with_steps(case: &mut CaseReport, lines: &Path) {
     // The folder of the run may have gone elsewhere, with both in it.
     let folder = lines.parent().unwrap_or(Path::new(""));
     let parts: Vec<_> = trace.components().collect();
-    let mut beside = (1..parts.len()).map(|from| folder.join(parts[from..].iter().collect::<PathBuf>()));
+    let moved = (1..parts.len()).map(|from| folder.join(parts[from..].iter().collect::<PathBuf>()));
+    let mut beside = moved.chain(trace.file_name().map(|name| folder.join("traces").join(name)));
     let found = read(trace).or_else(|| beside.find_map(|path| read(&path)));
     // A later run may have written another trace of the same name.
     let is_of_case = |trace: &Trace| {
