@@ -5,7 +5,7 @@ mod tool;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pulsewire_conformance::Profile;
 use pulsewire_conformance::oracle::Oracle;
@@ -82,8 +82,10 @@ fn a_server_that_is_ended_behind_its_address_makes_one_headline() -> Tested {
 }
 
 /// Whoever reads the report of an earlier run would take it for that of this one.
+#[cfg(unix)]
 #[test]
 fn a_run_that_cannot_begin_says_why_in_its_report() -> Tested {
+    use std::time::Instant;
     let tool = Tool::new("cannot-begin")?;
     let began = Instant::now();
     let output = tool.run(&["client", "--exec", "false {addr}"])?;
@@ -101,6 +103,7 @@ fn a_run_that_cannot_begin_says_why_in_its_report() -> Tested {
 #[cfg(unix)]
 #[test]
 fn a_client_that_ends_at_once_is_not_waited_for() -> Tested {
+    use std::time::Instant;
     let tool = Tool::new("client-ends")?;
     let python = concat!(env!("CARGO_MANIFEST_DIR"), "/subjects/python/echo_server.py");
     let script = format!("test -e ran && exit 3; touch ran; exec python3 {python} --connect $1");

@@ -273,7 +273,9 @@ async fn whom_tls_does_not_understand_is_told_apart() {
             let _ = socket.read_to_end(&mut Vec::new()).await;
         }
         // One that only looks whether somebody is there.
-        drop(TcpStream::connect(address).await.unwrap());
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.shutdown().await.unwrap();
+        let _ = socket.read_to_end(&mut Vec::new()).await;
         let counted = || (handle.statistics().failed_handshakes, handle.statistics().health_checks);
         while counted().0 + counted().1 < 4 {
             tokio::time::sleep(ms(1)).await;
