@@ -254,19 +254,25 @@ fn a_channel_that_has_room_resumes_nothing_that_the_application_paused() {
     assert_eq!(taken + more, 20);
 }
 
+/// A server that closes while its application's thread takes nothing, and has 200 messages of a client to come.
+fn closing_with_a_full_channel(seed: u64) -> (Threaded, ConnectionId) {
+    let mut world = Threaded::new(seed, ChannelLimits { connection: 20_000, total: 40_000 });
+    let id = world.connect();
+    let sender = world.notices.try_recv().expect("established").sender;
+    for _ in 0..200 {
+        world.client.send(id, vec![1; 1_000]).unwrap();
+    }
+    world.turns(500);
+    sender.close(CloseReason::GOING_AWAY);
+    world.turns(500);
+    (world, id)
+}
+
 /// A side that closes may not pause (PW-HB-024), and its channel is bounded all the same.
 #[test]
 fn a_channel_is_bounded_while_its_side_closes_and_loses_nothing_of_who_is_read_in_time() {
     for_each_seed(|seed| {
-        let mut world = Threaded::new(seed, ChannelLimits { connection: 20_000, total: 40_000 });
-        let id = world.connect();
-        let sender = world.notices.try_recv().expect("established").sender;
-        for _ in 0..200 {
-            world.client.send(id, vec![1; 1_000]).unwrap();
-        }
-        world.turns(500);
-        sender.close(CloseReason::GOING_AWAY);
-        world.turns(500);
+        let (mut world, id) = closing_with_a_full_channel(seed);
         assert!(world.notices.waiting() <= 22_000, "{}", world.notices.waiting());
         let mut came = 0;
         for _ in 0..2_000 {
@@ -287,15 +293,9 @@ fn a_channel_is_bounded_while_its_side_closes_and_loses_nothing_of_who_is_read_i
 /// Nor does a thread that never takes anything keep the connection.
 #[test]
 fn a_channel_that_nobody_empties_is_bounded_while_its_side_closes_and_the_close_has_an_end() {
-    let mut world = Threaded::new(1, ChannelLimits { connection: 20_000, total: 40_000 });
-    let id = world.connect();
-    let sender = world.notices.try_recv().expect("established").sender;
-    for _ in 0..200 {
-        world.client.send(id, vec![1; 1_000]).unwrap();
-    }
-    world.turns(500);
-    sender.close(CloseReason::GOING_AWAY);
+    let (mut world, _) = closing_with_a_full_channel(1);
     world.run_for(config().timeouts.close * 2);
+    assert!(world.notices.waiting() <= 22_000, "{}", world.notices.waiting());
     let mut reason = None;
     while let Ok(notice) = world.notices.try_recv() {
         if let NoticeKind::Event(Event::Closed(closed)) = notice.kind {
