@@ -1,5 +1,6 @@
 //! TLS below: both sides, client certificates, certificates that are replaced, and what goes wrong.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::support::{bounded, brisk, message, ms, next_message, until_closed};
@@ -239,6 +240,15 @@ async fn a_handshake_has_the_time_of_the_one_above() {
     .await;
 }
 
+/// A client that stays connected to this address over TLS.
+fn staying(config: Arc<ClientConfig>, address: SocketAddr) -> Client {
+    let open = move || {
+        let config = Arc::clone(&config);
+        async move { Ok(tls::connect(config, NAME.try_into().unwrap(), TcpStream::connect(address).await?)) }
+    };
+    Client::with_streams(&endpoint(), open, ClientOptions::default())
+}
+
 /// Both sides are told why, and it is no health check.
 #[tokio::test]
 async fn whom_tls_does_not_understand_is_told_apart() {
@@ -250,11 +260,7 @@ async fn whom_tls_does_not_understand_is_told_apart() {
         tokio::spawn(server.serve(|mut connection| async move { while connection.recv().await.is_some() {} }));
         // One that believes nobody here, and stays connected otherwise.
         let stranger = Authority::new().client();
-        let open = move || {
-            let stranger = Arc::clone(&stranger);
-            async move { Ok(tls::connect(stranger, NAME.try_into().unwrap(), TcpStream::connect(address).await?)) }
-        };
-        let mut client = Client::with_streams(&endpoint(), open, ClientOptions::default());
+        let mut client = staying(stranger, address);
         let failed = loop {
             match client.recv().await {
                 Some(ClientEvent::Failed(failed)) => break failed,
@@ -295,11 +301,7 @@ async fn a_client_whose_certificate_is_refused_learns_why() {
         let address = listening.address().unwrap();
         tokio::spawn(server.serve(|mut connection| async move { while connection.recv().await.is_some() {} }));
         let stranger = authority.client();
-        let open = move || {
-            let stranger = Arc::clone(&stranger);
-            async move { Ok(tls::connect(stranger, NAME.try_into().unwrap(), TcpStream::connect(address).await?)) }
-        };
-        let mut client = Client::with_streams(&endpoint(), open, ClientOptions::default());
+        let mut client = staying(stranger, address);
         let said = loop {
             match client.recv().await {
                 Some(ClientEvent::Failed(failed)) => {
